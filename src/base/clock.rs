@@ -1,0 +1,51 @@
+//! The seam to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A source of time. Product code never asks the operating system by itself.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Microseconds since 1970-01-01 UTC. May jump.
+    fn now_us(&self) -> i64;
+
+    /// Time since some fixed start. Never goes back.
+    fn monotonic(&self) -> Duration;
+}
+
+/// A shared clock.
+pub type ClockRef = Arc<dyn Clock>;
+
+/// The machine's clock.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: std::time::Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts at zero now.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    pub fn new() -> Self {
+        Self { start: std::time::Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    fn now_us(&self) -> i64 {
+        let now = std::time::SystemTime::now();
+        match now.duration_since(std::time::UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(_) => 0,
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

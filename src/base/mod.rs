@@ -1,0 +1,14 @@
+//! What every other module speaks: identities, errors, and the seams to the outside world.
+//!
+//! `base` imports nothing of Lotic. The seams (`clock`, `disk`, `rng`, `task`) are the only ways to
+//! time, files, randomness and threads, so that a test can own each of them.
+
+pub mod clock;
+pub mod disk;
+pub mod error;
+pub mod ids;
+pub mod rng;
+pub mod task;
+
+pub use error::{Error, Kind, Result};
+pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};

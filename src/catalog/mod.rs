@@ -1,0 +1,1 @@
+//! Definitions of sources, tables, models and sinks; names and versions, no behaviour.

@@ -1,0 +1,3 @@
+//! The `lotic` binary: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Collections in versions, served as table providers.

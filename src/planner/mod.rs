@@ -1,0 +1,1 @@
+//! From SQL text to logical plans, and from plans to dataflows.

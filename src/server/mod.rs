@@ -1,0 +1,1 @@
+//! The wires: PostgreSQL and HTTP.

@@ -1,0 +1,1 @@
+//! Arrangements: what a stateful operator remembers.

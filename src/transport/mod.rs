@@ -1,0 +1,1 @@
+//! Topics: an encrypted, partitioned log of opaque bytes.
