@@ -1,3 +1,7 @@
 //! The `lotic` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lotic::cli::main()
+}

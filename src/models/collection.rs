@@ -1,0 +1,324 @@
+//! The current rows of one table or model, as a multiset that deltas change.
+//!
+//! Rows lie in immutable chunks; a row with weight n lies there n times. A hash index finds a row
+//! for its retraction, by the primary key where there is one, else by all columns. Small chunks
+//! are merged as in a binary counter, so a row is copied O(log n) times however small the deltas
+//! are, and a chunk that is more than half dead is rewritten.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+
+use super::row_index::{Place, RowIndex, Verdict};
+use super::snapshot::{Chunk, Snapshot};
+use crate::base::{Error, Result};
+use crate::zset::canonical::canonical;
+use crate::zset::equal::RowEqual;
+use crate::zset::hash::row_hashes;
+use crate::zset::{Delta, Weights};
+
+/// The most rows that a chunk holds.
+const CHUNK_ROWS: usize = 64 * 1024;
+
+/// The current rows of one table or model.
+#[derive(Debug)]
+pub struct Collection {
+    schema: SchemaRef,
+    /// The columns that the index hashes; all of them where there is no key.
+    indexed: Vec<usize>,
+    /// Chunks in the order of their making; the sizes at the end fall like a binary counter. A
+    /// number is never used again, so that a link to a chunk that is gone cannot find another.
+    chunks: BTreeMap<u32, Chunk>,
+    next_chunk: u32,
+    index: RowIndex,
+    rows: usize,
+}
+
+impl Collection {
+    /// An empty collection. `key` names the primary key's columns; empty for none.
+    pub fn new(schema: SchemaRef, key: &[usize]) -> Self {
+        let indexed =
+            if key.is_empty() { (0..schema.fields().len()).collect() } else { key.to_vec() };
+        Self {
+            schema,
+            indexed,
+            chunks: BTreeMap::new(),
+            next_chunk: 0,
+            index: RowIndex::default(),
+            rows: 0,
+        }
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// How many rows, copies counted.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The rows as they are now, for readers to keep.
+    pub fn snapshot(&self) -> Snapshot {
+        let chunks: Vec<Chunk> = self.chunks.values().cloned().collect();
+        let bytes = chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum();
+        Snapshot { schema: Arc::clone(&self.schema), chunks, rows: self.rows, bytes }
+    }
+
+    /// Adds and takes away rows. The order of the deltas does not matter.
+    ///
+    /// # Errors
+    /// When a row is taken away that is not there: the caller's deltas are wrong. The collection
+    /// is then not to be used further.
+    pub fn apply(&mut self, deltas: &[Delta]) -> Result<()> {
+        // additions first, so that a delta may take back what another one adds
+        for delta in deltas {
+            self.add(delta)?;
+        }
+        for delta in deltas {
+            self.remove(delta)?;
+        }
+        self.compact()
+    }
+
+    /// For each row of `keys`, whether a row with these values in the indexed columns is here.
+    ///
+    /// # Errors
+    /// When the types of `keys` are not those of the indexed columns.
+    pub fn contains(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<bool>> {
+        let keys = canonical_all(keys)?;
+        let mut hashes = Vec::new();
+        row_hashes(&keys, rows, &mut hashes)?;
+        let mut found = vec![false; rows];
+        let mut matcher = Matcher::new(keys, self.indexed.clone());
+        for (row, hash) in hashes.iter().enumerate() {
+            let place = self.index.find(*hash, |place| matcher.judge(row, place, &self.chunks));
+            found[row] = place.is_some();
+        }
+        matcher.finish()?;
+        Ok(found)
+    }
+
+    fn add(&mut self, delta: &Delta) -> Result<()> {
+        let batch = match delta.weights() {
+            Weights::Ones => delta.batch().clone(),
+            Weights::Each(weights) => {
+                let mut picks = Vec::new();
+                for (row, weight) in weights.values().iter().enumerate() {
+                    for _ in 0..(*weight).max(0) {
+                        picks.push(row as u64);
+                    }
+                }
+                if picks.is_empty() {
+                    return Ok(());
+                }
+                take_record_batch(delta.batch(), &UInt64Array::from(picks))?
+            }
+        };
+        let columns = canonical_all(batch.columns())?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let length = CHUNK_ROWS.min(batch.num_rows() - start);
+            self.push(Chunk::new(own(&batch.slice(start, length))?))?;
+            start += length;
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// Stores a chunk and indexes its live rows.
+    fn push(&mut self, chunk: Chunk) -> Result<()> {
+        let columns = self.columns_of(&chunk.batch);
+        let mut hashes = Vec::new();
+        row_hashes(&columns, chunk.batch.num_rows(), &mut hashes)?;
+        let number = self.next_chunk;
+        self.next_chunk = number
+            .checked_add(1)
+            .ok_or_else(|| Error::limit("a collection has had more than 4 billion chunks"))?;
+        self.index.reserve(hashes.len());
+        for (row, hash) in (0_u32..).zip(&hashes) {
+            self.index.insert(*hash, Place { chunk: number, row });
+        }
+        self.chunks.insert(number, chunk);
+        Ok(())
+    }
+
+    fn remove(&mut self, delta: &Delta) -> Result<()> {
+        let Weights::Each(weights) = delta.weights() else { return Ok(()) };
+        if weights.values().iter().all(|weight| *weight >= 0) {
+            return Ok(());
+        }
+        let probe = canonical_all(delta.batch().columns())?;
+        let keys: Vec<ArrayRef> = self.indexed.iter().map(|c| Arc::clone(&probe[*c])).collect();
+        let mut hashes = Vec::new();
+        row_hashes(&keys, delta.rows(), &mut hashes)?;
+        let all = (0..self.schema.fields().len()).collect();
+        let mut matcher = Matcher::new(probe, all);
+        for (row, weight) in weights.values().iter().enumerate() {
+            for _ in *weight..0 {
+                let chunks = &self.chunks;
+                let place = self.index.take(hashes[row], |place| matcher.judge(row, place, chunks));
+                let Some(place) = place else {
+                    matcher.finish()?;
+                    return Err(Error::internal(
+                        "a row is taken away that is not in the collection",
+                    ));
+                };
+                self.kill(place);
+            }
+        }
+        matcher.finish()
+    }
+
+    fn kill(&mut self, place: Place) {
+        if let Some(chunk) = self.chunks.get_mut(&place.chunk) {
+            let rows = chunk.batch.num_rows();
+            Arc::make_mut(&mut chunk.dead).kill(place.row as usize, rows);
+        }
+        self.rows -= 1;
+    }
+
+    /// Merges small chunks at the end, rewrites those that are mostly dead, and rebuilds the index
+    /// when it is mostly stale.
+    fn compact(&mut self) -> Result<()> {
+        let mostly_dead: Vec<u32> = self
+            .chunks
+            .iter()
+            .filter(|(_, chunk)| chunk.live_rows() * 2 < chunk.batch.num_rows())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in mostly_dead {
+            self.rewrite(&[number])?;
+        }
+        while let Some((before, last)) = self.mergeable() {
+            self.rewrite(&[before, last])?;
+        }
+        if self.index.links() > 2 * self.rows + CHUNK_ROWS {
+            self.rebuild_index()?;
+        }
+        Ok(())
+    }
+
+    /// The last two chunks, where the last has grown to half of the one before.
+    fn mergeable(&self) -> Option<(u32, u32)> {
+        let mut ends = self.chunks.iter().rev();
+        let ((last, small), (before, large)) = (ends.next()?, ends.next()?);
+        let (small, large) = (small.batch.num_rows(), large.batch.num_rows());
+        (large <= 2 * small && large + small <= CHUNK_ROWS).then_some((*before, *last))
+    }
+
+    /// Replaces chunks by one with their live rows.
+    fn rewrite(&mut self, numbers: &[u32]) -> Result<()> {
+        let mut live = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if let Some(chunk) = self.chunks.remove(number) {
+                live.push(chunk.live()?);
+            }
+        }
+        let merged = concat_batches(&self.schema, &live)?;
+        if merged.num_rows() > 0 {
+            self.push(Chunk::new(merged))?;
+        }
+        Ok(())
+    }
+
+    fn rebuild_index(&mut self) -> Result<()> {
+        self.index.clear();
+        self.index.reserve(self.rows);
+        for (number, chunk) in &self.chunks {
+            let columns: Vec<ArrayRef> =
+                self.indexed.iter().map(|c| Arc::clone(chunk.batch.column(*c))).collect();
+            let mut hashes = Vec::new();
+            row_hashes(&columns, chunk.batch.num_rows(), &mut hashes)?;
+            for (row, hash) in (0_u32..).zip(&hashes) {
+                if !chunk.dead.is_dead(row as usize) {
+                    self.index.insert(*hash, Place { chunk: *number, row });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn columns_of(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
+        self.indexed.iter().map(|column| Arc::clone(batch.column(*column))).collect()
+    }
+}
+
+/// Compares rows of one batch with stored rows, keeping one comparison a chunk.
+struct Matcher {
+    probe: Vec<ArrayRef>,
+    columns: Vec<usize>,
+    made: BTreeMap<u32, RowEqual>,
+    failure: Option<Error>,
+}
+
+impl Matcher {
+    fn new(probe: Vec<ArrayRef>, columns: Vec<usize>) -> Self {
+        Self { probe, columns, made: BTreeMap::new(), failure: None }
+    }
+
+    fn judge(&mut self, row: usize, place: Place, chunks: &BTreeMap<u32, Chunk>) -> Verdict {
+        let Some(chunk) = chunks.get(&place.chunk) else { return Verdict::Stale };
+        match self.equality(place.chunk, chunk) {
+            Ok(equality) if equality.equal(row, place.row as usize) => Verdict::Found,
+            Ok(_) => Verdict::Other,
+            Err(error) => {
+                self.failure = Some(error);
+                Verdict::Other
+            }
+        }
+    }
+
+    fn equality(&mut self, number: u32, chunk: &Chunk) -> Result<&RowEqual> {
+        Ok(match self.made.entry(number) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(empty) => {
+                let stored: Vec<ArrayRef> =
+                    self.columns.iter().map(|c| Arc::clone(chunk.batch.column(*c))).collect();
+                empty.insert(RowEqual::new(&self.probe, &stored)?)
+            }
+        })
+    }
+
+    /// The error of a comparison that could not be made, if any.
+    fn finish(self) -> Result<()> {
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The columns with one NaN and one zero, as equality and hashes expect them.
+fn canonical_all(columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    columns.iter().map(canonical).collect()
+}
+
+/// A copy whose buffers hold these rows alone, so that a slice does not pin its source.
+fn own(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| {
+            let data = column.to_data();
+            if data.get_slice_memory_size().unwrap_or(0) * 2 >= column.get_array_memory_size() {
+                return Ok(Arc::clone(column));
+            }
+            let indices = UInt64Array::from_iter_values(0..column.len() as u64);
+            let taken = arrow::compute::take(column, &indices, None)?;
+            Ok(match taken.data_type() {
+                arrow::datatypes::DataType::Utf8View => Arc::new(
+                    arrow::array::AsArray::as_string_view(&taken).gc(),
+                ) as ArrayRef,
+                arrow::datatypes::DataType::BinaryView => Arc::new(
+                    arrow::array::AsArray::as_binary_view(&taken).gc(),
+                ) as ArrayRef,
+                _ => taken,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}

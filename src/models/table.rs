@@ -1,0 +1,68 @@
+//! A snapshot as a DataFusion table.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::Snapshot;
+
+/// A snapshot that queries read.
+#[derive(Debug)]
+pub struct SnapshotTable {
+    snapshot: Arc<Snapshot>,
+    table_type: TableType,
+}
+
+impl SnapshotTable {
+    /// A table over `snapshot`.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, table_type: TableType::Base }
+    }
+}
+
+#[async_trait]
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.snapshot.schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        self.table_type
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let batches = self.snapshot.batches()?;
+        let partitions = split(batches, state.config().target_partitions());
+        let config =
+            MemorySourceConfig::try_new(&partitions, self.schema(), projection.cloned())?;
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// Deals whole batches to at most `parts` partitions of similar size.
+fn split(batches: Vec<RecordBatch>, parts: usize) -> Vec<Vec<RecordBatch>> {
+    let parts = parts.clamp(1, batches.len().max(1));
+    let mut partitions: Vec<(usize, Vec<RecordBatch>)> = vec![(0, Vec::new()); parts];
+    for batch in batches {
+        if let Some((rows, partition)) = partitions.iter_mut().min_by_key(|(rows, _)| *rows) {
+            *rows += batch.num_rows();
+            partition.push(batch);
+        }
+    }
+    partitions.into_iter().map(|(_, batches)| batches).collect()
+}

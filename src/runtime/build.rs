@@ -1,0 +1,144 @@
+//! Building a model: plan, lower, fill from one pinned world, catch up, follow.
+//!
+//! The fill runs beside the driver, which keeps what the inputs get meanwhile. The model joins at
+//! an epoch boundary, so it neither stalls the others nor starves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::instance::{Lotic, blocking};
+use super::model::Model;
+use super::plan::{Planned, Planner, Purpose};
+use super::world::World;
+use crate::base::{Error, ObjectId, Result};
+use crate::catalog::{Catalog, Definition, Object};
+use crate::models::Collection;
+use crate::planner::context;
+use crate::planner::lower::{DataFusionEvaluators, Lowered, lower};
+use crate::planner::prepass;
+use crate::zset::Delta;
+
+impl Lotic {
+    /// The optimised plan of a model's query, and what it reads.
+    pub(super) async fn plan_model(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+    ) -> Result<(Planned, LogicalPlan)> {
+        let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
+        prepass::check_model_plan(&planned.plan)?;
+        let optimised = context::optimize_model(&planned.state, planned.plan.clone())?;
+        Ok((planned, optimised))
+    }
+
+    /// The dataflow of a model.
+    pub(super) fn lower_model(
+        world: &World,
+        planned: &Planned,
+        optimised: &LogicalPlan,
+    ) -> Result<Lowered> {
+        let catalog = Arc::clone(&world.catalog);
+        let resolve =
+            move |table: &TableReference| catalog.find(table.table()).map(|object| object.id);
+        lower(optimised, &resolve, &DataFusionEvaluators::new(&planned.state))
+    }
+
+    /// Fills a model and lets it follow. Its definition is in the catalog already, or comes with
+    /// `publish` at the same epoch.
+    ///
+    /// # Errors
+    /// When the query cannot be planned or its first run fails; nothing is left behind then.
+    pub(super) async fn start_model(self: &Arc<Self>, object: &Object) -> Result<()> {
+        self.fill_model(object, None).await
+    }
+
+    /// As [`Self::start_model`], with a catalog to publish in the epoch in which the model appears.
+    pub(super) async fn fill_model(
+        self: &Arc<Self>,
+        object: &Object,
+        publish: Option<Arc<Catalog>>,
+    ) -> Result<()> {
+        let Definition::Model { query, options } = &object.definition else {
+            return Err(Error::internal("only a model can be filled"));
+        };
+        let world = self.world();
+        let (planned, optimised) = self.plan_model(&world, query).await?;
+        self.load_inputs(&world, &planned.reads).await?;
+        let lowered = Self::lower_model(&world, &planned, &optimised)?;
+        let inputs: Vec<ObjectId> = lowered.sources.iter().map(|(id, _)| *id).collect();
+        let (id, watched) = (object.id, inputs.clone());
+        let pinned = self
+            .driver()
+            .run(move |driver| {
+                driver.begin_building(id, watched);
+                driver.current_world()
+            })
+            .await?;
+        let mut model = Model::new(
+            lowered.dataflow,
+            inputs.clone(),
+            Collection::new(Arc::clone(&object.schema), &[]),
+            options.clone(),
+            Arc::clone(&self.options().clock),
+        );
+        let filled = blocking(move || {
+            let input = first_input(&pinned, &inputs)?;
+            model.step(&input, pinned.epoch, true)?;
+            Ok(model)
+        })
+        .await;
+        let model = match filled {
+            Ok(model) => model,
+            Err(error) => {
+                self.driver().run(move |driver| driver.abandon_building(id)).await?;
+                return Err(error);
+            }
+        };
+        self.driver()
+            .run(move |driver| {
+                driver.finish_building(id, model)?;
+                let catalog = publish.unwrap_or_else(|| driver.current_catalog());
+                driver.set_catalog(catalog, &[id]);
+                Ok(())
+            })
+            .await?
+    }
+
+    /// Loads the bounded sources that a model reads, so that it can follow their changes.
+    async fn load_inputs(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        reads: &BTreeSet<ObjectId>,
+    ) -> Result<()> {
+        for id in reads {
+            if world.snapshot(*id).is_some() {
+                continue;
+            }
+            if let Some(object) = world.catalog.by_id(*id) {
+                self.load_bounded(object).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that the inputs hold, as additions.
+pub(super) fn first_input(
+    world: &World,
+    inputs: &[ObjectId],
+) -> Result<BTreeMap<ObjectId, Vec<Delta>>> {
+    let mut all = BTreeMap::new();
+    for input in inputs {
+        let Some(snapshot) = world.snapshot(*input) else {
+            return Err(Error::internal("an input of the model is not loaded"));
+        };
+        let deltas: Vec<Delta> = snapshot.batches()?.into_iter().map(Delta::inserts).collect();
+        if !deltas.is_empty() {
+            all.insert(*input, deltas);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,112 @@
+//! CHECK MATERIALIZED VIEW: the model's query in batch over one pinned world, against its rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::instance::{Lotic, blocking};
+use super::plan::{Planner, Purpose};
+use super::world::World;
+use crate::base::{Error, Result};
+use crate::catalog::{Definition, Object};
+use crate::planner::{context, lower};
+use crate::zset::{Delta, differences};
+
+impl Lotic {
+    /// The rows in which a model and its query differ, with `_difference`: how many copies the
+    /// model has too many (or, negative, too few). No rows means they are equal.
+    ///
+    /// # Errors
+    /// When there is no such model, or its query fails as a whole.
+    pub(super) async fn check_model(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        name: &str,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let object = world.catalog.get(name)?;
+        let Definition::Model { query, .. } = &object.definition else {
+            return Err(Error::invalid(format!(
+                "\"{name}\" is a {}, not a materialized view",
+                object.relation().words()
+            )));
+        };
+        let schema = difference_schema(object);
+        let Some(held) = world.snapshot(object.id).cloned() else {
+            // computed when read: there is nothing that could differ
+            return Ok((schema, Vec::new()));
+        };
+        let batch = self.batch_rows(world, query).await?;
+        let types = Arc::clone(&object.schema);
+        let differing = blocking(move || {
+            let fresh = batch
+                .into_iter()
+                .map(|batch| Ok(Delta::inserts(with_schema(&batch, &types)?)))
+                .collect::<Result<Vec<_>>>()?;
+            let kept: Vec<Delta> = held.batches()?.into_iter().map(Delta::inserts).collect();
+            differences(&kept, &fresh)
+        })
+        .await?;
+        let rows = differing
+            .iter()
+            .map(|delta| with_difference(delta, &schema))
+            .collect::<Result<Vec<_>>>()?;
+        Ok((schema, rows))
+    }
+
+    /// The rows of a model's query, computed by DataFusion; a row whose expressions fail is left
+    /// out, as the model leaves it out.
+    pub(super) async fn batch_rows(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+    ) -> Result<Vec<RecordBatch>> {
+        let planned = Planner::new(self, world, Purpose::Read).plan_text(query).await?;
+        let optimised = context::optimize_model(&planned.state, planned.plan)?;
+        let run = lower::run_batch(&planned.state, &optimised);
+        #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
+        let task = self.queries().spawn(run);
+        Ok(task.await.map_err(|error| Error::internal(error.to_string()))??.batches)
+    }
+}
+
+/// The columns of a model and `_difference`.
+pub(super) fn difference_schema(object: &Object) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = object.schema.fields().iter().map(Arc::clone).collect();
+    fields.push(Arc::new(Field::new("_difference", DataType::Int64, false)));
+    Arc::new(Schema::new(fields))
+}
+
+fn with_difference(delta: &Delta, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut columns: Vec<ArrayRef> = delta.batch().columns().to_vec();
+    let weights = (0..delta.rows()).map(|row| delta.weight(row));
+    columns.push(Arc::new(Int64Array::from_iter_values(weights)));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// The same columns under the model's names and nullability.
+pub(super) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| super::values::strict_cast(column, field.data_type()))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// One line a model: its name and how many rows differ.
+pub(super) fn summary(lines: Vec<(String, usize)>) -> Result<RecordBatch> {
+    let names: StringViewArray = lines.iter().map(|(name, _)| Some(name.as_str())).collect();
+    let counts =
+        Int64Array::from_iter_values(lines.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(-1)));
+    Ok(RecordBatch::try_new(summary_schema(), vec![Arc::new(names), Arc::new(counts)])?)
+}
+
+/// The columns of [`summary`].
+pub(super) fn summary_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("model", DataType::Utf8View, false),
+        Field::new("differing_rows", DataType::Int64, false),
+    ]))
+}

@@ -1,0 +1,437 @@
+//! Statements that change definitions: CREATE and DROP.
+//!
+//! One at a time. A new catalog is on disk before anything is published under it; what a crash
+//! leaves half made is found by the next start and made anew or ignored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::instance::Lotic;
+use super::plan::{Planner, Purpose};
+use super::settings::parse_duration;
+use super::source;
+use crate::base::{Error, Kind, ObjectId, Result};
+use crate::catalog::{
+    Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
+};
+
+/// The columns and options of a table or source that is to be made.
+pub(crate) struct NewRelation {
+    pub(crate) name: String,
+    /// Declared columns; none where they are inferred from the connector.
+    pub(crate) schema: Option<SchemaRef>,
+    pub(crate) primary_key: Vec<String>,
+    pub(crate) options: BTreeMap<String, String>,
+    /// The statement.
+    pub(crate) sql: String,
+    /// Where relative paths start.
+    pub(crate) base_dir: String,
+}
+
+/// A view or model that is to be made.
+pub(crate) struct NewQuery {
+    pub(crate) name: String,
+    /// Names of the columns, where the statement gives them.
+    pub(crate) columns: Vec<String>,
+    pub(crate) query: String,
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) sql: String,
+}
+
+impl Lotic {
+    /// Makes a table. With a connector it is filled from it once.
+    pub(super) async fn create_table(self: &Arc<Self>, new: NewRelation) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        let mut options = new.options.clone();
+        let topic = take_topic_options(&mut options)?;
+        let connector = (!options.is_empty()).then_some(options);
+        let schema = match (&new.schema, &connector) {
+            (Some(schema), None) => Arc::clone(schema),
+            (declared, Some(connector)) => {
+                source::schema_of(&new, connector, declared.clone()).await?
+            }
+            (None, None) => {
+                return Err(Error::syntax(format!("table \"{}\" has no columns", new.name)));
+            }
+        };
+        let (schema, primary_key) = with_key(&schema, &new.primary_key)?;
+        let definition = Definition::Table { primary_key, connector, topic };
+        let object = self.object(&new, schema, definition)?;
+        self.add_relation(object).await
+    }
+
+    /// Makes a source: a push topic, a tailed topic, or a bounded source that is read in place.
+    pub(super) async fn create_source(self: &Arc<Self>, new: NewRelation) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        let mut options = new.options.clone();
+        let topic = take_topic_options(&mut options)?;
+        if !new.primary_key.is_empty() {
+            return Err(Error::unsupported(format!(
+                "source \"{}\" has a primary key, and sources are append-only",
+                new.name
+            ))
+            .with_hint("CREATE TABLE ... WITH (connector = ...) keeps one row a key"));
+        }
+        let (schema, definition) = if options.is_empty() {
+            let Some(schema) = &new.schema else {
+                return Err(Error::syntax(format!("source \"{}\" has no columns", new.name))
+                    .with_hint("a push topic declares its columns; a connector infers them"));
+            };
+            (Arc::clone(schema), Definition::Stream { connector: None, topic })
+        } else {
+            let declared = new.schema.clone();
+            let schema = source::schema_of(&new, &options, declared).await?;
+            let definition = if source::is_tail(&options) {
+                Definition::Stream { connector: Some(options), topic }
+            } else {
+                Definition::Bounded { connector: options }
+            };
+            (schema, definition)
+        };
+        let object = self.object(&new, schema, definition)?;
+        self.add_relation(object).await
+    }
+
+    /// Makes a view.
+    pub(super) async fn create_view(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        if replace {
+            self.clear_for_replacement(&new.name, Relation::View).await?;
+        }
+        let (schema, dependencies) = self.shape_of(&new).await?;
+        let object = Object {
+            id: self.world().catalog.next_id(),
+            name: new.name.clone(),
+            sql: new.sql.clone(),
+            schema,
+            definition: Definition::View { query: with_columns(&new) },
+            dependencies,
+            base_dir: String::new(),
+        };
+        self.publish_with(object).await
+    }
+
+    /// Makes a model and fills it.
+    pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        if replace {
+            self.clear_for_replacement(&new.name, Relation::Model).await?;
+        }
+        let options = model_options(&new)?;
+        let (schema, dependencies) = self.shape_of(&new).await?;
+        let object = Object {
+            id: self.world().catalog.next_id(),
+            name: new.name.clone(),
+            sql: new.sql.clone(),
+            schema,
+            definition: Definition::Model { query: with_columns(&new), options },
+            dependencies,
+            base_dir: String::new(),
+        };
+        if !self.options().maintain {
+            return self.publish_with(object).await;
+        }
+        let catalog = Arc::new(self.world().catalog.with(object.clone())?);
+        self.fill_model(&object, Some(Arc::clone(&catalog))).await?;
+        // readers see it a moment before its definition is durable; a crash between loses a
+        // statement that nobody was told had worked
+        if let Err(error) = self.save(&catalog) {
+            self.drop_objects(&[object.id], false).await?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Makes a sink and lets it follow.
+    pub(super) async fn create_sink(
+        self: &Arc<Self>,
+        new: &NewRelation,
+        input: SinkInput,
+    ) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        let world = self.world();
+        let dependencies = match &input {
+            SinkInput::Object(name) => vec![world.catalog.get(name)?.id],
+            SinkInput::Query(query) => {
+                let planned = Planner::new(self, &world, Purpose::Shape).plan_text(query).await?;
+                planned.reads.into_iter().collect()
+            }
+        };
+        let definition = Definition::Sink { input, connector: new.options.clone() };
+        let mut object = self.object(new, Arc::new(Schema::empty()), definition)?;
+        object.dependencies = dependencies;
+        super::sink::check(&object)?;
+        self.publish_with(object.clone()).await?;
+        self.start_sink(&object)
+    }
+
+    /// Drops `name`, and with `cascade` what reads it.
+    pub(super) async fn drop_relation(
+        self: &Arc<Self>,
+        kind: Relation,
+        name: &str,
+        cascade: bool,
+    ) -> Result<()> {
+        let _guard = self.definitions.lock().await;
+        let catalog = Arc::clone(&self.world().catalog);
+        let object = catalog.get(name)?;
+        if object.relation() != kind {
+            return Err(Error::new(
+                Kind::Invalid,
+                "42809",
+                format!("\"{name}\" is not a {}", kind.words()),
+            )
+            .with_hint(format!(
+                "use DROP {} to remove a {}",
+                object.relation().words().to_ascii_uppercase(),
+                object.relation().words()
+            )));
+        }
+        let readers = all_dependents(&catalog, object.id);
+        if !cascade && !readers.is_empty() {
+            return Err(in_use(&catalog, object, &readers));
+        }
+        let mut gone = readers;
+        gone.push(object.id);
+        self.drop_objects(&gone, true).await
+    }
+
+    /// Takes objects out of the catalog, the driver and the log.
+    async fn drop_objects(self: &Arc<Self>, gone: &[ObjectId], durable: bool) -> Result<()> {
+        let mut catalog = Catalog::clone(&self.world().catalog);
+        for id in gone {
+            catalog = catalog.without(*id);
+        }
+        let catalog = Arc::new(catalog);
+        if durable {
+            self.save(&catalog)?;
+        }
+        for id in gone {
+            self.feeds.stop(*id);
+        }
+        let ids = gone.to_vec();
+        self.driver()
+            .run(move |driver| {
+                for id in &ids {
+                    driver.remove(*id);
+                }
+                driver.set_catalog(catalog, &ids);
+            })
+            .await?;
+        for id in gone {
+            let had_topic = self.writer(*id).is_some_and(|writer| writer.topic().is_some());
+            self.remove_writer(*id);
+            if let (true, Some(store)) = (had_topic, self.store()) {
+                store.log.drop_topic(Catalog::topic_of(*id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what CREATE OR REPLACE replaces. What reads it must go first.
+    async fn clear_for_replacement(self: &Arc<Self>, name: &str, kind: Relation) -> Result<()> {
+        let catalog = Arc::clone(&self.world().catalog);
+        let Some(object) = catalog.find(name) else { return Ok(()) };
+        if object.relation() != kind {
+            return Err(Error::new(
+                Kind::Conflict,
+                "42809",
+                format!("\"{name}\" is a {}, not a {}", object.relation().words(), kind.words()),
+            ));
+        }
+        let readers = all_dependents(&catalog, object.id);
+        if !readers.is_empty() {
+            return Err(in_use(&catalog, object, &readers)
+                .with_hint("drop these first, or put them in the pipeline folder: serving it again rebuilds all of them"));
+        }
+        self.drop_objects(&[object.id], true).await
+    }
+
+    /// Adds a table or source and brings it to life.
+    async fn add_relation(self: &Arc<Self>, object: Object) -> Result<()> {
+        self.publish_with(object.clone()).await?;
+        let outcome = self.bring_up(&object).await;
+        if outcome.is_err() {
+            self.drop_objects(&[object.id], true).await?;
+        }
+        outcome
+    }
+
+    async fn bring_up(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let in_place = !self.options().maintain;
+        match &object.definition {
+            // in batch its connector is read in place until a statement changes it
+            Definition::Table { connector: Some(_), .. } if in_place => return Ok(()),
+            Definition::Stream { connector: Some(_), .. } if in_place => return Ok(()),
+            Definition::Table { connector, .. } | Definition::Stream { connector, .. } => {
+                self.open_writer(object).await?;
+                let (id, catalog) = (object.id, Arc::clone(&self.world().catalog));
+                self.driver().run(move |driver| driver.set_catalog(catalog, &[id])).await?;
+                if connector.is_none() {
+                    return Ok(());
+                }
+            }
+            _ => return Ok(()),
+        }
+        match &object.definition {
+            Definition::Table { .. } => self.seed(object).await,
+            _ => self.start_tail(object).await,
+        }
+    }
+
+    /// Stores and publishes the catalog with `object` in it.
+    async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
+        let catalog = Arc::new(self.world().catalog.with(object)?);
+        self.save(&catalog)?;
+        self.driver().run(move |driver| driver.set_catalog(catalog, &[])).await
+    }
+
+    fn save(&self, catalog: &Catalog) -> Result<()> {
+        self.store().map_or(Ok(()), |store| store.save_catalog(catalog))
+    }
+
+    fn object(&self, new: &NewRelation, schema: SchemaRef, definition: Definition) -> Result<Object> {
+        let catalog = &self.world().catalog;
+        if catalog.find(&new.name).is_some() {
+            return Err(Error::relation_exists(&new.name));
+        }
+        Ok(Object {
+            id: catalog.next_id(),
+            name: new.name.clone(),
+            sql: new.sql.clone(),
+            schema,
+            definition,
+            dependencies: Vec::new(),
+            base_dir: new.base_dir.clone(),
+        })
+    }
+
+    /// The columns of a query and the objects that it names.
+    async fn shape_of(self: &Arc<Self>, new: &NewQuery) -> Result<(SchemaRef, Vec<ObjectId>)> {
+        let world = self.world();
+        if world.catalog.find(&new.name).is_some() {
+            return Err(Error::relation_exists(&new.name));
+        }
+        let text = with_columns(new);
+        let planned = Planner::new(self, &world, Purpose::Shape).plan_text(&text).await?;
+        let fields: Vec<Field> = planned
+            .plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
+        let mut seen = std::collections::BTreeSet::new();
+        for field in &fields {
+            if !seen.insert(field.name().clone()) {
+                let message = format!("column \"{}\" specified more than once", field.name());
+                return Err(Error::new(Kind::Invalid, "42701", message)
+                    .with_hint("give the columns different names with AS"));
+            }
+        }
+        Ok((Arc::new(Schema::new(fields)), planned.direct))
+    }
+}
+
+/// The query, its columns renamed where the statement names them.
+fn with_columns(new: &NewQuery) -> String {
+    if new.columns.is_empty() {
+        return new.query.clone();
+    }
+    let names: Vec<String> =
+        new.columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+    format!("SELECT * FROM ({}) AS \"q\" ({})", new.query, names.join(", "))
+}
+
+fn model_options(new: &NewQuery) -> Result<ModelOptions> {
+    let mut options = ModelOptions::default();
+    for (name, value) in &new.options {
+        match (name.as_str(), value.as_str()) {
+            ("on_error", "fail") => options.fail_on_error = true,
+            ("on_error", "skip") => options.fail_on_error = false,
+            ("on_error", other) => {
+                return Err(Error::invalid(format!("on_error is 'skip' or 'fail', not '{other}'")));
+            }
+            _ => {
+                return Err(Error::invalid(format!("a materialized view has no option \"{name}\""))
+                    .with_hint("known: on_error"));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The schema with its key columns NOT NULL, and their positions.
+fn with_key(schema: &SchemaRef, key: &[String]) -> Result<(SchemaRef, Vec<usize>)> {
+    let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    let mut positions = Vec::with_capacity(key.len());
+    for column in key {
+        let position = schema.index_of(column).map_err(|_| {
+            let message = format!("column \"{column}\" named in key does not exist");
+            Error::new(Kind::Missing, "42703", message)
+        })?;
+        fields[position] = fields[position].clone().with_nullable(false);
+        positions.push(position);
+    }
+    Ok((Arc::new(Schema::new(fields)), positions))
+}
+
+/// Takes the options of a topic out of `options`.
+fn take_topic_options(options: &mut BTreeMap<String, String>) -> Result<TopicDefinition> {
+    let mut topic = TopicDefinition { partitions: 1, durable: true, ..TopicDefinition::default() };
+    if let Some(text) = options.remove("partitions") {
+        topic.partitions = text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| {
+            Error::invalid(format!("partitions is a number from 1 to 1024, not '{text}'"))
+        })?;
+    }
+    if let Some(text) = options.remove("retention_time") {
+        let time = parse_duration(&text).ok_or_else(|| {
+            Error::invalid(format!("retention_time is a time such as '12h' or '7d', not '{text}'"))
+        })?;
+        topic.retention_us = i64::try_from(time.as_micros()).ok();
+    }
+    if let Some(text) = options.remove("retention_bytes") {
+        topic.retention_bytes = Some(text.parse().map_err(|_| {
+            Error::invalid(format!("retention_bytes is a number, not '{text}'"))
+        })?);
+    }
+    match options.remove("durability").as_deref() {
+        None | Some("disk") => {}
+        Some("os") => topic.durable = false,
+        Some(other) => {
+            return Err(Error::invalid(format!("durability is 'disk' or 'os', not '{other}'")));
+        }
+    }
+    Ok(topic)
+}
+
+/// Everything that reads `id`, directly or not, the last reader first.
+fn all_dependents(catalog: &Catalog, id: ObjectId) -> Vec<ObjectId> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut open = vec![id];
+    while let Some(next) = open.pop() {
+        for reader in catalog.dependents(next) {
+            if found.insert(reader.id) {
+                open.push(reader.id);
+            }
+        }
+    }
+    found.into_iter().rev().collect()
+}
+
+fn in_use(catalog: &Catalog, object: &Object, readers: &[ObjectId]) -> Error {
+    let names: Vec<String> = readers
+        .iter()
+        .filter_map(|id| catalog.by_id(*id))
+        .map(|reader| format!("{} \"{}\"", reader.relation().words(), reader.name))
+        .collect();
+    Error::new(
+        Kind::Conflict,
+        "2BP01",
+        format!("cannot drop {} \"{}\" because others read it", object.relation().words(), object.name),
+    )
+    .with_detail(format!("{} read it.", names.join(", ")))
+    .with_hint("use DROP ... CASCADE to drop them too")
+}

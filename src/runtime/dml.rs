@@ -1,0 +1,307 @@
+//! Statements that change rows: INSERT, UPDATE, DELETE and TRUNCATE.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::physical_plan;
+use sqlparser::ast;
+
+use super::instance::Lotic;
+use super::plan::{Planner, Purpose};
+use super::values::{check_not_null, literal_rows, strict_cast};
+use super::writer::{Receipt, WriteOptions, Writer};
+use crate::base::{Error, Kind, Result};
+use crate::catalog::{Definition, Object};
+use crate::zset::Delta;
+
+/// What a statement did: rows, and when others see them.
+pub(crate) struct Written {
+    /// How many rows.
+    pub(crate) rows: u64,
+    /// The receipt, where anything was written.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+impl Written {
+    const NOTHING: Self = Self { rows: 0, receipt: None };
+}
+
+impl Lotic {
+    /// The table or push topic `name`, with its writer.
+    ///
+    /// # Errors
+    /// When there is none, or statements do not change its kind.
+    pub(super) async fn writable(
+        self: &Arc<Self>,
+        name: &str,
+        only_append: bool,
+    ) -> Result<(Object, Arc<Writer>)> {
+        let world = self.world();
+        let object = world.catalog.get(name)?.clone();
+        match &object.definition {
+            Definition::Table { .. } => {}
+            Definition::Stream { connector: None, .. } if only_append => {}
+            Definition::Stream { connector: None, .. } => {
+                return Err(not_for(&object, "rows of a topic are never changed or taken away"));
+            }
+            Definition::Stream { .. } | Definition::Bounded { .. } => {
+                return Err(not_for(&object, "its connector is what writes it")
+                    .with_hint("CREATE TABLE ... WITH (connector = ...) takes statements as well"));
+            }
+            Definition::View { .. } | Definition::Model { .. } => {
+                return Err(not_for(&object, "change the tables that it reads"));
+            }
+            Definition::Sink { .. } => return Err(not_for(&object, "it is a sink")),
+        }
+        self.hold_contents(&object).await?;
+        let writer = self
+            .writer(object.id)
+            .ok_or_else(|| Error::internal(format!("table \"{name}\" has no writer")))?;
+        Ok((object, writer))
+    }
+
+    /// Runs an INSERT whose source is `source`; `None` inserts one row of defaults.
+    pub(super) async fn insert(
+        self: &Arc<Self>,
+        table: &str,
+        columns: &[String],
+        source: Option<&ast::Query>,
+        parameters: &[ScalarValue],
+    ) -> Result<Written> {
+        let (object, writer) = self.writable(table, true).await?;
+        let targets = targets(&object, columns)?;
+        let batches = match source {
+            None => vec![literal_rows(&[Vec::new()], &[], &object.schema, &[])?
+                .ok_or_else(|| Error::internal("a row of defaults is simple"))?],
+            Some(source) => {
+                let simple = simple_rows(source);
+                let literal = match &simple {
+                    Some(rows) => {
+                        let targets = if columns.is_empty() {
+                            let width = rows.first().map_or(0, Vec::len);
+                            targets.get(..width).unwrap_or(&targets)
+                        } else {
+                            targets.as_slice()
+                        };
+                        literal_rows(rows, targets, &object.schema, parameters)?
+                    }
+                    None => None,
+                };
+                match literal {
+                    Some(batch) => vec![batch],
+                    None => self.selected_rows(&object, &targets, source, parameters).await?,
+                }
+            }
+        };
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows == 0 {
+            return Ok(Written::NOTHING);
+        }
+        let receipt = writer.insert(batches, WriteOptions::default()).await?;
+        Ok(Written { rows: rows as u64, receipt: Some(receipt) })
+    }
+
+    /// The rows of INSERT ... SELECT, in the table's columns.
+    async fn selected_rows(
+        self: &Arc<Self>,
+        object: &Object,
+        targets: &[usize],
+        source: &ast::Query,
+        parameters: &[ScalarValue],
+    ) -> Result<Vec<RecordBatch>> {
+        let batches = self.collect(source.clone(), parameters).await?;
+        batches
+            .iter()
+            .map(|batch| {
+                if batch.num_columns() > targets.len() {
+                    return Err(Error::syntax("INSERT has more expressions than target columns"));
+                }
+                let columns = batch.columns().iter().zip(targets);
+                place(object, batch.num_rows(), columns.map(|(column, target)| (*target, column)))
+            })
+            .collect()
+    }
+
+    /// All rows of a query over the newest world.
+    pub(super) async fn collect(
+        self: &Arc<Self>,
+        query: ast::Query,
+        parameters: &[ScalarValue],
+    ) -> Result<Vec<RecordBatch>> {
+        let world = self.world();
+        let planned = Planner::new(self, &world, Purpose::Read).plan(query).await?;
+        let plan = planned.plan.with_param_values(ParamValues::from(parameters.to_vec()))?;
+        let state = planned.state;
+        #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
+        let collected = self.queries().spawn(async move {
+            let physical = state.create_physical_plan(&plan).await?;
+            physical_plan::collect(physical, state.task_ctx()).await
+        });
+        let batches = collected.await.map_err(|error| Error::internal(error.to_string()))??;
+        Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
+    }
+
+    /// Runs an UPDATE: `assignments` are pairs of column and expression.
+    pub(super) async fn update(
+        self: &Arc<Self>,
+        table: &str,
+        alias: Option<&str>,
+        assignments: &[(String, ast::Expr)],
+        filter: Option<&ast::Expr>,
+        parameters: &[ScalarValue],
+    ) -> Result<Written> {
+        let (object, writer) = self.writable(table, false).await?;
+        let mut changed = Vec::new();
+        for (column, _) in assignments {
+            let target = column_of(&object, column)?;
+            if changed.contains(&target) {
+                return Err(Error::syntax(format!("multiple assignments to column \"{column}\"")));
+            }
+            changed.push(target);
+        }
+        let exclusive = writer.exclusive().await?;
+        let expressions = assignments.iter().map(|(_, expr)| expr.clone()).collect();
+        let query = rows_of(&object, alias, expressions, filter)?;
+        let mut deltas = Vec::new();
+        let width = object.schema.fields().len();
+        for batch in self.collect(query, parameters).await? {
+            let old = batch.columns().get(..width).unwrap_or_default();
+            let new = batch.columns().get(width..).unwrap_or_default();
+            let replaced = changed.iter().copied().zip(new);
+            let kept = (0..width).filter(|column| !changed.contains(column));
+            let all = kept.map(|column| (column, &old[column])).chain(replaced);
+            let new = place(&object, batch.num_rows(), all)?;
+            let old = RecordBatch::try_new(Arc::clone(&object.schema), old.to_vec())?;
+            deltas.push(Delta::deletes(old));
+            deltas.push(Delta::inserts(new));
+        }
+        let rows = deltas.iter().map(|delta| delta.rows() as u64).sum::<u64>() / 2;
+        if rows == 0 {
+            return Ok(Written::NOTHING);
+        }
+        let receipt = writer.change(exclusive, deltas, WriteOptions::default()).await?;
+        Ok(Written { rows, receipt: Some(receipt) })
+    }
+
+    /// Runs a DELETE, or a TRUNCATE without a filter.
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        table: &str,
+        alias: Option<&str>,
+        filter: Option<&ast::Expr>,
+        parameters: &[ScalarValue],
+    ) -> Result<Written> {
+        let (object, writer) = self.writable(table, false).await?;
+        let exclusive = writer.exclusive().await?;
+        let query = rows_of(&object, alias, Vec::new(), filter)?;
+        let mut deltas = Vec::new();
+        for batch in self.collect(query, parameters).await? {
+            let rows = RecordBatch::try_new(Arc::clone(&object.schema), batch.columns().to_vec())?;
+            deltas.push(Delta::deletes(rows));
+        }
+        let rows = deltas.iter().map(|delta| delta.rows() as u64).sum();
+        if rows == 0 {
+            return Ok(Written::NOTHING);
+        }
+        let receipt = writer.change(exclusive, deltas, WriteOptions::default()).await?;
+        Ok(Written { rows, receipt: Some(receipt) })
+    }
+}
+
+fn not_for(object: &Object, why: &str) -> Error {
+    let words = object.relation().words();
+    Error::new(
+        Kind::Invalid,
+        "42809",
+        format!("{words} \"{}\" cannot be changed so: {why}", object.name),
+    )
+}
+
+/// The columns that the positions of an INSERT go to.
+fn targets(object: &Object, columns: &[String]) -> Result<Vec<usize>> {
+    if columns.is_empty() {
+        return Ok((0..object.schema.fields().len()).collect());
+    }
+    let mut targets = Vec::with_capacity(columns.len());
+    for column in columns {
+        let target = column_of(object, column)?;
+        if targets.contains(&target) {
+            let message = format!("column \"{column}\" specified more than once");
+            return Err(Error::new(Kind::Invalid, "42701", message));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn column_of(object: &Object, column: &str) -> Result<usize> {
+    object.schema.index_of(column).map_err(|_| {
+        Error::new(
+            Kind::Missing,
+            "42703",
+            format!("column \"{column}\" of relation \"{}\" does not exist", object.name),
+        )
+    })
+}
+
+/// The expressions of a plain VALUES list.
+fn simple_rows(source: &ast::Query) -> Option<Vec<Vec<&ast::Expr>>> {
+    let plain = source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none();
+    match source.body.as_ref() {
+        ast::SetExpr::Values(values) if plain => {
+            Some(values.rows.iter().map(|row| row.iter().collect()).collect())
+        }
+        _ => None,
+    }
+}
+
+/// A batch of the table's schema with these columns, cast; the others are NULL.
+fn place<'a>(
+    object: &Object,
+    rows: usize,
+    given: impl Iterator<Item = (usize, &'a ArrayRef)>,
+) -> Result<RecordBatch> {
+    let schema: &SchemaRef = &object.schema;
+    let mut columns: Vec<ArrayRef> =
+        schema.fields().iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+    for (target, column) in given {
+        let field = schema.field(target);
+        columns[target] = strict_cast(column, field.data_type()).map_err(|error| {
+            error.at(format!("column \"{}\" of \"{}\"", field.name(), object.name))
+        })?;
+    }
+    check_not_null(schema, &columns)?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// `SELECT <all columns>, <expressions> FROM table [alias] WHERE filter`.
+fn rows_of(
+    object: &Object,
+    alias: Option<&str>,
+    expressions: Vec<ast::Expr>,
+    filter: Option<&ast::Expr>,
+) -> Result<ast::Query> {
+    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let from = quote(alias.unwrap_or(&object.name));
+    let columns: Vec<String> = object
+        .schema
+        .fields()
+        .iter()
+        .map(|field| format!("{from}.{}", quote(field.name())))
+        .collect();
+    let mut text = format!("SELECT {} FROM {}", columns.join(", "), quote(&object.name));
+    if let Some(alias) = alias {
+        text.push_str(&format!(" AS {}", quote(alias)));
+    }
+    let mut query = crate::planner::parse::parse_query(&text)?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        select.selection = filter.cloned();
+        for (position, expr) in expressions.into_iter().enumerate() {
+            let alias = ast::Ident::with_quote('"', format!("__new_{position}"));
+            select.projection.push(ast::SelectItem::ExprWithAlias { expr, alias });
+        }
+    }
+    Ok(query)
+}

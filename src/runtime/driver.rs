@@ -1,0 +1,409 @@
+//! The thread that steps epochs: collect what is durable, step every model, publish one world.
+//!
+//! Everything that changes rows or the set of objects happens here, one thing after the other, so
+//! no lock guards the graphs. An epoch starts as soon as the one before has ended and something
+//! has arrived: small when traffic is light, large and vectorised when it is heavy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+use super::model::Model;
+use super::world::{Content, Health, World};
+use crate::base::clock::ClockRef;
+use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
+use crate::catalog::Catalog;
+use crate::models::Collection;
+use crate::zset::Delta;
+
+/// The most rows that one epoch collects; more wait for the next.
+const EPOCH_ROWS: usize = 256 * 1024;
+/// The most messages that wait for the driver. Writers wait beyond it.
+const INBOX: usize = 1024;
+
+/// A collection that the driver changes and writers look keys up in.
+pub(crate) type SharedCollection = Arc<RwLock<Collection>>;
+
+/// Rows on their way into a collection. They are durable already.
+pub(crate) struct Rows {
+    /// The table, stream or source.
+    pub(crate) object: ObjectId,
+    /// What changes.
+    pub(crate) deltas: Vec<Delta>,
+    /// Told once a world holds them.
+    pub(crate) visible: Option<oneshot::Sender<Result<Epoch>>>,
+    /// Dropped once a world holds them: keys that were reserved, locks that were held.
+    pub(crate) held: Option<Box<dyn Send>>,
+}
+
+type Command = Box<dyn FnOnce(&mut Driver) + Send>;
+
+enum Message {
+    Rows(Rows),
+    Command(Command),
+    Flush(oneshot::Sender<Epoch>),
+    Stop,
+}
+
+/// The way to the driver.
+#[derive(Clone)]
+pub(crate) struct DriverHandle {
+    inbox: SyncSender<Message>,
+    world: Arc<ArcSwap<World>>,
+}
+
+impl DriverHandle {
+    /// Hands rows over. Waits while the driver is far behind.
+    pub(crate) fn send_rows(&self, rows: Rows) {
+        if let Err(std::sync::mpsc::SendError(Message::Rows(rows))) =
+            self.inbox.send(Message::Rows(rows))
+            && let Some(visible) = rows.visible
+        {
+            // the session went away with the engine; there is nobody to tell
+            drop(visible.send(Err(stopping())));
+        }
+    }
+
+    /// Runs `command` between two epochs and gives its answer.
+    ///
+    /// # Errors
+    /// 57P01 when the engine is stopping.
+    pub(crate) async fn run<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Driver) -> T + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let boxed: Command = Box::new(move |driver| drop(answer.send(command(driver))));
+        self.send(Message::Command(boxed)).await?;
+        wait.await.map_err(|_| stopping())
+    }
+
+    /// Waits until everything that was durable before the call is visible.
+    ///
+    /// # Errors
+    /// 57P01 when the engine is stopping.
+    pub(crate) async fn flush(&self) -> Result<Epoch> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Message::Flush(answer)).await?;
+        wait.await.map_err(|_| stopping())
+    }
+
+    /// Asks the driver to end.
+    pub(crate) async fn stop(&self) {
+        drop(self.send(Message::Stop).await);
+    }
+
+    /// The newest world.
+    pub(crate) fn world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    async fn send(&self, message: Message) -> Result<()> {
+        let inbox = self.inbox.clone();
+        match inbox.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => Err(stopping()),
+            Err(std::sync::mpsc::TrySendError::Full(message)) => {
+                tokio::task::spawn_blocking(move || inbox.send(message))
+                    .await
+                    .map_err(|_| stopping())?
+                    .map_err(|_| stopping())
+            }
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::new(Kind::Unavailable, "57P01", "the server is shutting down")
+}
+
+/// A model that is being filled while the world goes on.
+struct Building {
+    inputs: Vec<ObjectId>,
+    missed: BTreeMap<ObjectId, Vec<Delta>>,
+}
+
+/// The state of the thread.
+pub(crate) struct Driver {
+    inbox: Receiver<Message>,
+    world: Arc<ArcSwap<World>>,
+    clock: ClockRef,
+    epoch: Epoch,
+    reserve_epochs: Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>,
+    reserved: Epoch,
+    catalog: Arc<Catalog>,
+    bases: BTreeMap<ObjectId, SharedCollection>,
+    models: BTreeMap<ObjectId, Model>,
+    building: BTreeMap<ObjectId, Building>,
+    listeners: Vec<Box<dyn FnMut(&Arc<World>, &[ObjectId]) + Send>>,
+}
+
+/// What the driver starts from.
+pub(crate) struct DriverStart {
+    /// The definitions.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The first epoch is the one after this.
+    pub(crate) epoch: Epoch,
+    /// Makes epoch numbers up to the returned one this process's own, durably.
+    pub(crate) reserve_epochs: Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>,
+    /// The clock.
+    pub(crate) clock: ClockRef,
+}
+
+impl Driver {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub(crate) fn start(start: DriverStart) -> Result<DriverHandle> {
+        let (sender, inbox) = sync_channel(INBOX);
+        let first = World {
+            epoch: start.epoch,
+            catalog: Arc::clone(&start.catalog),
+            ..World::default()
+        };
+        let world = Arc::new(ArcSwap::from_pointee(first));
+        let mut driver = Self {
+            inbox,
+            world: Arc::clone(&world),
+            clock: start.clock,
+            epoch: start.epoch,
+            reserve_epochs: start.reserve_epochs,
+            reserved: start.epoch,
+            catalog: start.catalog,
+            bases: BTreeMap::new(),
+            models: BTreeMap::new(),
+            building: BTreeMap::new(),
+            listeners: Vec::new(),
+        };
+        task::thread("lotic-driver", move || driver.main())?;
+        Ok(DriverHandle { inbox: sender, world })
+    }
+
+    fn main(&mut self) {
+        while let Ok(message) = self.inbox.recv() {
+            let mut epoch = Collected::default();
+            let mut next = Some(message);
+            let mut stop = false;
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Rows(rows) => epoch.add(rows),
+                    Message::Flush(answer) => epoch.flushes.push(answer),
+                    Message::Command(command) => {
+                        self.step(std::mem::take(&mut epoch));
+                        command(self);
+                    }
+                    Message::Stop => stop = true,
+                }
+                if !stop && epoch.rows < EPOCH_ROWS {
+                    next = match self.inbox.try_recv() {
+                        Ok(message) => Some(message),
+                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+                    };
+                }
+            }
+            self.step(epoch);
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// One epoch.
+    fn step(&mut self, collected: Collected) {
+        if !collected.deltas.is_empty() {
+            self.begin_epoch();
+            let mut inputs = BTreeMap::new();
+            for (object, deltas) in collected.deltas {
+                let Some(base) = self.bases.get(&object) else { continue };
+                if let Err(error) = base.write().apply(&deltas) {
+                    // durable rows that do not apply are a defect: going on would show wrong rows
+                    tracing::error!(%object, %error, "a table refused its own rows");
+                    std::process::abort();
+                }
+                inputs.insert(object, deltas);
+            }
+            self.keep_for_building(&inputs);
+            let changed = self.step_models(inputs);
+            self.publish(&changed);
+        }
+        for visible in collected.visible {
+            drop(visible.send(Ok(self.epoch)));
+        }
+        for flush in collected.flushes {
+            drop(flush.send(self.epoch));
+        }
+        drop(collected.held);
+    }
+
+    fn begin_epoch(&mut self) {
+        self.epoch = self.epoch.next();
+        if self.epoch > self.reserved {
+            match (self.reserve_epochs)(self.epoch) {
+                Ok(reserved) => self.reserved = reserved,
+                Err(error) => tracing::warn!(%error, "epoch numbers could not be reserved"),
+            }
+        }
+    }
+
+    fn keep_for_building(&mut self, inputs: &BTreeMap<ObjectId, Vec<Delta>>) {
+        for building in self.building.values_mut() {
+            for input in &building.inputs {
+                if let Some(deltas) = inputs.get(input) {
+                    building.missed.entry(*input).or_default().extend_from_slice(deltas);
+                }
+            }
+        }
+    }
+
+    /// Steps the models in the order of their making, which is an order of dependency, and gives
+    /// what changed.
+    fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Vec<ObjectId> {
+        let mut failed: Vec<(ObjectId, String)> = Vec::new();
+        for (id, model) in &mut self.models {
+            if model.failure().is_some() {
+                continue;
+            }
+            if let Some((_, name)) = failed.iter().find(|(input, _)| model.inputs().contains(input))
+            {
+                let reason = format!("its input \"{name}\" failed");
+                model.fail(Error::new(Kind::Unavailable, "55000", reason));
+                failed.push((*id, self.catalog.by_id(*id).map_or_else(String::new, |o| o.name.clone())));
+                continue;
+            }
+            if !model.inputs().iter().any(|input| inputs.contains_key(input)) {
+                continue;
+            }
+            match model.step(&inputs, self.epoch, false) {
+                Ok(output) => {
+                    for building in self.building.values_mut() {
+                        if building.inputs.contains(id) {
+                            building.missed.entry(*id).or_default().extend_from_slice(&output);
+                        }
+                    }
+                    if !output.is_empty() {
+                        inputs.insert(*id, output);
+                    }
+                }
+                Err(error) => {
+                    let name = self.catalog.by_id(*id).map_or_else(String::new, |o| o.name.clone());
+                    tracing::error!(model = name, %error, "the model stopped");
+                    model.fail(error);
+                    failed.push((*id, name));
+                }
+            }
+        }
+        inputs.into_keys().chain(failed.into_iter().map(|(id, _)| id)).collect()
+    }
+
+    /// Makes the present state of `changed` what readers see, at once.
+    fn publish(&mut self, changed: &[ObjectId]) {
+        let mut contents = self.world.load().contents.clone();
+        for id in changed {
+            match self.content(*id) {
+                Some(content) => contents.insert(*id, content),
+                None => contents.remove(id),
+            };
+        }
+        let world = Arc::new(World {
+            epoch: self.epoch,
+            time_us: self.clock.now_us(),
+            catalog: Arc::clone(&self.catalog),
+            contents,
+        });
+        self.world.store(Arc::clone(&world));
+        for listener in &mut self.listeners {
+            listener(&world, changed);
+        }
+    }
+
+    fn content(&self, id: ObjectId) -> Option<Content> {
+        if let Some(model) = self.models.get(&id) {
+            return Some(model.content());
+        }
+        let base = self.bases.get(&id)?;
+        let health = Health { changed: self.epoch, ..Health::default() };
+        Some(Content { snapshot: Arc::new(base.read().snapshot()), health: Arc::new(health) })
+    }
+
+    /// Replaces the definitions. The rows of `touched` are published with them.
+    pub(crate) fn set_catalog(&mut self, catalog: Arc<Catalog>, touched: &[ObjectId]) {
+        self.begin_epoch();
+        self.catalog = catalog;
+        self.publish(touched);
+    }
+
+    /// The world as it is between two epochs.
+    pub(crate) fn current_world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    /// The definitions as they are now.
+    pub(crate) fn current_catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// Takes over the rows of a table, stream or loaded source.
+    pub(crate) fn add_base(&mut self, id: ObjectId, collection: SharedCollection) {
+        self.bases.insert(id, collection);
+    }
+
+    /// Lets go of an object's rows and graph.
+    pub(crate) fn remove(&mut self, id: ObjectId) {
+        self.bases.remove(&id);
+        self.models.remove(&id);
+    }
+
+    /// Begins to keep for `id` what its inputs get from now on.
+    pub(crate) fn begin_building(&mut self, id: ObjectId, inputs: Vec<ObjectId>) {
+        self.building.insert(id, Building { inputs, missed: BTreeMap::new() });
+    }
+
+    /// Forgets a model that was being filled.
+    pub(crate) fn abandon_building(&mut self, id: ObjectId) {
+        self.building.remove(&id);
+    }
+
+    /// Catches a filled model up and lets it follow.
+    ///
+    /// # Errors
+    /// When the step that catches up fails.
+    pub(crate) fn finish_building(&mut self, id: ObjectId, mut model: Model) -> Result<()> {
+        if let Some(building) = self.building.remove(&id)
+            && !building.missed.is_empty()
+        {
+            model.step(&building.missed, self.epoch, false)?;
+        }
+        self.models.insert(id, model);
+        Ok(())
+    }
+
+    /// Calls `listener` after each publication with the objects that changed.
+    pub(crate) fn listen(&mut self, listener: Box<dyn FnMut(&Arc<World>, &[ObjectId]) + Send>) {
+        self.listeners.push(listener);
+    }
+}
+
+/// What one epoch has collected.
+#[derive(Default)]
+struct Collected {
+    deltas: BTreeMap<ObjectId, Vec<Delta>>,
+    rows: usize,
+    visible: Vec<oneshot::Sender<Result<Epoch>>>,
+    flushes: Vec<oneshot::Sender<Epoch>>,
+    held: Vec<Box<dyn Send>>,
+}
+
+impl Collected {
+    fn add(&mut self, rows: Rows) {
+        self.rows += rows.deltas.iter().map(Delta::rows).sum::<usize>();
+        self.deltas.entry(rows.object).or_default().extend(rows.deltas);
+        self.visible.extend(rows.visible);
+        self.held.extend(rows.held);
+    }
+}

@@ -1,0 +1,227 @@
+//! One engine over one data folder: what it owns, and how it is opened and closed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::driver::{Driver, DriverHandle, DriverStart};
+use super::feed::Feeds;
+use super::options::Options;
+use super::quarantine::QuarantineLog;
+use super::session::Session;
+use super::store::Store;
+use super::world::World;
+use super::writer::Writer;
+use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
+use crate::catalog::Catalog;
+use crate::security::Users;
+
+/// The topic of the quarantine.
+pub(crate) const QUARANTINE_TOPIC: TopicId = TopicId(1);
+
+/// Objects are numbered from here on; topics below are the engine's own.
+pub(crate) const FIRST_OBJECT: u64 = 16;
+
+/// One engine.
+pub struct Lotic {
+    options: Options,
+    store: Option<Store>,
+    driver: DriverHandle,
+    /// One change of definitions at a time.
+    pub(super) definitions: tokio::sync::Mutex<()>,
+    writers: RwLock<BTreeMap<ObjectId, Arc<Writer>>>,
+    quarantine: Arc<QuarantineLog>,
+    users: Arc<Users>,
+    pub(super) feeds: Feeds,
+    states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
+    /// Where queries run, apart from the network and the driver.
+    queries: Option<tokio::runtime::Runtime>,
+}
+
+impl std::fmt::Debug for Lotic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lotic").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Lotic {
+    /// Opens an engine: takes the data folder, recovers what is in it and lets models catch up.
+    ///
+    /// # Errors
+    /// When another process has the folder, the key is wrong or missing, or stored bytes are
+    /// damaged.
+    pub async fn open(options: Options) -> Result<Arc<Self>> {
+        let opened = options.clone();
+        let (store, catalog, users) = blocking(move || open_store(&opened)).await?;
+        let queries = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("lotic-query")
+            .thread_stack_size(8 << 20)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("start the query threads", &error))?;
+        let driver = Driver::start(driver_start(&options, store.as_ref(), catalog)?)?;
+        let topic = store.as_ref().map(|store| store.quarantine_topic()).transpose()?;
+        let lotic = Arc::new(Self {
+            quarantine: Arc::new(QuarantineLog::open(topic, Arc::clone(&options.clock))?),
+            options,
+            store,
+            driver,
+            definitions: tokio::sync::Mutex::new(()),
+            writers: RwLock::default(),
+            users,
+            feeds: Feeds::default(),
+            states: Mutex::default(),
+            queries: Some(queries),
+        });
+        lotic.recover().await?;
+        Ok(lotic)
+    }
+
+    /// A session for `user`, who has proved who they are.
+    pub fn session(self: &Arc<Self>, user: &str) -> Session {
+        Session::new(Arc::clone(self), user)
+    }
+
+    /// The users of this engine.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.users
+    }
+
+    /// The number of the newest epoch that readers can see.
+    pub fn published_epoch(&self) -> u64 {
+        self.driver.world().epoch.0
+    }
+
+    /// What the start produced that a person must be told: a generated key or password file.
+    pub fn notices(&self) -> Vec<String> {
+        self.store.as_ref().map(|store| store.notices.clone()).unwrap_or_default()
+    }
+
+    /// The file that holds the generated password, if there is one.
+    pub fn password_file(&self) -> Option<PathBuf> {
+        self.store.as_ref().and_then(|store| store.password_file.clone())
+    }
+
+    /// Whether `token` opens the HTTP port.
+    pub fn check_http_token(&self, token: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        let Some(store) = &self.store else { return false };
+        bool::from(store.http_token.expose().as_bytes().ct_eq(token.as_bytes()))
+    }
+
+    /// Ends feeds, the driver and the log. What was acknowledged is on disk already.
+    pub async fn shutdown(&self) {
+        self.feeds.stop_all();
+        self.driver.stop().await;
+        if let Some(store) = &self.store {
+            store.log.close();
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    pub(crate) fn driver(&self) -> &DriverHandle {
+        &self.driver
+    }
+
+    pub(crate) fn world(&self) -> Arc<World> {
+        self.driver.world()
+    }
+
+    pub(crate) fn quarantine(&self) -> &Arc<QuarantineLog> {
+        &self.quarantine
+    }
+
+    pub(crate) fn queries(&self) -> tokio::runtime::Handle {
+        match &self.queries {
+            Some(runtime) => runtime.handle().clone(),
+            // only a dropped engine has none, and nobody can ask it
+            None => tokio::runtime::Handle::current(),
+        }
+    }
+
+    pub(crate) fn writer(&self, id: ObjectId) -> Option<Arc<Writer>> {
+        self.writers.read().get(&id).cloned()
+    }
+
+    pub(crate) fn add_writer(&self, id: ObjectId, writer: Arc<Writer>) {
+        self.writers.write().insert(id, writer);
+    }
+
+    pub(crate) fn remove_writer(&self, id: ObjectId) {
+        self.writers.write().remove(&id);
+        self.states.lock().remove(&id);
+    }
+
+    /// How a source is doing, and its last error.
+    pub(crate) fn source_state(&self, id: ObjectId) -> (&'static str, Option<String>) {
+        self.states.lock().get(&id).cloned().unwrap_or(("ok", None))
+    }
+
+    pub(crate) fn set_source_state(&self, id: ObjectId, state: &'static str, error: Option<String>) {
+        self.states.lock().insert(id, (state, error));
+    }
+}
+
+impl Drop for Lotic {
+    fn drop(&mut self) {
+        // a runtime may not be dropped where async code runs
+        if let Some(runtime) = self.queries.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs blocking work away from the async threads.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Err(Error::internal(task::panic_text(&panic))),
+            Err(_) => Err(Error::internal("the runtime is ending")),
+        },
+    }
+}
+
+fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)> {
+    let Some(dir) = &options.data else {
+        return Ok((None, Catalog::starting_at(FIRST_OBJECT), Arc::new(Users::in_memory())));
+    };
+    let store = Store::open(dir, options)?;
+    let catalog = store.load_catalog()?.unwrap_or_else(|| Catalog::starting_at(FIRST_OBJECT));
+    let users = store.users()?;
+    Ok((Some(store), catalog, users))
+}
+
+fn driver_start(
+    options: &Options,
+    store: Option<&Store>,
+    catalog: Catalog,
+) -> Result<DriverStart> {
+    let (epoch, reserve_epochs): (_, Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>) = match store {
+        Some(store) => {
+            let book = store.epoch_book();
+            (book.last()?, Box::new(move |epoch| book.reserve(epoch)))
+        }
+        None => (Epoch(0), Box::new(|_| Ok(Epoch(u64::MAX)))),
+    };
+    Ok(DriverStart {
+        catalog: Arc::new(catalog),
+        epoch,
+        reserve_epochs,
+        clock: Arc::clone(&options.clock),
+    })
+}

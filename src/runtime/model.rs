@@ -1,0 +1,143 @@
+//! A model as the driver keeps it: its graph, its rows and how it is doing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
+use crate::base::clock::ClockRef;
+use crate::base::{Epoch, Error, ObjectId, Result};
+use crate::catalog::ModelOptions;
+use crate::engine::{Dataflow, RowError, StepContext};
+use crate::models::Collection;
+use crate::zset::Delta;
+
+/// A model that follows its inputs.
+pub(crate) struct Model {
+    dataflow: Dataflow,
+    inputs: Vec<ObjectId>,
+    collection: Collection,
+    options: ModelOptions,
+    failed_rows: FailedRows,
+    failure: Option<Error>,
+    changed: Epoch,
+    step_us: u64,
+    clock: ClockRef,
+}
+
+impl Model {
+    /// A model that has seen nothing yet.
+    pub(crate) fn new(
+        dataflow: Dataflow,
+        inputs: Vec<ObjectId>,
+        collection: Collection,
+        options: ModelOptions,
+        clock: ClockRef,
+    ) -> Self {
+        Self {
+            dataflow,
+            inputs,
+            collection,
+            options,
+            failed_rows: FailedRows::default(),
+            failure: None,
+            changed: Epoch::default(),
+            step_us: 0,
+            clock,
+        }
+    }
+
+    /// The objects that it reads.
+    pub(crate) fn inputs(&self) -> &[ObjectId] {
+        &self.inputs
+    }
+
+    /// Why it stopped, if it did.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// Stops it: its rows stay as they are.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure = Some(error);
+    }
+
+    /// Takes what its inputs have got, and gives what its rows change by.
+    ///
+    /// # Errors
+    /// When a step fails. The model is then not to be stepped again.
+    pub(crate) fn step(
+        &mut self,
+        inputs: &BTreeMap<ObjectId, Vec<Delta>>,
+        epoch: Epoch,
+        bulk: bool,
+    ) -> Result<Vec<Delta>> {
+        let start = self.clock.monotonic();
+        let mut context = StepContext::new(bulk);
+        let output = self.dataflow.step(inputs, &mut context)?;
+        self.keep_errors(context.errors)?;
+        self.collection.apply(&output)?;
+        if !output.is_empty() {
+            self.changed = epoch;
+        }
+        let spent = self.clock.monotonic().saturating_sub(start);
+        self.step_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        Ok(output)
+    }
+
+    /// What readers see of it.
+    pub(crate) fn content(&self) -> Content {
+        let operators = self
+            .dataflow
+            .counters()
+            .into_iter()
+            .map(|node| OperatorFigures {
+                name: node.name,
+                rows_in: node.rows_in,
+                rows_out: node.rows_out,
+                busy_us: node.busy_us,
+                state_bytes: node.state_bytes,
+                state_rows: node.state_rows,
+            })
+            .collect();
+        Content {
+            snapshot: Arc::new(self.collection.snapshot()),
+            health: Arc::new(Health {
+                failure: self.failure.clone(),
+                failed_rows: self.failed_rows.clone(),
+                operators,
+                changed: self.changed,
+                step_us: self.step_us,
+            }),
+        }
+    }
+
+    fn keep_errors(&mut self, errors: Vec<RowError>) -> Result<()> {
+        for failed in errors {
+            if self.options.fail_on_error {
+                return Err(failed.error.with_hint(
+                    "this model was made WITH (on_error = 'fail'); mend the row and create it again",
+                ));
+            }
+            let row = FailedRow {
+                operator: failed.operator,
+                code: failed.error.code(),
+                message: failed.error.message().to_owned(),
+                row: row_as_json(&failed.row),
+            };
+            self.failed_rows.add(row, failed.weight);
+        }
+        Ok(())
+    }
+}
+
+/// One row as a JSON object, for people to read.
+pub(crate) fn row_as_json(row: &RecordBatch) -> String {
+    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+    let written = writer.write(row).and_then(|()| writer.finish());
+    match written {
+        Ok(()) => String::from_utf8_lossy(&writer.into_inner()).trim_end().to_owned(),
+        Err(error) => format!("(the row has no JSON form: {error})"),
+    }
+}

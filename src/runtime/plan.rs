@@ -1,0 +1,224 @@
+//! From a parsed query to a plan over one pinned world.
+//!
+//! Each statement sees a catalog of just the relations that it names, built for it: tables and
+//! models as snapshots of the pinned world, bounded sources in place, views as their plans.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use sqlparser::ast;
+
+use super::instance::Lotic;
+use super::source;
+use super::system;
+use super::topic_table::TopicTable;
+use super::world::World;
+use crate::base::{Error, ObjectId, Result};
+use crate::catalog::{Definition, Object};
+use crate::models::{Snapshot, SnapshotTable};
+use crate::planner::context::{self, ContextOptions};
+use crate::planner::parse;
+use crate::planner::prepass::{self, Relation};
+
+/// What a query is planned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run once over the pinned world.
+    Read,
+    /// To become a model: only shapes matter, no rows are read.
+    Shape,
+}
+
+/// A query that is ready to run.
+pub(crate) struct Planned {
+    /// The session that planned it.
+    pub(crate) state: SessionState,
+    /// Before DataFusion's optimizer.
+    pub(crate) plan: LogicalPlan,
+    /// Everything that it reads, views followed to what they read.
+    pub(crate) reads: BTreeSet<ObjectId>,
+    /// The objects that it names itself.
+    pub(crate) direct: Vec<ObjectId>,
+    names: Vec<String>,
+}
+
+impl Planned {
+    /// The columns of the result, under the names that the user wrote.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let plan = self.plan.schema();
+        let fields: Vec<Field> = plan
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(position, field)| {
+                let field = field.as_ref().clone();
+                match self.names.get(position) {
+                    Some(name) => field.with_name(name.clone()),
+                    None => field,
+                }
+            })
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+}
+
+/// Plans queries over one world.
+pub(crate) struct Planner {
+    lotic: Arc<Lotic>,
+    world: Arc<World>,
+    purpose: Purpose,
+}
+
+impl Planner {
+    /// A planner over `world`.
+    pub(crate) fn new(lotic: &Arc<Lotic>, world: &Arc<World>, purpose: Purpose) -> Self {
+        Self { lotic: Arc::clone(lotic), world: Arc::clone(world), purpose }
+    }
+
+    /// The plan of the query in `text`.
+    ///
+    /// # Errors
+    /// When it does not parse or names what is not there.
+    pub(crate) async fn plan_text(&self, text: &str) -> Result<Planned> {
+        self.plan(parse::parse_query(text)?).await
+    }
+
+    /// The plan of `query`.
+    ///
+    /// # Errors
+    /// When it names what is not there or DataFusion cannot plan it.
+    pub(crate) async fn plan(&self, mut query: ast::Query) -> Result<Planned> {
+        let names = prepass::prepare_query(&mut query)?;
+        let mut reads = BTreeSet::new();
+        let state = self.state_for(&names.relations, &mut reads).await?;
+        let plan = context::plan_query(&state, query).await?;
+        let direct = names
+            .relations
+            .iter()
+            .filter(|name| name.schema.as_deref().is_none_or(|schema| schema == "public"))
+            .filter_map(|name| self.world.catalog.find(&name.name))
+            .map(|object| object.id)
+            .collect();
+        Ok(Planned { state, plan, reads, direct, names: names.output_names })
+    }
+
+    /// A session whose catalog holds `names` and nothing else.
+    pub(crate) async fn state_for(
+        &self,
+        names: &[Relation],
+        reads: &mut BTreeSet<ObjectId>,
+    ) -> Result<SessionState> {
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        for name in ["public", "lotic", "topics", "pg_catalog"] {
+            catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()))?;
+        }
+        let options = self.lotic.options();
+        let state = context::session_state(&ContextOptions {
+            catalog: Arc::clone(&catalog) as _,
+            memory_bytes: options.statement_memory_bytes,
+            target_partitions: options.threads,
+            ..ContextOptions::default()
+        })?;
+        for name in names {
+            let schema_name = name.schema.as_deref().unwrap_or("public");
+            if schema_name == "information_schema" {
+                self.register_all(&catalog).await?;
+                continue;
+            }
+            let Some(schema) = catalog.schema(schema_name) else {
+                return Err(Error::no_relation(format!("{schema_name}.{}", name.name)));
+            };
+            if schema.table_exist(&name.name) {
+                continue;
+            }
+            let table = Box::pin(self.table(&state, schema_name, &name.name, reads)).await?;
+            if let Some(table) = table {
+                schema.register_table(name.name.clone(), table)?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// Every object by shape alone, for `information_schema`.
+    async fn register_all(&self, catalog: &Arc<MemoryCatalogProvider>) -> Result<()> {
+        let Some(public) = catalog.schema("public") else { return Ok(()) };
+        for object in self.world.catalog.objects().filter(|object| object.is_readable()) {
+            if !public.table_exist(&object.name) {
+                let empty = Snapshot::empty(Arc::clone(&object.schema));
+                public.register_table(
+                    object.name.clone(),
+                    Arc::new(SnapshotTable::new(Arc::new(empty))),
+                )?;
+            }
+        }
+        tokio::task::consume_budget().await;
+        Ok(())
+    }
+
+    async fn table(
+        &self,
+        state: &SessionState,
+        schema: &str,
+        name: &str,
+        reads: &mut BTreeSet<ObjectId>,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        match schema {
+            "public" => {
+                let Some(object) = self.world.catalog.find(name) else { return Ok(None) };
+                if !object.is_readable() {
+                    return Err(Error::invalid(format!("\"{name}\" is a sink and cannot be read")));
+                }
+                Ok(Some(self.object_table(state, object, reads).await?))
+            }
+            "lotic" => {
+                let snapshot = system::snapshot(name, &self.lotic, &self.world)?;
+                Ok(snapshot.map(|rows| Arc::new(SnapshotTable::new(Arc::new(rows))) as _))
+            }
+            "topics" => {
+                let Some(object) = self.world.catalog.find(name) else { return Ok(None) };
+                let Some(writer) = self.lotic.writer(object.id) else { return Ok(None) };
+                let Some(topic) = writer.topic() else { return Ok(None) };
+                Ok(Some(Arc::new(TopicTable::new(Arc::clone(topic), &object.schema))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The rows of one object as a table.
+    async fn object_table(
+        &self,
+        state: &SessionState,
+        object: &Object,
+        reads: &mut BTreeSet<ObjectId>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let computed = match &object.definition {
+            Definition::View { query } => Some(query),
+            // where models are not maintained, one that is not held is computed when it is read
+            Definition::Model { query, .. } if self.world.snapshot(object.id).is_none() => {
+                Some(query)
+            }
+            _ => None,
+        };
+        if let Some(query) = computed {
+            let planned = Box::pin(self.plan_text(query)).await?;
+            reads.extend(planned.reads);
+            return Ok(Arc::new(ViewTable::new(planned.plan, None)));
+        }
+        reads.insert(object.id);
+        if self.purpose == Purpose::Shape {
+            let empty = Snapshot::empty(Arc::clone(&object.schema));
+            return Ok(Arc::new(SnapshotTable::new(Arc::new(empty))));
+        }
+        if let Some(snapshot) = self.world.snapshot(object.id) {
+            return Ok(Arc::new(SnapshotTable::new(Arc::clone(snapshot))));
+        }
+        source::in_place(&self.lotic, state, object).await
+    }
+}

@@ -1,0 +1,168 @@
+//! Keeps records that could not be decoded: with their bytes, place and reason, in a topic of
+//! their own, encrypted like every other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::base::clock::ClockRef;
+use crate::base::{Error, Offset, PartitionId, Result};
+use crate::sources::{BadRecord, Quarantine};
+use crate::transport::{Record, Topic};
+
+/// Without a topic, the newest records are kept, this many.
+const KEPT_IN_MEMORY: usize = 10_000;
+
+/// One record that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct QuarantineRow {
+    /// When, in microseconds since 1970 UTC.
+    pub(crate) at_us: i64,
+    /// The source's name.
+    pub(crate) source: String,
+    /// Where in the source.
+    pub(crate) place: String,
+    /// What is wrong.
+    pub(crate) reason: String,
+    /// The record as it came.
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    at_us: i64,
+    source: String,
+    place: String,
+    reason: String,
+    bytes: String,
+}
+
+/// All records that failed.
+#[derive(Debug)]
+pub(crate) struct QuarantineLog {
+    topic: Option<Arc<Topic>>,
+    clock: ClockRef,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counts: BTreeMap<String, u64>,
+    /// Hashes of source, place and bytes: a source that is read again reports its bad records again.
+    seen: HashSet<u128>,
+    /// Used where there is no topic.
+    rows: Vec<QuarantineRow>,
+}
+
+impl QuarantineLog {
+    /// The quarantine kept in `topic`, or in memory.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub(crate) fn open(topic: Option<Arc<Topic>>, clock: ClockRef) -> Result<Self> {
+        let log = Self { topic, clock, state: Mutex::default() };
+        let kept = log.read_topic()?;
+        let mut state = log.state.lock();
+        for row in kept {
+            state.seen.insert(fingerprint(&row.source, &row.place, &row.bytes));
+            *state.counts.entry(row.source).or_default() += 1;
+        }
+        drop(state);
+        Ok(log)
+    }
+
+    /// How many records of `source` failed.
+    pub(crate) fn count(&self, source: &str) -> u64 {
+        self.state.lock().counts.get(source).copied().unwrap_or(0)
+    }
+
+    /// Every record, oldest first. A topic that cannot be read gives none and is logged.
+    pub(crate) fn rows(&self) -> Vec<QuarantineRow> {
+        if self.topic.is_none() {
+            return self.state.lock().rows.clone();
+        }
+        self.read_topic().unwrap_or_else(|error| {
+            tracing::error!(%error, "the quarantine cannot be read");
+            Vec::new()
+        })
+    }
+
+    fn read_topic(&self) -> Result<Vec<QuarantineRow>> {
+        let Some(topic) = &self.topic else { return Ok(Vec::new()) };
+        let (first, _) = topic.bounds(PartitionId(0));
+        let mut rows = Vec::new();
+        for record in topic.read(PartitionId(0), Offset(first.0))? {
+            let stored: StoredRow = serde_json::from_slice(&record?.payload)
+                .map_err(|error| Error::corrupt(format!("a quarantined record: {error}")))?;
+            rows.push(QuarantineRow {
+                at_us: stored.at_us,
+                source: stored.source,
+                place: stored.place,
+                reason: stored.reason,
+                bytes: STANDARD.decode(stored.bytes).unwrap_or_default(),
+            });
+        }
+        Ok(rows)
+    }
+}
+
+impl Quarantine for QuarantineLog {
+    /// Returns when the record is on disk: what follows it may then be acknowledged.
+    fn put(&self, record: BadRecord) -> Result<()> {
+        let mark = fingerprint(&record.source, &record.place, &record.bytes);
+        {
+            let mut state = self.state.lock();
+            if !state.seen.insert(mark) {
+                return Ok(());
+            }
+            *state.counts.entry(record.source.clone()).or_default() += 1;
+        }
+        let at_us = self.clock.now_us();
+        let Some(topic) = &self.topic else {
+            let mut state = self.state.lock();
+            if state.rows.len() < KEPT_IN_MEMORY {
+                state.rows.push(QuarantineRow {
+                    at_us,
+                    source: record.source,
+                    place: record.place,
+                    reason: record.reason,
+                    bytes: record.bytes.to_vec(),
+                });
+            }
+            return Ok(());
+        };
+        let stored = StoredRow {
+            at_us,
+            source: record.source,
+            place: record.place,
+            reason: record.reason,
+            bytes: STANDARD.encode(&record.bytes),
+        };
+        let payload = serde_json::to_vec(&stored)
+            .map_err(|error| Error::internal(format!("quarantine: {error}")))?;
+        let (tell, durable) = mpsc::sync_channel(1);
+        topic.append(
+            vec![(PartitionId(0), Record { rows: 1, flags: 0, payload: Bytes::from(payload) })],
+            Box::new(move |outcome| drop(tell.send(outcome))),
+        );
+        durable.recv().map_err(|_| Error::internal("the log dropped an append"))??;
+        Ok(())
+    }
+}
+
+fn fingerprint(source: &str, place: &str, bytes: &[u8]) -> u128 {
+    let mut all = Vec::with_capacity(source.len() + place.len() + bytes.len() + 2);
+    for part in [source.as_bytes(), place.as_bytes(), bytes] {
+        all.extend_from_slice(part);
+        all.push(0);
+    }
+    xxh3_128(&all)
+}

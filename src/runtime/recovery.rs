@@ -1,0 +1,126 @@
+//! From the data folder to a running engine: collections from topics, then models from collections.
+//!
+//! State is disposable: what a restart needs is the definitions and the topics. Models are filled
+//! in the order of their making, which is an order of dependency.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::driver::SharedCollection;
+use super::instance::{Lotic, blocking};
+use super::writer::{POSITION, Writer};
+use crate::base::{Error, Offset, PartitionId, Result};
+use crate::catalog::{Catalog, Definition, Object, TopicDefinition};
+use crate::models::Collection;
+use crate::transport::{Durability, Retention, Topic, TopicSpec};
+use crate::zset::encode::decode_delta;
+use crate::zset::{Delta, Weights, consolidate};
+
+impl Lotic {
+    /// Brings every object of the catalog to life. A model that cannot be built is `failed`, and the
+    /// rest goes on; a topic that is damaged ends the start.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<()> {
+        let catalog = Arc::clone(&self.world().catalog);
+        for object in catalog.objects() {
+            match &object.definition {
+                Definition::Table { .. } | Definition::Stream { .. } => {
+                    self.open_writer(object).await?;
+                }
+                _ => {}
+            }
+        }
+        let ids = catalog.objects().map(|object| object.id).collect::<Vec<_>>();
+        self.driver().run(move |driver| driver.set_catalog(catalog, &ids)).await?;
+        let catalog = Arc::clone(&self.world().catalog);
+        for object in catalog.objects() {
+            self.revive(object).await;
+        }
+        Ok(())
+    }
+
+    /// Lets a recovered object follow its inputs again; what fails is noted and the rest goes on.
+    async fn revive(self: &Arc<Self>, object: &Object) {
+        let outcome = match &object.definition {
+            Definition::Model { .. } if self.options().maintain => self.start_model(object).await,
+            Definition::Table { connector: Some(_), .. } => self.seed(object).await,
+            Definition::Stream { connector: Some(_), .. } => self.start_tail(object).await,
+            Definition::Sink { .. } => self.start_sink(object),
+            _ => Ok(()),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(object = object.name, %error, "could not be started");
+            self.set_source_state(object.id, "failed", Some(error.to_string()));
+        }
+    }
+
+    /// Opens the topic of a table or stream, reads what it holds, and gives it a writer.
+    pub(super) async fn open_writer(self: &Arc<Self>, object: &Object) -> Result<Arc<Writer>> {
+        let topic = match (self.store(), object.topic()) {
+            (Some(store), Some(layout)) => Some(store.topic(topic_spec(object, layout))?),
+            _ => None,
+        };
+        let collection = match &topic {
+            Some(topic) => {
+                let (topic, object) = (Arc::clone(topic), object.clone());
+                blocking(move || read_collection(&topic, &object)).await?
+            }
+            None => Collection::new(Arc::clone(&object.schema), object.primary_key()),
+        };
+        let shared: SharedCollection = Arc::new(RwLock::new(collection));
+        let writer =
+            Arc::new(Writer::new(object, topic, Arc::clone(&shared), self.driver().clone())?);
+        let id = object.id;
+        self.driver().run(move |driver| driver.add_base(id, shared)).await?;
+        self.add_writer(id, Arc::clone(&writer));
+        Ok(writer)
+    }
+}
+
+/// The topic of an object as the log wants it.
+fn topic_spec(object: &Object, layout: &TopicDefinition) -> TopicSpec {
+    TopicSpec {
+        id: Catalog::topic_of(object.id),
+        partitions: layout.partitions.max(1),
+        retention: Retention {
+            max_age_us: layout.retention_us,
+            max_bytes: layout.retention_bytes,
+        },
+        durability: if layout.durable { Durability::Disk } else { Durability::Os },
+    }
+}
+
+/// The rows that a topic holds.
+fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
+    let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
+    let mut changes: Vec<Delta> = Vec::new();
+    let mut retracts = false;
+    for partition in 0..topic.partitions() {
+        let partition = PartitionId(partition);
+        let (first, _) = topic.bounds(partition);
+        if first > Offset(0) {
+            tracing::warn!(
+                object = object.name,
+                %partition,
+                from = first.0,
+                "retention has removed older rows: models built now start from this offset"
+            );
+        }
+        for record in topic.read(partition, first)? {
+            let record = record?;
+            if record.flags == POSITION {
+                continue;
+            }
+            let delta = decode_delta(&object.schema, &record.payload)
+                .map_err(|error| error.at(format!("topic of \"{}\"", object.name)))?;
+            retracts |= matches!(delta.weights(), Weights::Each(_));
+            changes.push(delta);
+        }
+    }
+    // a retraction may lie in another partition than its row, so only the sum is sure to apply
+    let changes = if retracts { consolidate(&changes)? } else { changes };
+    collection.apply(&changes).map_err(|error| {
+        Error::corrupt(format!("the topic of \"{}\" does not add up: {error}", object.name))
+    })?;
+    Ok(collection)
+}

@@ -1,0 +1,252 @@
+//! CREATE, DROP: from the statement to what the engine makes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::{Response, Session, done, public};
+use crate::base::{Error, Result};
+use crate::catalog::{Relation, SinkInput};
+use crate::planner::parse::{
+    self, Column, CreateExternalTable, CreateRelation, CreateSink, CreateView, ObjectKind,
+    Statement,
+};
+use crate::runtime::ddl::{NewQuery, NewRelation};
+
+impl Session {
+    /// Runs a definition. `folder` is where relative paths beginning with a dot start; by default
+    /// the working directory.
+    pub(crate) async fn define(
+        &mut self,
+        statement: &Statement,
+        text: &str,
+        folder: Option<&str>,
+    ) -> Result<Response> {
+        self.refuse_in_block("a definition")?;
+        let base_dir = folder.unwrap_or_default();
+        match statement {
+            Statement::CreateTable(create) => self.create_table(create, text, base_dir).await,
+            Statement::CreateSource(create) => {
+                let new = new_relation(create, text, base_dir)?;
+                if self.skip_existing(&create.name.name, create.if_not_exists) {
+                    return done("CREATE SOURCE");
+                }
+                self.lotic.create_source(new).await?;
+                done("CREATE SOURCE")
+            }
+            Statement::CreateExternalTable(create) => {
+                if self.skip_existing(&create.name.name, create.if_not_exists) {
+                    return done("CREATE EXTERNAL TABLE");
+                }
+                self.lotic.create_source(new_external(create, text, base_dir)?).await?;
+                done("CREATE EXTERNAL TABLE")
+            }
+            Statement::CreateView(create) => {
+                if self.skip_existing(&create.name.name, create.if_not_exists) {
+                    return done("CREATE VIEW");
+                }
+                let new = new_query(create, BTreeMap::new(), text)?;
+                self.lotic.create_view(new, create.or_replace).await?;
+                done("CREATE VIEW")
+            }
+            Statement::CreateMaterializedView(create) => {
+                if self.skip_existing(&create.view.name.name, create.view.if_not_exists) {
+                    return done("CREATE MATERIALIZED VIEW");
+                }
+                let new = new_query(&create.view, create.options.clone(), text)?;
+                self.world().await?;
+                self.lotic.create_model(new, create.view.or_replace).await?;
+                done("CREATE MATERIALIZED VIEW")
+            }
+            Statement::CreateSink(create) => {
+                if self.skip_existing(&create.name.name, create.if_not_exists) {
+                    return done("CREATE SINK");
+                }
+                let (new, input) = new_sink(create, text, base_dir)?;
+                self.lotic.create_sink(&new, input).await?;
+                done("CREATE SINK")
+            }
+            Statement::Drop(drop) => self.drop(drop).await,
+            _ => Err(Error::internal("not a definition")),
+        }
+    }
+
+    async fn create_table(
+        &mut self,
+        create: &CreateRelation,
+        text: &str,
+        base_dir: &str,
+    ) -> Result<Response> {
+        if self.skip_existing(&create.name.name, create.if_not_exists) {
+            return done("CREATE TABLE");
+        }
+        if create.or_replace {
+            return Err(Error::unsupported("CREATE OR REPLACE TABLE is not supported")
+                .with_hint("DROP TABLE first: it takes the rows with it"));
+        }
+        let mut new = new_relation(create, text, base_dir)?;
+        let Some(query) = &create.query else {
+            self.lotic.create_table(new).await?;
+            return done("CREATE TABLE");
+        };
+        let planned = self.plan(query.query.as_ref().clone()).await?;
+        let schema = planned.schema();
+        let batches = self.lotic.collect(query.query.as_ref().clone(), &[]).await?;
+        let fields: Vec<Field> =
+            schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        new.schema = Some(Arc::new(Schema::new(fields)));
+        self.lotic.create_table(new).await?;
+        let (object, writer) = self.lotic.writable(&create.name.name, true).await?;
+        let batches = batches
+            .iter()
+            .map(|batch| crate::runtime::check::with_schema(batch, &object.schema))
+            .collect::<Result<Vec<_>>>()?;
+        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        if rows > 0 {
+            let receipt = writer.insert(batches, Default::default()).await?;
+            self.unseen.lock().push(receipt.visible);
+        }
+        done(&format!("SELECT {rows}"))
+    }
+
+    async fn drop(&mut self, drop: &parse::Drop) -> Result<Response> {
+        let (kind, words) = match drop.kind {
+            ObjectKind::Table => (Relation::Table, "DROP TABLE"),
+            ObjectKind::Source => (Relation::Source, "DROP SOURCE"),
+            ObjectKind::View => (Relation::View, "DROP VIEW"),
+            ObjectKind::MaterializedView => (Relation::Model, "DROP MATERIALIZED VIEW"),
+            ObjectKind::Sink => (Relation::Sink, "DROP SINK"),
+        };
+        for name in &drop.names {
+            public(name)?;
+            let found = self.lotic.world().catalog.find(&name.name).map(|o| o.relation());
+            if found.is_none() && drop.if_exists {
+                let words = kind.words();
+                self.notice("00000", format!("{words} \"{}\" does not exist, skipping", name.name));
+                continue;
+            }
+            // an external table is a source that was declared by another word
+            let kind = match (kind, found) {
+                (Relation::Table, Some(Relation::Source)) => Relation::Source,
+                _ => kind,
+            };
+            self.lotic.drop_relation(kind, &name.name, drop.cascade).await?;
+        }
+        done(words)
+    }
+
+    fn skip_existing(&mut self, name: &str, if_not_exists: bool) -> bool {
+        let exists = self.lotic.world().catalog.find(name).is_some();
+        if exists && if_not_exists {
+            self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
+        }
+        exists && if_not_exists
+    }
+}
+
+fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
+    for column in columns {
+        if column.default.is_some() {
+            return Err(Error::unsupported(format!(
+                "column \"{}\" has a DEFAULT, and defaults are not supported yet",
+                column.name
+            )));
+        }
+        if fields.iter().any(|field| *field.name() == column.name) {
+            let message = format!("column \"{}\" specified more than once", column.name);
+            return Err(Error::new(crate::base::Kind::Invalid, "42701", message));
+        }
+        fields.push(Field::new(&column.name, column.data_type.clone(), column.nullable));
+    }
+    Ok(Some(Arc::new(Schema::new(fields))))
+}
+
+fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<NewRelation> {
+    public(&create.name)?;
+    if create.or_replace {
+        return Err(Error::unsupported("OR REPLACE of a table or source is not supported")
+            .with_hint("DROP it first: it takes its rows with it"));
+    }
+    if create.watermark.is_some() {
+        return Err(Error::unsupported("WATERMARK is not supported yet")
+            .with_hint("leave it out: models then keep every row"));
+    }
+    let mut options = create.options.clone();
+    if let Some(encoding) = &create.encoding {
+        if encoding.format != "PLAIN" || !encoding.options.is_empty() {
+            return Err(Error::unsupported(format!("FORMAT {} is not supported yet", encoding.format)));
+        }
+        let format = match encoding.encode.as_str() {
+            "JSON" => "ndjson".to_owned(),
+            other => other.to_ascii_lowercase(),
+        };
+        if options.contains_key("connector") {
+            options.insert("format".to_owned(), format);
+        }
+    }
+    Ok(NewRelation {
+        name: create.name.name.clone(),
+        schema: schema_of(&create.columns)?,
+        primary_key: create.primary_key.clone(),
+        options,
+        sql: text.to_owned(),
+        base_dir: base_dir.to_owned(),
+    })
+}
+
+fn new_external(create: &CreateExternalTable, text: &str, base_dir: &str) -> Result<NewRelation> {
+    public(&create.name)?;
+    if create.or_replace {
+        return Err(Error::unsupported("OR REPLACE of an external table is not supported")
+            .with_hint("DROP it first; its files stay"));
+    }
+    let mut options = create.options.clone();
+    options.insert("connector".to_owned(), "file".to_owned());
+    options.insert("path".to_owned(), create.location.clone());
+    options.insert("format".to_owned(), create.format.clone());
+    Ok(NewRelation {
+        name: create.name.name.clone(),
+        schema: schema_of(&create.columns)?,
+        primary_key: Vec::new(),
+        options,
+        sql: text.to_owned(),
+        base_dir: base_dir.to_owned(),
+    })
+}
+
+fn new_query(create: &CreateView, options: BTreeMap<String, String>, text: &str) -> Result<NewQuery> {
+    public(&create.name)?;
+    Ok(NewQuery {
+        name: create.name.name.clone(),
+        columns: create.columns.clone(),
+        query: create.query.text.clone(),
+        options,
+        sql: text.to_owned(),
+    })
+}
+
+fn new_sink(create: &CreateSink, text: &str, base_dir: &str) -> Result<(NewRelation, SinkInput)> {
+    public(&create.name)?;
+    if create.or_replace {
+        return Err(Error::unsupported("OR REPLACE of a sink is not supported")
+            .with_hint("DROP it first; what it has written stays"));
+    }
+    let input = match &create.input {
+        parse::SinkInput::Relation(name) => SinkInput::Object(name.name.clone()),
+        parse::SinkInput::Query(query) => SinkInput::Query(query.text.clone()),
+    };
+    let new = NewRelation {
+        name: create.name.name.clone(),
+        schema: None,
+        primary_key: Vec::new(),
+        options: create.options.clone(),
+        sql: text.to_owned(),
+        base_dir: base_dir.to_owned(),
+    };
+    Ok((new, input))
+}

@@ -1,0 +1,299 @@
+//! Connectors meet the engine here: reading in place, filling a table once, loading a source so that
+//! models can follow it, and REFRESH.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::session_state::SessionState;
+use futures::TryStreamExt;
+use parking_lot::RwLock;
+
+use super::ddl::NewRelation;
+use super::instance::{Lotic, blocking};
+use super::writer::{FROM_CONNECTOR, POSITION, WriteOptions};
+use crate::base::{Error, Offset, PartitionId, Result};
+use crate::catalog::{Definition, Object};
+use crate::models::Collection;
+use crate::sources::{self, BoundedSource, Mode, Quarantine, SourceOptions};
+use crate::zset::encode::decode_delta;
+use crate::zset::{Delta, Weights, consolidate};
+
+/// Whether the options ask for a source that is followed.
+pub(super) fn is_tail(options: &BTreeMap<String, String>) -> bool {
+    options.get("mode").is_some_and(|mode| mode.eq_ignore_ascii_case("tail"))
+}
+
+/// The columns of a relation with a connector: declared, else as the source has them.
+pub(super) async fn schema_of(
+    new: &NewRelation,
+    options: &BTreeMap<String, String>,
+    declared: Option<SchemaRef>,
+) -> Result<SchemaRef> {
+    let options = SourceOptions::new(&new.name, options, Path::new(&new.base_dir))?;
+    if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
+        // the files may come later
+        return Ok(Arc::clone(declared));
+    }
+    Ok(sources::bounded(&options, declared).await?.schema())
+}
+
+/// The source behind an object, where its connector is.
+async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
+    let options = options_of(object)?;
+    sources::bounded(&options, Some(Arc::clone(&object.schema))).await
+}
+
+/// The checked options of an object's connector.
+pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
+    let connector = match &object.definition {
+        Definition::Table { connector: Some(options), .. }
+        | Definition::Stream { connector: Some(options), .. }
+        | Definition::Bounded { connector: options } => options,
+        _ => return Err(Error::internal(format!("\"{}\" has no connector", object.name))),
+    };
+    SourceOptions::new(&object.name, connector, Path::new(&object.base_dir))
+}
+
+/// A table that reads the source where it is.
+pub(super) async fn in_place(
+    lotic: &Lotic,
+    state: &SessionState,
+    object: &Object,
+) -> Result<Arc<dyn TableProvider>> {
+    let quarantine: Arc<dyn Quarantine> = Arc::clone(lotic.quarantine()) as _;
+    bounded_of(object).await?.table_provider(state, quarantine).await
+}
+
+impl Lotic {
+    /// All rows of an object's source, bad records quarantined.
+    async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
+        let source = bounded_of(object).await?;
+        let quarantine: Arc<dyn Quarantine> = Arc::clone(self.quarantine()) as _;
+        let schema = Arc::clone(&object.schema);
+        let reading = async move {
+            let stream = source.scan(quarantine).await?;
+            let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
+            batches
+                .into_iter()
+                .filter(|batch| batch.num_rows() > 0)
+                .map(|batch| {
+                    super::values::check_not_null(&schema, batch.columns())?;
+                    Ok(RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())?)
+                })
+                .collect::<Result<Vec<_>>>()
+        };
+        #[expect(clippy::disallowed_methods, reason = "decoding belongs on the query runtime")]
+        let task = self.queries().spawn(reading);
+        task.await.map_err(|error| Error::internal(error.to_string()))?
+    }
+
+    /// Fills a table from its connector, once: a table that has had rows from it is left alone.
+    pub(super) async fn seed(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let Some(writer) = self.writer(object.id) else { return Ok(()) };
+        if let Some(topic) = writer.topic() {
+            let started = (0..topic.partitions())
+                .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0));
+            if started {
+                return Ok(());
+            }
+        }
+        let batches = self.read_source(object).await?;
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let options = WriteOptions { flags: FROM_CONNECTOR, position: None };
+        let receipt = writer.insert(batches, options).await?;
+        receipt.visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        Ok(())
+    }
+
+    /// Holds a bounded source in memory, so that models can follow it.
+    pub(super) async fn load_bounded(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let batches = self.read_source(object).await?;
+        let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
+        let collection = blocking(move || {
+            let deltas: Vec<Delta> = batches.into_iter().map(Delta::inserts).collect();
+            collection.apply(&deltas)?;
+            Ok(collection)
+        })
+        .await?;
+        let (id, shared) = (object.id, Arc::new(RwLock::new(collection)));
+        self.driver()
+            .run(move |driver| {
+                driver.add_base(id, shared);
+                let catalog = driver.current_catalog();
+                driver.set_catalog(catalog, &[id]);
+            })
+            .await
+    }
+
+    /// Makes sure that a table's rows are in memory: in batch, one with a connector is read in place
+    /// until a statement changes it.
+    pub(super) async fn hold_contents(self: &Arc<Self>, object: &Object) -> Result<()> {
+        if self.writer(object.id).is_some() {
+            return Ok(());
+        }
+        self.open_writer(object).await?;
+        let (id, catalog) = (object.id, Arc::clone(&self.world().catalog));
+        self.driver().run(move |driver| driver.set_catalog(catalog, &[id])).await?;
+        if matches!(object.definition, Definition::Table { connector: Some(_), .. }) {
+            self.seed(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a bounded source again and applies the difference. Gives rows added and taken away.
+    ///
+    /// For a table the difference is between what the connector gave before and what it gives now,
+    /// so that rows which statements added stay, and rows which statements took away stay away.
+    ///
+    /// # Errors
+    /// When the source cannot be read; nothing has changed then.
+    pub(super) async fn refresh(self: &Arc<Self>, name: &str) -> Result<(u64, u64)> {
+        let _guard = self.definitions.lock().await;
+        let world = self.world();
+        let object = world.catalog.get(name)?.clone();
+        match &object.definition {
+            Definition::Bounded { .. } => self.refresh_source(&object).await,
+            Definition::Table { connector: Some(_), .. } => self.refresh_table(&object).await,
+            _ => Err(Error::invalid(format!(
+                "{} \"{name}\" has no bounded source to read again",
+                object.relation().words()
+            ))),
+        }
+    }
+
+    async fn refresh_source(self: &Arc<Self>, object: &Object) -> Result<(u64, u64)> {
+        let Some(before) = self.world().snapshot(object.id).cloned() else {
+            // it is read in place: every query sees it as it is
+            return Ok((0, 0));
+        };
+        let now = self.read_source(object).await?;
+        let deltas = blocking(move || difference(now, before.batches()?, &[])).await?;
+        let counts = count(&deltas);
+        let (tell, visible) = tokio::sync::oneshot::channel();
+        let message = super::driver::Rows {
+            object: object.id,
+            deltas,
+            visible: Some(tell),
+            held: None,
+        };
+        let driver = self.driver().clone();
+        blocking(move || {
+            driver.send_rows(message);
+            Ok(())
+        })
+        .await?;
+        visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        Ok(counts)
+    }
+
+    async fn refresh_table(self: &Arc<Self>, object: &Object) -> Result<(u64, u64)> {
+        self.hold_contents(object).await?;
+        let Some(writer) = self.writer(object.id) else {
+            return Err(Error::internal("a table has no writer"));
+        };
+        let now = self.read_source(object).await?;
+        let exclusive = writer.exclusive().await?;
+        let held = self.world().snapshot(object.id).cloned();
+        let (topic, table) = (writer.topic().cloned(), object.clone());
+        let deltas = blocking(move || {
+            let given = match &topic {
+                Some(topic) => given_before(topic, &table)?,
+                None => Vec::new(),
+            };
+            let held = held.map_or(Ok(Vec::new()), |snapshot| snapshot.batches())?;
+            let wanted = difference(now, Vec::new(), &given)?;
+            applicable(wanted, held)
+        })
+        .await?;
+        let counts = count(&deltas);
+        if deltas.is_empty() {
+            return Ok(counts);
+        }
+        let options = WriteOptions { flags: FROM_CONNECTOR, position: None };
+        let receipt = writer.change(exclusive, deltas, options).await?;
+        receipt.visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        Ok(counts)
+    }
+}
+
+/// What a table's connector has given so far, from the topic.
+fn given_before(topic: &crate::transport::Topic, object: &Object) -> Result<Vec<Delta>> {
+    let mut given = Vec::new();
+    for partition in 0..topic.partitions() {
+        let partition = PartitionId(partition);
+        for record in topic.read(partition, topic.bounds(partition).0)? {
+            let record = record?;
+            if record.flags != POSITION && record.flags & FROM_CONNECTOR != 0 {
+                given.push(decode_delta(&object.schema, &record.payload)?);
+            }
+        }
+    }
+    Ok(given)
+}
+
+/// `now - before - given`, equal rows merged.
+fn difference(
+    now: Vec<RecordBatch>,
+    before: Vec<RecordBatch>,
+    given: &[Delta],
+) -> Result<Vec<Delta>> {
+    let mut all: Vec<Delta> = now.into_iter().map(Delta::inserts).collect();
+    all.extend(before.into_iter().map(Delta::deletes));
+    all.extend(given.iter().map(Delta::negate));
+    consolidate(&all)
+}
+
+/// The part of `wanted` that a table with rows `held` can take: rows that are not there any more
+/// are not taken away again.
+fn applicable(wanted: Vec<Delta>, held: Vec<RecordBatch>) -> Result<Vec<Delta>> {
+    let taken: Vec<Delta> = wanted.iter().map(|delta| keep_sign(delta, -1)).collect::<Result<_>>()?;
+    let mut added: Vec<Delta> =
+        wanted.iter().map(|delta| keep_sign(delta, 1)).collect::<Result<_>>()?;
+    // held + taken is negative exactly where a row to take away is missing
+    let mut sum: Vec<Delta> = held.into_iter().map(Delta::inserts).collect();
+    sum.extend(taken.iter().cloned());
+    let missing: Vec<Delta> = consolidate(&sum)?
+        .iter()
+        .map(|delta| keep_sign(delta, -1))
+        .collect::<Result<_>>()?;
+    let mut present = taken;
+    present.extend(missing.iter().map(Delta::negate));
+    added.extend(consolidate(&present)?);
+    added.retain(|delta| delta.rows() > 0);
+    Ok(added)
+}
+
+/// The rows of `delta` whose weight has this sign.
+fn keep_sign(delta: &Delta, sign: i64) -> Result<Delta> {
+    let keep: arrow::array::BooleanArray =
+        (0..delta.rows()).map(|row| Some(delta.weight(row).signum() == sign)).collect();
+    let batch = arrow::compute::filter_record_batch(delta.batch(), &keep)?;
+    match delta.weights() {
+        Weights::Ones => Ok(Delta::inserts(batch)),
+        Weights::Each(weights) => {
+            let weights = arrow::compute::filter(weights, &keep)?;
+            Delta::new(batch, arrow::array::AsArray::as_primitive(&weights).clone())
+        }
+    }
+}
+
+fn count(deltas: &[Delta]) -> (u64, u64) {
+    let mut counts = (0, 0);
+    for delta in deltas {
+        for row in 0..delta.rows() {
+            let weight = delta.weight(row);
+            if weight > 0 {
+                counts.0 += weight.unsigned_abs();
+            } else {
+                counts.1 += weight.unsigned_abs();
+            }
+        }
+    }
+    counts
+}

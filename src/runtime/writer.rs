@@ -1,0 +1,386 @@
+//! Makes rows durable and hands them to the driver, for one table or stream.
+//!
+//! Inserts run beside each other: they share the log's commit window. UPDATE and DELETE read
+//! before they write, so they wait for the inserts before them and hold new ones back.
+//!
+//! Whatever happens to the session, rows that became durable reach the driver: the hand-over is
+//! done by the log's committer, not by the session's task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use bytes::Bytes;
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, oneshot};
+
+use super::driver::{DriverHandle, Rows, SharedCollection};
+use crate::base::{Epoch, Error, Kind, ObjectId, Offset, PartitionId, Result};
+use crate::transport::{Appended, Record, Topic};
+use crate::zset::encode::encode_delta;
+use crate::zset::hash::partition_hashes;
+use crate::zset::{Delta, Weights};
+
+/// The most rows that one record of the log holds.
+const RECORD_ROWS: usize = 32 * 1024;
+
+/// Marks a record whose rows a connector brought, not a statement.
+pub(crate) const FROM_CONNECTOR: u16 = 1;
+/// Marks a record that holds a connector's position and no rows.
+pub(crate) const POSITION: u16 = 2;
+
+/// Writes to one table or stream.
+pub(crate) struct Writer {
+    object: ObjectId,
+    name: String,
+    key: Vec<usize>,
+    topic: Option<Arc<Topic>>,
+    collection: SharedCollection,
+    driver: DriverHandle,
+    order: Arc<RwLock<()>>,
+    reserved: Arc<ReservedKeys>,
+    turn: AtomicU64,
+}
+
+/// Rows that are durable. They are visible once `visible` says so.
+pub(crate) struct Receipt {
+    /// How many rows.
+    pub(crate) rows: u64,
+    /// Where they lie: partition, first offset, rows.
+    pub(crate) places: Vec<(PartitionId, Offset, u64)>,
+    /// Gets the epoch that first shows them.
+    pub(crate) visible: oneshot::Receiver<Result<Epoch>>,
+}
+
+/// The exclusive right to change a table. Everything written before it is visible.
+pub(crate) struct Exclusive(OwnedRwLockWriteGuard<()>);
+
+/// What goes to the log beside rows.
+#[derive(Default)]
+pub(crate) struct WriteOptions {
+    /// Flags of the rows' records.
+    pub(crate) flags: u16,
+    /// A connector's position, stored in the same atomic group.
+    pub(crate) position: Option<Bytes>,
+}
+
+impl Writer {
+    /// A writer for `object`. Without a topic, rows live in memory alone.
+    pub(crate) fn new(
+        object: &crate::catalog::Object,
+        topic: Option<Arc<Topic>>,
+        collection: SharedCollection,
+        driver: DriverHandle,
+    ) -> Result<Self> {
+        let key = object.primary_key().to_vec();
+        let fields = key
+            .iter()
+            .map(|column| SortField::new(object.schema.field(*column).data_type().clone()))
+            .collect();
+        Ok(Self {
+            object: object.id,
+            name: object.name.clone(),
+            key,
+            topic,
+            collection,
+            driver,
+            order: Arc::default(),
+            reserved: Arc::new(ReservedKeys {
+                converter: RowConverter::new(fields)?,
+                keys: Mutex::default(),
+            }),
+            turn: AtomicU64::new(0),
+        })
+    }
+
+    /// The rows as they are, for reading keys.
+    pub(crate) fn collection(&self) -> &SharedCollection {
+        &self.collection
+    }
+
+    /// The topic, where there is one.
+    pub(crate) fn topic(&self) -> Option<&Arc<Topic>> {
+        self.topic.as_ref()
+    }
+
+    /// Adds rows. Returns when they are on disk.
+    ///
+    /// # Errors
+    /// 23505 when a key is there already; what the log says when it cannot write.
+    pub(crate) async fn insert(
+        &self,
+        batches: Vec<RecordBatch>,
+        options: WriteOptions,
+    ) -> Result<Receipt> {
+        let shared = Arc::clone(&self.order).read_owned().await;
+        let reserved = self.reserve(&batches)?;
+        let deltas = batches.into_iter().map(Delta::inserts).collect();
+        self.write(deltas, options, Held { _order: Some(shared), _keys: reserved }).await
+    }
+
+    /// Waits for the writes before this one to be visible and holds new ones back.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub(crate) async fn exclusive(&self) -> Result<Exclusive> {
+        let guard = Arc::clone(&self.order).write_owned().await;
+        self.driver.flush().await?;
+        Ok(Exclusive(guard))
+    }
+
+    /// Changes rows under the exclusive right, which it keeps until the change is visible.
+    ///
+    /// # Errors
+    /// 23505 when a new key is there already, apart from the rows that go.
+    pub(crate) async fn change(
+        &self,
+        exclusive: Exclusive,
+        deltas: Vec<Delta>,
+        options: WriteOptions,
+    ) -> Result<Receipt> {
+        self.check_changed_keys(&deltas)?;
+        self.write(deltas, options, HeldExclusive { _order: exclusive.0 }).await
+    }
+
+    async fn write(
+        &self,
+        deltas: Vec<Delta>,
+        options: WriteOptions,
+        held: impl Send + Sync + 'static,
+    ) -> Result<Receipt> {
+        let rows = deltas.iter().map(|delta| delta.rows() as u64).sum();
+        let (tell_visible, visible) = oneshot::channel();
+        let message = Rows {
+            object: self.object,
+            deltas,
+            visible: Some(tell_visible),
+            held: Some(Box::new(held)),
+        };
+        let Some(topic) = &self.topic else {
+            let driver = self.driver.clone();
+            tokio::task::spawn_blocking(move || driver.send_rows(message))
+                .await
+                .map_err(|error| Error::internal(format!("hand-over: {error}")))?;
+            return Ok(Receipt { rows, places: Vec::new(), visible });
+        };
+        let group = self.encode(topic, &message.deltas, options)?;
+        let counts: Vec<u64> = group
+            .iter()
+            .map(|(_, record)| if record.flags == POSITION { 0 } else { u64::from(record.rows) })
+            .collect();
+        let (tell_durable, durable) = oneshot::channel();
+        let driver = self.driver.clone();
+        let topic = Arc::clone(topic);
+        let append = move || {
+            topic.append(
+                group,
+                Box::new(move |outcome: Result<Appended>| {
+                    if outcome.is_ok() {
+                        driver.send_rows(message);
+                    }
+                    // a session that went away needs no answer
+                    drop(tell_durable.send(outcome));
+                }),
+            );
+        };
+        // a full queue blocks, so it must not be this thread that waits
+        tokio::task::spawn_blocking(append)
+            .await
+            .map_err(|error| Error::internal(format!("append: {error}")))?;
+        let appended =
+            durable.await.map_err(|_| Error::internal("the log dropped an append"))??;
+        let places = appended
+            .first_offsets
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|((partition, offset), count)| (partition, offset, count))
+            .collect();
+        Ok(Receipt { rows, places, visible })
+    }
+
+    fn encode(
+        &self,
+        topic: &Topic,
+        deltas: &[Delta],
+        options: WriteOptions,
+    ) -> Result<Vec<(PartitionId, Record)>> {
+        let mut group = Vec::new();
+        for delta in deltas {
+            for (partition, part) in self.deal(topic.partitions(), delta)? {
+                let mut start = 0;
+                while start < part.rows() {
+                    let length = RECORD_ROWS.min(part.rows() - start);
+                    let piece = slice(&part, start, length)?;
+                    group.push((
+                        partition,
+                        Record {
+                            rows: u32::try_from(length).unwrap_or(u32::MAX),
+                            flags: options.flags,
+                            payload: Bytes::from(encode_delta(&piece)?),
+                        },
+                    ));
+                    start += length;
+                }
+            }
+        }
+        if let Some(payload) = options.position {
+            group.push((PartitionId(0), Record { rows: 1, flags: POSITION, payload }));
+        }
+        Ok(group)
+    }
+
+    /// Splits a delta by partition: by key where there is one, else in turn.
+    fn deal(&self, partitions: u32, delta: &Delta) -> Result<Vec<(PartitionId, Delta)>> {
+        if partitions <= 1 {
+            return Ok(vec![(PartitionId(0), delta.clone())]);
+        }
+        if self.key.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % u64::from(partitions);
+            let partition = PartitionId(u32::try_from(turn).unwrap_or(0));
+            return Ok(vec![(partition, delta.clone())]);
+        }
+        let hashes = partition_hashes(&self.key_columns(delta.batch()), delta.rows())?;
+        let mut parts = Vec::new();
+        for partition in 0..partitions {
+            let rows: Vec<u64> = (0_u64..)
+                .zip(&hashes)
+                .filter(|(_, hash)| *hash % u64::from(partitions) == u64::from(partition))
+                .map(|(row, _)| row)
+                .collect();
+            if !rows.is_empty() {
+                parts.push((PartitionId(partition), take(delta, &UInt64Array::from(rows))?));
+            }
+        }
+        Ok(parts)
+    }
+
+    fn key_columns(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
+        self.key.iter().map(|column| Arc::clone(batch.column(*column))).collect()
+    }
+
+    /// Checks that no key of `batches` is there, and holds them until they are visible.
+    fn reserve(&self, batches: &[RecordBatch]) -> Result<Option<KeyHold>> {
+        if self.key.is_empty() {
+            return Ok(None);
+        }
+        let mut hold = KeyHold { from: Arc::clone(&self.reserved), keys: Vec::new() };
+        let mut keys = self.reserved.keys.lock();
+        for batch in batches {
+            let columns = self.key_columns(batch);
+            let present = self.collection.read().contains(&columns, batch.num_rows())?;
+            let rows = self.reserved.converter.convert_columns(&columns)?;
+            for (row, present) in present.into_iter().enumerate() {
+                let key = rows.row(row).owned();
+                if present || !keys.insert(key.clone()) {
+                    drop(keys);
+                    return Err(self.duplicate(batch, row));
+                }
+                hold.keys.push(key);
+            }
+        }
+        drop(keys);
+        Ok(Some(hold))
+    }
+
+    fn check_changed_keys(&self, deltas: &[Delta]) -> Result<()> {
+        if self.key.is_empty() {
+            return Ok(());
+        }
+        let mut gone = HashSet::new();
+        for delta in deltas {
+            let rows = self.reserved.converter.convert_columns(&self.key_columns(delta.batch()))?;
+            gone.extend(
+                (0..delta.rows()).filter(|row| delta.weight(*row) < 0).map(|row| rows.row(row).owned()),
+            );
+        }
+        let mut come = HashSet::new();
+        for delta in deltas {
+            let columns = self.key_columns(delta.batch());
+            let present = self.collection.read().contains(&columns, delta.rows())?;
+            let rows = self.reserved.converter.convert_columns(&columns)?;
+            for (row, present) in present.into_iter().enumerate() {
+                if delta.weight(row) <= 0 {
+                    continue;
+                }
+                let key = rows.row(row).owned();
+                if (present && !gone.contains(&key)) || !come.insert(key) {
+                    return Err(self.duplicate(delta.batch(), row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn duplicate(&self, batch: &RecordBatch, row: usize) -> Error {
+        let schema = batch.schema();
+        let mut names = Vec::new();
+        let mut values = Vec::new();
+        for column in &self.key {
+            names.push(schema.field(*column).name().clone());
+            let text = arrow::util::display::array_value_to_string(batch.column(*column), row);
+            values.push(text.unwrap_or_else(|_| "?".to_owned()));
+        }
+        let message = format!(
+            "duplicate key value violates unique constraint \"{}_pkey\"",
+            self.name
+        );
+        Error::new(Kind::Conflict, "23505", message).with_detail(format!(
+            "Key ({})=({}) already exists.",
+            names.join(", "),
+            values.join(", ")
+        ))
+    }
+}
+
+struct Held {
+    _order: Option<OwnedRwLockReadGuard<()>>,
+    _keys: Option<KeyHold>,
+}
+
+struct HeldExclusive {
+    _order: OwnedRwLockWriteGuard<()>,
+}
+
+/// Keys of rows that are on their way.
+struct ReservedKeys {
+    converter: RowConverter,
+    keys: Mutex<HashSet<OwnedRow>>,
+}
+
+/// Keys that one statement holds until its rows are visible or have failed.
+struct KeyHold {
+    from: Arc<ReservedKeys>,
+    keys: Vec<OwnedRow>,
+}
+
+impl Drop for KeyHold {
+    fn drop(&mut self) {
+        let mut held = self.from.keys.lock();
+        for key in &self.keys {
+            held.remove(key);
+        }
+    }
+}
+
+fn take(delta: &Delta, rows: &UInt64Array) -> Result<Delta> {
+    let batch = take_record_batch(delta.batch(), rows)?;
+    match delta.weights() {
+        Weights::Ones => Ok(Delta::inserts(batch)),
+        Weights::Each(weights) => {
+            let weights = arrow::compute::take(weights, rows, None)?;
+            Delta::new(batch, arrow::array::AsArray::as_primitive(&weights).clone())
+        }
+    }
+}
+
+fn slice(delta: &Delta, start: usize, length: usize) -> Result<Delta> {
+    let batch = delta.batch().slice(start, length);
+    match delta.weights() {
+        Weights::Ones => Ok(Delta::inserts(batch)),
+        Weights::Each(weights) => Delta::new(batch, weights.slice(start, length)),
+    }
+}
