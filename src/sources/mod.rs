@@ -1,1 +1,21 @@
-//! Where rows come from.
+//! Where rows come from: files, SQLite and PostgreSQL databases, followed files, pushed bodies.
+//!
+//! `options` checks what the user wrote; `bounded` opens a source that ends; `tail` follows files that
+//! grow; `decode` turns bytes into rows, the same way for all of them; what cannot become a row goes to
+//! the `quarantine` with its bytes, place and reason.
+
+mod bounded;
+mod columnar_files;
+mod decode;
+mod files;
+mod options;
+mod quarantine;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod stream;
+mod text_files;
+
+pub use bounded::{BoundedSource, bounded};
+pub use decode::{CsvDialect, string_type, timestamp_type, timestamptz_type};
+pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
+pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};
