@@ -1,1 +1,4 @@
 //! From SQL text to logical plans, and from plans to dataflows.
+
+pub mod explain;
+pub mod lower;
