@@ -1,1 +1,18 @@
 //! Incremental operators and the graph that steps them.
+//!
+//! An operator is a synchronous function from deltas to deltas with state of its own: no channels,
+//! tasks or plans inside the graph. It knows nothing of topics, sessions or clocks, so that it can
+//! be tested against its law alone (DESIGN 5.5):
+//!
+//! 1. the integral of the output is the batch query over the integral of the input;
+//! 2. any split and order of the same deltas gives the same integral;
+//! 3. deltas followed by their negation leave empty state.
+
+pub mod dataflow;
+mod evaluate;
+pub mod operator;
+pub mod operators;
+
+pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
+pub use evaluate::{EvaluatedRows, evaluate_rows};
+pub use operator::{Deltas, Operator, RowError, StepContext};

@@ -1,6 +1,8 @@
 //! A piece of a Z-set: a record batch and a weight for every row.
 
-use arrow::array::{Array, Int64Array, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
 use crate::base::{Error, Result};
@@ -24,13 +26,19 @@ pub struct Delta {
 impl Delta {
     /// Every row of `batch` once more.
     pub fn inserts(batch: RecordBatch) -> Self {
-        Self { batch, weights: Weights::Ones }
+        Self {
+            batch,
+            weights: Weights::Ones,
+        }
     }
 
     /// Every row of `batch` once less.
     pub fn deletes(batch: RecordBatch) -> Self {
         let weights = Int64Array::from_value(-1, batch.num_rows());
-        Self { batch, weights: Weights::Each(weights) }
+        Self {
+            batch,
+            weights: Weights::Each(weights),
+        }
     }
 
     /// Rows with a weight each.
@@ -46,7 +54,10 @@ impl Delta {
                 weights.null_count()
             )));
         }
-        Ok(Self { batch, weights: Weights::Each(weights) })
+        Ok(Self {
+            batch,
+            weights: Weights::Each(weights),
+        })
     }
 
     /// The same weights over other columns of the same number of rows.
@@ -57,7 +68,10 @@ impl Delta {
         if batch.num_rows() != self.batch.num_rows() {
             return Err(Error::internal("a projection changed the number of rows"));
         }
-        Ok(Self { batch, weights: self.weights.clone() })
+        Ok(Self {
+            batch,
+            weights: self.weights.clone(),
+        })
     }
 
     /// The rows.
@@ -88,6 +102,19 @@ impl Delta {
         self.batch.schema()
     }
 
+    /// `rows` rows from row `from` on, sharing their buffers.
+    #[must_use]
+    pub fn slice(&self, from: usize, rows: usize) -> Self {
+        let weights = match &self.weights {
+            Weights::Ones => Weights::Ones,
+            Weights::Each(weights) => Weights::Each(weights.slice(from, rows)),
+        };
+        Self {
+            batch: self.batch.slice(from, rows),
+            weights,
+        }
+    }
+
     /// What takes this delta back.
     #[must_use]
     pub fn negate(&self) -> Self {
@@ -99,4 +126,17 @@ impl Delta {
             },
         }
     }
+}
+
+/// A batch of `rows` rows, which may have no columns.
+///
+/// # Errors
+/// When a column is not of its field's type or length.
+pub fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }

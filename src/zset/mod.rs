@@ -1,7 +1,15 @@
 //! Z-sets over Arrow: rows with weights, and the few pure operations that every layer needs.
 //!
-//! No async, no files, no clock.
+//! No async, no files, no clock. Two rows are equal when SQL's DISTINCT would merge them: NULL
+//! equals NULL, NaN equals NaN, and -0.0 equals 0.0 (`canonical` makes those one bit pattern, so
+//! that everything behind it may compare bits).
 
+pub mod canonical;
+pub mod consolidate;
 mod delta;
+pub mod equal;
+pub mod hash;
 
-pub use delta::{Delta, Weights};
+
+pub use consolidate::{Merged, consolidate, differences, merge, net};
+pub use delta::{Delta, Weights, batch_of};

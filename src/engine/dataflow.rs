@@ -1,0 +1,272 @@
+//! The graph of operators, stepped in the order in which it was built.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+
+use super::operator::{Deltas, Operator, StepContext};
+use crate::base::clock::ClockRef;
+use crate::base::task::panic_text;
+use crate::base::{Error, ObjectId, Result};
+use crate::zset::{Delta, net};
+
+/// A node of one [`Dataflow`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+/// What one node has done so far.
+#[derive(Clone, Debug, Default)]
+pub struct NodeStats {
+    /// The operator's name, or `source`.
+    pub name: &'static str,
+    /// The nodes that feed it.
+    pub inputs: Vec<usize>,
+    /// Steps in which it ran.
+    pub steps: u64,
+    /// Delta rows taken in.
+    pub rows_in: u64,
+    /// Delta rows given out.
+    pub rows_out: u64,
+    /// Time inside the operator, when the steps were given a clock.
+    pub time: Duration,
+    /// About how many bytes the state takes.
+    pub state_bytes: usize,
+    /// How many different rows the state holds.
+    pub state_rows: usize,
+}
+
+enum Work {
+    Source(ObjectId, SchemaRef),
+    Operator(Box<dyn Operator>),
+}
+
+struct Node {
+    work: Work,
+    inputs: Vec<NodeId>,
+    /// How many edges leave it, the graph's output included.
+    readers: usize,
+    steps: u64,
+    rows_in: u64,
+    rows_out: u64,
+    time: Duration,
+}
+
+impl Node {
+    fn name(&self) -> &'static str {
+        match &self.work {
+            Work::Source(..) => "source",
+            Work::Operator(operator) => operator.name(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{:?}", self.name(), self.inputs)
+    }
+}
+
+/// Builds a [`Dataflow`], inputs before the nodes that read them.
+#[derive(Debug, Default)]
+pub struct DataflowBuilder {
+    nodes: Vec<Node>,
+}
+
+impl DataflowBuilder {
+    /// A node that gives the deltas of `object`. An object may have several such nodes.
+    pub fn source(&mut self, object: ObjectId, schema: SchemaRef) -> NodeId {
+        self.push(Work::Source(object, schema), &[])
+    }
+
+    /// A node that runs `operator` over the outputs of `inputs`.
+    pub fn add(&mut self, operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+        self.push(Work::Operator(operator), inputs)
+    }
+
+    /// The graph whose result is what `output` gives.
+    pub fn finish(mut self, output: NodeId) -> Dataflow {
+        let edges: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.inputs.iter().copied())
+            .collect();
+        for NodeId(from) in edges.into_iter().chain([output]) {
+            if let Some(node) = self.nodes.get_mut(from) {
+                node.readers += 1;
+            }
+        }
+        Dataflow {
+            nodes: self.nodes,
+            output,
+            started: false,
+            failed: None,
+        }
+    }
+
+    fn push(&mut self, work: Work, inputs: &[NodeId]) -> NodeId {
+        let node = Node {
+            work,
+            inputs: inputs.to_vec(),
+            readers: 0,
+            steps: 0,
+            rows_in: 0,
+            rows_out: 0,
+            time: Duration::ZERO,
+        };
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+}
+
+/// A graph of operators with their state.
+#[derive(Debug)]
+pub struct Dataflow {
+    /// In topological order: every input stands before its readers.
+    nodes: Vec<Node>,
+    output: NodeId,
+    started: bool,
+    failed: Option<Error>,
+}
+
+impl Dataflow {
+    /// An empty graph to add to.
+    pub fn builder() -> DataflowBuilder {
+        DataflowBuilder::default()
+    }
+
+    /// Takes what came in from each object and says how the result changes, with nothing in it
+    /// that cancels. The first step runs every operator; later ones skip those without input.
+    ///
+    /// # Errors
+    /// When an operator fails or panics. The graph is then unusable and says so from there on.
+    pub fn step(
+        &mut self,
+        inputs: &BTreeMap<ObjectId, Deltas>,
+        cx: &mut StepContext,
+    ) -> Result<Deltas> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = self.run(inputs, cx);
+        self.started = true;
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    /// The objects that the graph reads, with the schema it expects of each.
+    pub fn sources(&self) -> Vec<(ObjectId, SchemaRef)> {
+        self.nodes
+            .iter()
+            .filter_map(|node| match &node.work {
+                Work::Source(object, schema) => Some((*object, SchemaRef::clone(schema))),
+                Work::Operator(_) => None,
+            })
+            .collect()
+    }
+
+    /// The counters of every node, in topological order.
+    pub fn stats(&self) -> Vec<NodeStats> {
+        self.nodes.iter().map(stats_of).collect()
+    }
+
+    /// About how many bytes the state of all operators takes.
+    pub fn state_bytes(&self) -> usize {
+        self.stats().iter().map(|node| node.state_bytes).sum()
+    }
+
+    /// How many different rows the state of all operators holds.
+    pub fn state_rows(&self) -> usize {
+        self.stats().iter().map(|node| node.state_rows).sum()
+    }
+
+    fn run(&mut self, inputs: &BTreeMap<ObjectId, Deltas>, cx: &mut StepContext) -> Result<Deltas> {
+        // What each node gave, and how many of its readers have yet to take it.
+        let mut given: Vec<(Deltas, usize)> = Vec::with_capacity(self.nodes.len());
+        for node in &mut self.nodes {
+            let mut taken = Vec::with_capacity(node.inputs.len());
+            for input in &node.inputs {
+                taken.push(take_output(&mut given, *input)?);
+            }
+            let output = match &mut node.work {
+                Work::Source(object, _) => inputs.get(object).cloned().unwrap_or_default(),
+                Work::Operator(operator) => {
+                    let idle = taken.iter().all(Vec::is_empty);
+                    if idle && self.started && !operator.runs_without_input() {
+                        Deltas::new()
+                    } else {
+                        node.steps += 1;
+                        node.rows_in += taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        let began = now(cx.clock.as_ref());
+                        let output = guarded(operator.as_mut(), &taken, cx)?;
+                        node.time += now(cx.clock.as_ref()).saturating_sub(began);
+                        output
+                    }
+                }
+            };
+            node.rows_out += count(&output);
+            let output = output
+                .into_iter()
+                .filter(|delta| delta.rows() > 0)
+                .collect();
+            given.push((output, node.readers));
+        }
+        net(&take_output(&mut given, self.output)?)
+    }
+}
+
+/// The deltas of `node` for one of its readers; the last one takes them instead of a copy.
+fn take_output(given: &mut [(Deltas, usize)], node: NodeId) -> Result<Deltas> {
+    let (deltas, readers) = given
+        .get_mut(node.0)
+        .ok_or_else(|| Error::internal("a node reads one that does not stand before it"))?;
+    *readers = readers.saturating_sub(1);
+    Ok(if *readers == 0 {
+        std::mem::take(deltas)
+    } else {
+        deltas.clone()
+    })
+}
+
+/// Runs one operator; a panic in it, or in a function it calls, fails this graph and no other.
+fn guarded(operator: &mut dyn Operator, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+    let name = operator.name();
+    match std::panic::catch_unwind(AssertUnwindSafe(|| operator.step(inputs, cx))) {
+        Ok(result) => result,
+        Err(panic) => Err(Error::internal(format!(
+            "operator {name} panicked: {}",
+            panic_text(&panic)
+        ))),
+    }
+}
+
+fn stats_of(node: &Node) -> NodeStats {
+    let (state_bytes, state_rows) = match &node.work {
+        Work::Source(..) => (0, 0),
+        Work::Operator(operator) => (operator.state_bytes(), operator.state_rows()),
+    };
+    NodeStats {
+        name: node.name(),
+        inputs: node.inputs.iter().map(|input| input.0).collect(),
+        steps: node.steps,
+        rows_in: node.rows_in,
+        rows_out: node.rows_out,
+        time: node.time,
+        state_bytes,
+        state_rows,
+    }
+}
+
+fn count(deltas: &[Delta]) -> u64 {
+    deltas
+        .iter()
+        .map(|delta| u64::try_from(delta.rows()).unwrap_or(u64::MAX))
+        .sum()
+}
+
+fn now(clock: Option<&ClockRef>) -> Duration {
+    clock.map_or(Duration::ZERO, |clock| clock.monotonic())
+}

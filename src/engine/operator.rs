@@ -1,0 +1,77 @@
+//! The one trait of the engine: an operator takes deltas, keeps state, and gives deltas.
+
+use arrow::array::RecordBatch;
+
+use crate::base::clock::ClockRef;
+use crate::base::{Error, Result};
+use crate::zset::Delta;
+
+/// What flows along an edge of the graph in one step. Order and repetition of rows mean nothing:
+/// the sum of the weights counts.
+pub type Deltas = Vec<Delta>;
+
+/// What a step is told, and what it tells.
+#[derive(Debug, Default)]
+pub struct StepContext {
+    /// Rows that failed in an expression and were left out.
+    pub errors: Vec<RowError>,
+    /// The first load: everything that is there comes in one step, so that operators may take
+    /// the side that spares intermediate retractions.
+    pub bulk: bool,
+    /// For the times in the counters; without it they stay 0.
+    pub clock: Option<ClockRef>,
+}
+
+/// A row that an expression failed on. The same row taken back gives the same error with the
+/// opposite weight, so the sum of the errors is right at all times.
+#[derive(Clone, Debug)]
+pub struct RowError {
+    /// Why it failed.
+    pub error: Error,
+    /// One row: the operator's input (for a join's residual condition, both sides' columns).
+    pub row: RecordBatch,
+    /// The weight with which the row was left out.
+    pub weight: i64,
+    /// The operator's name.
+    pub operator: String,
+}
+
+/// A node of the graph.
+pub trait Operator: Send {
+    /// A word for EXPLAIN and for messages.
+    fn name(&self) -> &'static str;
+
+    /// Takes what came in on each input since the last step and says how the output changes.
+    ///
+    /// # Errors
+    /// When the operator cannot go on; its state is then undefined and the model must be rebuilt.
+    /// A row that fails in an expression is no such error: it goes to `cx.errors`.
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas>;
+
+    /// Whether [`Operator::step`] must run in a step that brings no input. Every operator runs in
+    /// the first step, input or not.
+    fn runs_without_input(&self) -> bool {
+        false
+    }
+
+    /// About how many bytes the state takes.
+    fn state_bytes(&self) -> usize {
+        0
+    }
+
+    /// How many different rows the state holds.
+    fn state_rows(&self) -> usize {
+        0
+    }
+}
+
+/// The deltas of input `index`.
+///
+/// # Errors
+/// When the graph gave fewer inputs: a defect.
+pub fn input<'a>(inputs: &'a [Deltas], index: usize, name: &str) -> Result<&'a [Delta]> {
+    inputs
+        .get(index)
+        .map(Vec::as_slice)
+        .ok_or_else(|| Error::internal(format!("operator {name} lacks its input {index}")))
+}

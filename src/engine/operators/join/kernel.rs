@@ -1,0 +1,246 @@
+//! The join operator: one half step a side, and the rows that gain or lose their partners.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, new_null_array};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::config::{JoinConfig, JoinKind};
+use super::pairs::Pairing;
+use super::side::{Piece, Side};
+use crate::base::{Error, Result};
+use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::zset::consolidate::{add_weights, take_rows};
+use crate::zset::{Delta, Merged, batch_of};
+
+/// Joins two inputs.
+#[derive(Debug)]
+pub struct Join {
+    kind: JoinKind,
+    left: Side,
+    right: Side,
+    residual: Option<Arc<dyn PhysicalExpr>>,
+    pair_schema: SchemaRef,
+    schema: SchemaRef,
+}
+
+impl Join {
+    /// A join with empty state.
+    pub fn new(config: JoinConfig) -> Self {
+        let JoinConfig {
+            kind,
+            left,
+            right,
+            on,
+            null_equals_null,
+            residual,
+            schema,
+        } = config;
+        // A key whose type is not known fails when it is evaluated, with a better message.
+        let types: Vec<DataType> = on
+            .iter()
+            .map(|(key, _)| key.data_type(&left).unwrap_or(DataType::Null))
+            .collect();
+        let (left_keys, right_keys) = on.into_iter().unzip();
+        // Without a residual condition, a right row that never comes out is nothing but its key.
+        let keys_only = !kind.gives_pairs() && residual.is_none();
+        let right_pair = if keys_only {
+            Schema::empty()
+        } else {
+            right.as_ref().clone()
+        };
+        let pair_fields: Vec<_> = left
+            .fields()
+            .iter()
+            .chain(right_pair.fields().iter())
+            .cloned()
+            .collect();
+        Self {
+            kind,
+            left: Side::new(&left, left_keys, types.clone(), false)
+                .with(null_equals_null, kind.counts_left()),
+            right: Side::new(&right, right_keys, types, keys_only)
+                .with(null_equals_null, kind.counts_right()),
+            residual,
+            pair_schema: Arc::new(Schema::new(pair_fields)),
+            schema,
+        }
+    }
+
+    /// Takes the delta of one side against the state of the other, and into its own.
+    fn half(&mut self, is_left: bool, deltas: &[Delta], cx: &mut StepContext) -> Result<Deltas> {
+        let mut output = Deltas::new();
+        let own = if is_left { &self.left } else { &self.right };
+        for piece in own.prepare(deltas, cx)? {
+            let (own, other) = self.sides(is_left);
+            let found = Pairing {
+                own,
+                other,
+                own_is_left: is_left,
+                residual: self.residual.as_ref(),
+                pair_schema: &self.pair_schema,
+                output: self.kind.gives_pairs().then_some(&self.schema),
+            }
+            .find(&piece)?;
+            output.extend(found.pairs);
+            cx.errors.extend(found.errors);
+            if own.counts {
+                output.extend(self.give_own(is_left, &piece, &found.own_matches)?);
+            }
+            if other.counts {
+                output.extend(self.give_crossed(!is_left, found.touched)?);
+            }
+            let own = if is_left {
+                &mut self.left
+            } else {
+                &mut self.right
+            };
+            let matches = own.counts.then_some(found.own_matches.as_slice());
+            own.state
+                .apply(&piece.rows, Some(&piece.key_hashes), matches)?;
+        }
+        Ok(output)
+    }
+
+    fn sides(&self, is_left: bool) -> (&Side, &Side) {
+        if is_left {
+            (&self.left, &self.right)
+        } else {
+            (&self.right, &self.left)
+        }
+    }
+
+    /// The delta's rows that come out by themselves, for what they matched.
+    fn give_own(&self, is_left: bool, piece: &Piece, matches: &[i64]) -> Result<Deltas> {
+        let mut output = Deltas::new();
+        let mut rows = Vec::new();
+        let mut weights = Vec::new();
+        for ((row, matches), weight) in (0u32..).zip(matches).zip(&piece.rows.weights) {
+            if self.alone(*matches) {
+                rows.push(row);
+                weights.push(*weight);
+            }
+        }
+        if !rows.is_empty() {
+            let batch = take_rows(&piece.rows.batch, rows)?;
+            output.push(self.extend(is_left, batch.columns(), weights)?);
+        }
+        if let Some(Merged { batch, weights, .. }) = &piece.unmatchable
+            && self.alone(0)
+            && !weights.is_empty()
+        {
+            output.push(self.extend(is_left, batch.columns(), weights.clone())?);
+        }
+        Ok(output)
+    }
+
+    /// Adds to the matches of stored rows, and gives the rows for which that makes a difference.
+    fn give_crossed(&mut self, is_left: bool, mut touched: Vec<(u32, i64)>) -> Result<Deltas> {
+        touched.sort_unstable_by_key(|(slot, _)| *slot);
+        let side = if is_left {
+            &mut self.left
+        } else {
+            &mut self.right
+        };
+        let mut slots = Vec::new();
+        let mut signs = Vec::new();
+        for group in touched.chunk_by(|left, right| left.0 == right.0) {
+            let slot = group[0].0;
+            let change = group
+                .iter()
+                .try_fold(0, |sum, (_, weight)| add_weights(sum, *weight))?;
+            let was = side.state.matches(slot) > 0;
+            side.state.add_matches(slot, change)?;
+            let is = side.state.matches(slot) > 0;
+            if was != is {
+                slots.push(slot);
+                signs.push(is);
+            }
+        }
+        let mut output = Deltas::new();
+        let side = if is_left { &self.left } else { &self.right };
+        for (slots, signs) in slots.chunks(1 << 14).zip(signs.chunks(1 << 14)) {
+            let columns = side.state.gather(slots, &side.all)?;
+            let mut weights = Vec::with_capacity(slots.len());
+            for (slot, matched) in slots.iter().zip(signs) {
+                let weight = side.state.weight(*slot);
+                // A semi join gives what became matched; the others give what stopped to be.
+                let gained = *matched == (self.kind == JoinKind::LeftSemi);
+                weights.push(if gained {
+                    weight
+                } else {
+                    weight
+                        .checked_neg()
+                        .ok_or_else(|| Error::limit("a row has 2^63 copies"))?
+                });
+            }
+            output.push(self.extend(is_left, &columns, weights)?);
+        }
+        Ok(output)
+    }
+
+    /// Whether a row with this count of matches comes out by itself.
+    fn alone(&self, matches: i64) -> bool {
+        (matches > 0) == (self.kind == JoinKind::LeftSemi)
+    }
+
+    /// Rows of one side as output rows: beside NULLs, or alone for the semi and anti kinds.
+    fn extend(&self, is_left: bool, columns: &[ArrayRef], weights: Vec<i64>) -> Result<Delta> {
+        let (own, other) = self.sides(is_left);
+        let mut output = columns[..own.width].to_vec();
+        if self.kind.gives_pairs() {
+            let fields = self.pair_schema.fields();
+            let other_fields = if is_left {
+                &fields[own.width..]
+            } else {
+                &fields[..other.width]
+            };
+            let nulls = other_fields
+                .iter()
+                .map(|field| new_null_array(field.data_type(), weights.len()));
+            if is_left {
+                output.extend(nulls);
+            } else {
+                output = nulls.chain(output).collect();
+            }
+        }
+        let batch = batch_of(&self.schema, output, weights.len())?;
+        if weights.iter().all(|weight| *weight == 1) {
+            return Ok(Delta::inserts(batch));
+        }
+        Delta::new(batch, Int64Array::from(weights))
+    }
+}
+
+impl Operator for Join {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            JoinKind::Inner => "join",
+            JoinKind::Left => "left join",
+            JoinKind::Right => "right join",
+            JoinKind::Full => "full join",
+            JoinKind::LeftSemi => "semi join",
+            JoinKind::LeftAnti => "anti join",
+        }
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        let left = input(inputs, 0, self.name())?;
+        let right = input(inputs, 1, self.name())?;
+        // The side whose matches are counted comes last and finds its partners there: in a first
+        // load, nothing is given that the same step takes back.
+        let left_first = !self.kind.counts_left();
+        let mut output = self.half(left_first, if left_first { left } else { right }, cx)?;
+        output.extend(self.half(!left_first, if left_first { right } else { left }, cx)?);
+        Ok(output)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.left.state.bytes() + self.right.state.bytes()
+    }
+
+    fn state_rows(&self) -> usize {
+        self.left.state.len() + self.right.state.len()
+    }
+}

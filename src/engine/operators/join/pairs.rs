@@ -1,0 +1,169 @@
+//! The pairs that a delta of one side makes with the state of the other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, Int64Array};
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::PhysicalExpr;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::side::{Piece, Side};
+use crate::base::Result;
+use crate::engine::evaluate::evaluate_rows;
+use crate::engine::operator::{Deltas, RowError, StepContext};
+use crate::engine::operators::filter::{keep, truth};
+use crate::zset::consolidate::{add_weights, multiply_weights};
+use crate::zset::{Delta, batch_of};
+
+/// How many rows one thread probes at a time.
+const RANGE: usize = 1 << 13;
+
+/// What makes a pair, and where the delta stands in it.
+pub(super) struct Pairing<'a> {
+    pub(super) own: &'a Side,
+    pub(super) other: &'a Side,
+    /// Whether the delta is the left side.
+    pub(super) own_is_left: bool,
+    pub(super) residual: Option<&'a Arc<dyn PhysicalExpr>>,
+    /// The columns of a pair: left then right.
+    pub(super) pair_schema: &'a SchemaRef,
+    /// The schema under which pairs come out, if they do.
+    pub(super) output: Option<&'a SchemaRef>,
+}
+
+/// What was found for a range of the delta's rows.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) pairs: Deltas,
+    pub(super) errors: Vec<RowError>,
+    /// For each row of the delta, the sum of its partners' weights (when its side counts).
+    pub(super) own_matches: Vec<i64>,
+    /// Partners' slots and the weight that each gained (when their side counts).
+    pub(super) touched: Vec<(u32, i64)>,
+}
+
+impl Pairing<'_> {
+    /// All pairs of `piece`, on several threads when it is large.
+    pub(super) fn find(&self, piece: &Piece) -> Result<Found> {
+        let rows = piece.rows.rows();
+        if rows <= RANGE {
+            return self.find_range(piece, 0..rows);
+        }
+        let ranges: Vec<Range<usize>> = (0..rows)
+            .step_by(RANGE)
+            .map(|from| from..rows.min(from + RANGE))
+            .collect();
+        let parts = ranges
+            .into_par_iter()
+            .map(|range| self.find_range(piece, range))
+            .collect::<Result<Vec<_>>>()?;
+        let mut all = Found::default();
+        for part in parts {
+            all.pairs.extend(part.pairs);
+            all.errors.extend(part.errors);
+            all.own_matches.extend(part.own_matches);
+            all.touched.extend(part.touched);
+        }
+        Ok(all)
+    }
+
+    fn find_range(&self, piece: &Piece, range: Range<usize>) -> Result<Found> {
+        let from = range.start;
+        let own_matches = if self.own.counts {
+            vec![0; range.len()]
+        } else {
+            Vec::new()
+        };
+        let mut found = Found {
+            own_matches,
+            ..Found::default()
+        };
+        self.other
+            .state
+            .probe(piece.keys(), range, &mut |rows, slots| {
+                let passed = self.pass(piece, rows, slots, &mut found)?;
+                for (pair, (row, slot)) in rows.iter().zip(slots).enumerate() {
+                    if passed.as_ref().is_some_and(|passed| !passed[pair]) {
+                        continue;
+                    }
+                    let row = usize::try_from(*row).unwrap_or(usize::MAX);
+                    if self.own.counts {
+                        let matches = &mut found.own_matches[row - from];
+                        *matches = add_weights(*matches, self.other.state.weight(*slot))?;
+                    }
+                    if self.other.counts {
+                        found.touched.push((*slot, piece.rows.weights[row]));
+                    }
+                }
+                Ok(())
+            })?;
+        Ok(found)
+    }
+
+    /// Puts the pairs that come out into `found`, and says which pairs passed the residual
+    /// condition; `None`: all.
+    fn pass(
+        &self,
+        piece: &Piece,
+        rows: &[u32],
+        slots: &[u32],
+        found: &mut Found,
+    ) -> Result<Option<Vec<bool>>> {
+        if self.residual.is_none() && self.output.is_none() {
+            return Ok(None);
+        }
+        let candidates = self.candidates(piece, rows, slots)?;
+        let Some(residual) = self.residual else {
+            self.give(&candidates, found)?;
+            return Ok(None);
+        };
+        let mut cx = StepContext::default();
+        let mut passed = vec![false; rows.len()];
+        let residual = std::slice::from_ref(residual);
+        for part in evaluate_rows(residual, &candidates, "join", &mut cx)? {
+            let mask: BooleanArray = truth(&part.columns[0])?;
+            for (index, is_true) in mask.values().iter().enumerate() {
+                passed[part.from + index] = is_true;
+            }
+            let kept = keep(&part.delta, &mask)?;
+            self.give(&kept, found)?;
+        }
+        found.errors.append(&mut cx.errors);
+        Ok(Some(passed))
+    }
+
+    fn give(&self, pairs: &Delta, found: &mut Found) -> Result<()> {
+        if let Some(schema) = self.output
+            && pairs.rows() > 0
+        {
+            let columns = pairs.batch().columns().to_vec();
+            found
+                .pairs
+                .push(pairs.with_batch(batch_of(schema, columns, pairs.rows())?)?);
+        }
+        Ok(())
+    }
+
+    /// The pairs as rows, left columns first, with the product of their weights.
+    fn candidates(&self, piece: &Piece, rows: &[u32], slots: &[u32]) -> Result<Delta> {
+        let own = piece.take(self.own.width, rows)?;
+        let other = self.other.state.gather(slots, &self.other.all)?;
+        let (mut columns, right) = if self.own_is_left {
+            (own, other)
+        } else {
+            (other, own)
+        };
+        columns.extend(right);
+        let batch = batch_of(self.pair_schema, columns, rows.len())?;
+        let mut weights = Vec::with_capacity(rows.len());
+        for (row, slot) in rows.iter().zip(slots) {
+            let own = piece.rows.weights[usize::try_from(*row).unwrap_or(usize::MAX)];
+            weights.push(multiply_weights(own, self.other.state.weight(*slot))?);
+        }
+        if weights.iter().all(|weight| *weight == 1) {
+            return Ok(Delta::inserts(batch));
+        }
+        Delta::new(batch, Int64Array::from(weights))
+    }
+}

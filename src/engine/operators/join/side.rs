@@ -1,0 +1,199 @@
+//! One side of a join: its rows by key, and how a delta becomes such rows.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+
+use crate::base::Result;
+use crate::engine::evaluate::evaluate_rows;
+use crate::engine::operator::StepContext;
+use crate::state::{Arrangement, Keys};
+use crate::zset::canonical::canonical_batch;
+use crate::zset::consolidate::take_rows;
+use crate::zset::equal::any_null;
+use crate::zset::hash::row_hashes;
+use crate::zset::{Delta, Merged, batch_of, merge};
+
+/// Different rows of a delta, ready to be looked up on the other side and stored on this one.
+pub(super) struct Piece {
+    pub(super) rows: Merged,
+    key: Vec<ArrayRef>,
+    pub(super) key_hashes: Vec<u64>,
+    /// Rows that match nothing because of a NULL in their key.
+    pub(super) unmatchable: Option<Merged>,
+}
+
+impl Piece {
+    pub(super) fn keys(&self) -> Keys<'_> {
+        Keys {
+            columns: &self.key,
+            hashes: &self.key_hashes,
+        }
+    }
+
+    /// The named rows' input columns.
+    pub(super) fn take(&self, width: usize, rows: &[u32]) -> Result<Vec<ArrayRef>> {
+        let rows = UInt32Array::from(rows.to_vec());
+        let columns = self.rows.batch.columns();
+        columns[..width]
+            .iter()
+            .map(|column| Ok(take(column, &rows, None)?))
+            .collect()
+    }
+}
+
+/// A side's keys and state.
+#[derive(Debug)]
+pub(super) struct Side {
+    expressions: Vec<Arc<dyn PhysicalExpr>>,
+    types: Vec<DataType>,
+    /// Where in the stored columns each key lies: an input column, or one computed behind them.
+    key: Vec<usize>,
+    /// How many of the stored columns are the input's; 0 when only the keys matter.
+    pub(super) width: usize,
+    pub(super) all: Vec<usize>,
+    null_equals_null: bool,
+    /// Whether matches are counted a row.
+    pub(super) counts: bool,
+    pub(super) state: Arrangement,
+}
+
+impl Side {
+    /// A side over rows of `input`, of which nothing but the keys is stored when `keys_only`.
+    pub(super) fn new(
+        input: &SchemaRef,
+        expressions: Vec<Arc<dyn PhysicalExpr>>,
+        types: Vec<DataType>,
+        keys_only: bool,
+    ) -> Self {
+        let mut fields: Vec<Arc<Field>> = if keys_only {
+            Vec::new()
+        } else {
+            input.fields().iter().cloned().collect()
+        };
+        let width = fields.len();
+        let mut key = Vec::new();
+        for (expression, data_type) in expressions.iter().zip(&types) {
+            match column_of(expression) {
+                Some(index)
+                    if !keys_only
+                        && input
+                            .fields()
+                            .get(index)
+                            .is_some_and(|field| field.data_type() == data_type) =>
+                {
+                    key.push(index);
+                }
+                _ => {
+                    key.push(fields.len());
+                    let name = format!("key {}", key.len());
+                    fields.push(Arc::new(Field::new(name, data_type.clone(), true)));
+                }
+            }
+        }
+        let state = Arrangement::new(Arc::new(Schema::new(fields)), Some(key.clone()));
+        Self {
+            expressions,
+            types,
+            key,
+            width,
+            all: (0..width).collect(),
+            null_equals_null: false,
+            counts: false,
+            state,
+        }
+    }
+
+    /// With NULL keys matching each other, or not, and with or without counts of matches.
+    pub(super) fn with(mut self, null_equals_null: bool, counts: bool) -> Self {
+        self.null_equals_null = null_equals_null;
+        self.counts = counts;
+        self
+    }
+
+    /// Computes the keys of `deltas`, merges equal rows, and sets those apart that match nothing.
+    pub(super) fn prepare(&self, deltas: &[Delta], cx: &mut StepContext) -> Result<Vec<Piece>> {
+        let mut stored = Vec::new();
+        for delta in deltas {
+            // Before the keys are computed, so that equal rows get equal keys.
+            let delta = delta.with_batch(canonical_batch(delta.batch())?)?;
+            for piece in evaluate_rows(&self.expressions, &delta, "join", cx)? {
+                let mut columns = piece.delta.batch().columns()[..self.width].to_vec();
+                for ((key, column), data_type) in
+                    self.key.iter().zip(&piece.columns).zip(&self.types)
+                {
+                    if *key < self.width {
+                        continue;
+                    }
+                    columns.push(if column.data_type() == data_type {
+                        Arc::clone(column)
+                    } else {
+                        cast(column, data_type)?
+                    });
+                }
+                let batch = batch_of(self.state.schema(), columns, piece.delta.rows())?;
+                stored.push(piece.delta.with_batch(batch)?);
+            }
+        }
+        merge(&stored)?
+            .into_iter()
+            .map(|rows| self.piece(rows))
+            .collect()
+    }
+
+    fn piece(&self, rows: Merged) -> Result<Piece> {
+        let mut key = self.key_of(&rows);
+        let nulls = if self.null_equals_null {
+            None
+        } else {
+            any_null(&key)
+        };
+        let (rows, unmatchable) = match nulls {
+            None => (rows, None),
+            Some(nulls) => {
+                let unmatchable = select(&rows, |row| nulls[row])?;
+                let rows = select(&rows, |row| !nulls[row])?;
+                key = self.key_of(&rows);
+                (rows, Some(unmatchable))
+            }
+        };
+        let mut key_hashes = Vec::new();
+        row_hashes(&key, rows.rows(), &mut key_hashes)?;
+        Ok(Piece {
+            rows,
+            key,
+            key_hashes,
+            unmatchable,
+        })
+    }
+
+    fn key_of(&self, rows: &Merged) -> Vec<ArrayRef> {
+        self.key
+            .iter()
+            .map(|column| Arc::clone(rows.batch.column(*column)))
+            .collect()
+    }
+}
+
+/// The index of the column that `expression` is, when it is one.
+fn column_of(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    let expression: &dyn Any = expression.as_ref();
+    expression.downcast_ref::<Column>().map(Column::index)
+}
+
+fn select(rows: &Merged, chosen: impl Fn(usize) -> bool) -> Result<Merged> {
+    let kept: Vec<(usize, u32)> = (0..rows.rows())
+        .zip(0u32..)
+        .filter(|(row, _)| chosen(*row))
+        .collect();
+    Ok(Merged {
+        batch: take_rows(&rows.batch, kept.iter().map(|(_, row)| *row).collect())?,
+        weights: kept.iter().map(|(row, _)| rows.weights[*row]).collect(),
+        hashes: kept.iter().map(|(row, _)| rows.hashes[*row]).collect(),
+    })
+}

@@ -1,0 +1,288 @@
+//! The columns of an arrangement, in immutable chunks of at most 64 Ki rows.
+//!
+//! A row is known by its *slot*, a number that never changes while the row lives; where the slot's
+//! row lies may change. So a chunk can be rewritten without touching any table. Small chunks are
+//! merged sixteen at a time, and a chunk that is more than half dead is rewritten, so that a row is
+//! copied about four times in its life and a gather touches few chunks.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::compute::{interleave, take};
+use arrow::datatypes::DataType;
+
+use crate::base::{Error, Result};
+
+/// The most rows of a chunk.
+pub(super) const CHUNK_ROWS: usize = 1 << 16;
+/// How many chunks of one size wait before they are merged.
+const TIER_CHUNKS: usize = 16;
+/// Sizes from 1, 16, 256 and 4096 rows on.
+const TIERS: usize = 4;
+/// Stands where a row is dead.
+const DEAD: u32 = u32::MAX;
+
+/// Where a slot's row lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) chunk: u32,
+    pub(super) row: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) columns: Vec<ArrayRef>,
+    /// The slot of each row, or [`DEAD`].
+    slots: Vec<u32>,
+    live: usize,
+    bytes: usize,
+}
+
+impl Chunk {
+    /// Whether no row is dead.
+    pub(super) fn all_live(&self) -> bool {
+        self.live == self.slots.len()
+    }
+
+    /// The rows that live, with their slots.
+    pub(super) fn live(&self) -> impl Iterator<Item = (u32, u32)> {
+        (0u32..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| **slot != DEAD)
+            .map(|(row, slot)| (row, *slot))
+    }
+}
+
+/// All chunks of an arrangement.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    chunks: Vec<Option<Chunk>>,
+    free: Vec<u32>,
+    /// Chunks not yet full, by size.
+    tiers: [Vec<u32>; TIERS],
+    /// Chunks that may be more than half dead.
+    sparse: Vec<u32>,
+    places: Vec<Place>,
+    bytes: usize,
+}
+
+impl Chunks {
+    /// Copies the named rows of `columns` in; row `rows[i]` becomes slot `slots[i]`.
+    pub(super) fn admit(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: Vec<u32>,
+        slots: Vec<u32>,
+    ) -> Result<()> {
+        let rows = UInt32Array::from(rows);
+        let columns = columns
+            .iter()
+            .map(|column| Ok(compact(take(column, &rows, None)?)))
+            .collect::<Result<Vec<_>>>()?;
+        self.insert(columns, slots)
+    }
+
+    /// Marks the row of `slot` dead.
+    pub(super) fn kill(&mut self, slot: u32) {
+        let Place { chunk: id, row } = self.place(slot);
+        let Some(chunk) = self.chunks.get_mut(at(id)).and_then(Option::as_mut) else {
+            return;
+        };
+        chunk.slots[at(row)] = DEAD;
+        chunk.live -= 1;
+        if chunk.live * 2 + 1 == chunk.slots.len() || chunk.live == 0 {
+            self.sparse.push(id);
+        }
+    }
+
+    pub(super) fn place(&self, slot: u32) -> Place {
+        self.places[at(slot)]
+    }
+
+    pub(super) fn chunk(&self, id: u32) -> Result<&Chunk> {
+        self.chunks
+            .get(at(id))
+            .and_then(Option::as_ref)
+            .ok_or_else(|| Error::internal("a row lies in a chunk that is gone"))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter().flatten()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.places.capacity() * size_of::<Place>()
+    }
+
+    /// The named columns of the rows of `slots`, in that order. Touches only the chunks hit.
+    pub(super) fn gather(&self, slots: &[u32], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let Some(first) = slots.first().map(|slot| self.place(*slot).chunk) else {
+            return Err(Error::internal("a gather of no rows"));
+        };
+        if slots.iter().all(|slot| self.place(*slot).chunk == first) {
+            let rows: UInt32Array = slots
+                .iter()
+                .map(|slot| Some(self.place(*slot).row))
+                .collect();
+            let chunk = self.chunk(first)?;
+            return columns
+                .iter()
+                .map(|column| Ok(take(&chunk.columns[*column], &rows, None)?))
+                .collect();
+        }
+        let mut order = vec![usize::MAX; self.chunks.len()];
+        let mut hit: Vec<&Chunk> = Vec::new();
+        let mut pairs = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let Place { chunk: id, row } = self.place(*slot);
+            if order[at(id)] == usize::MAX {
+                order[at(id)] = hit.len();
+                hit.push(self.chunk(id)?);
+            }
+            pairs.push((order[at(id)], at(row)));
+        }
+        columns
+            .iter()
+            .map(|column| {
+                let sources: Vec<&dyn Array> = hit
+                    .iter()
+                    .map(|chunk| chunk.columns[*column].as_ref())
+                    .collect();
+                Ok(interleave(&sources, &pairs)?)
+            })
+            .collect()
+    }
+
+    /// Merges small chunks and rewrites sparse ones: about `budget` rows, and never much more than
+    /// a chunk above it.
+    pub(super) fn tidy(&mut self, budget: usize) -> Result<()> {
+        let mut left = budget.max(CHUNK_ROWS / 16);
+        while left > 0
+            && let Some(id) = self.sparse.pop()
+        {
+            let Some(chunk) = self.chunks.get(at(id)).and_then(Option::as_ref) else {
+                continue;
+            };
+            if chunk.live * 2 >= chunk.slots.len() && chunk.live > 0 {
+                continue;
+            }
+            left = left.saturating_sub(chunk.live);
+            self.rewrite(&[id])?;
+        }
+        for tier in 0..TIERS {
+            if self.tiers[tier].len() >= TIER_CHUNKS {
+                let mut chosen = Vec::new();
+                let mut rows = 0;
+                // The longest waiting first; what would not fit in one chunk waits on.
+                for id in &self.tiers[tier] {
+                    let live = self.chunk(*id)?.live;
+                    if rows + live > CHUNK_ROWS {
+                        break;
+                    }
+                    rows += live;
+                    chosen.push(*id);
+                }
+                self.rewrite(&chosen)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, columns: Vec<ArrayRef>, slots: Vec<u32>) -> Result<()> {
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => {
+                self.chunks.push(None);
+                number(self.chunks.len() - 1)?
+            }
+        };
+        for (row, slot) in (0u32..).zip(&slots) {
+            let place = Place { chunk: id, row };
+            if at(*slot) < self.places.len() {
+                self.places[at(*slot)] = place;
+            } else {
+                self.places.resize(at(*slot) + 1, place);
+            }
+        }
+        let rows = slots.len();
+        let bytes = columns
+            .iter()
+            .map(|column| column.get_array_memory_size())
+            .sum::<usize>()
+            + rows * size_of::<u32>();
+        if let Some(tier) = tier(rows) {
+            self.tiers[tier].push(id);
+        }
+        self.bytes += bytes;
+        self.chunks[at(id)] = Some(Chunk {
+            columns,
+            live: rows,
+            slots,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// Puts the live rows of `ids` in one new chunk, in place of the old ones.
+    fn rewrite(&mut self, ids: &[u32]) -> Result<()> {
+        let mut slots = Vec::new();
+        for id in ids {
+            slots.extend(self.chunk(*id)?.live().map(|(_, slot)| slot));
+        }
+        if slots.is_empty() {
+            ids.iter().for_each(|id| self.remove(*id));
+            return Ok(());
+        }
+        let width: Vec<usize> = (0..self.chunk(ids[0])?.columns.len()).collect();
+        let columns = self
+            .gather(&slots, &width)?
+            .into_iter()
+            .map(compact)
+            .collect();
+        ids.iter().for_each(|id| self.remove(*id));
+        self.insert(columns, slots)
+    }
+
+    fn remove(&mut self, id: u32) {
+        let Some(chunk) = self.chunks.get_mut(at(id)).and_then(Option::take) else {
+            return;
+        };
+        if let Some(tier) = tier(chunk.slots.len()) {
+            self.tiers[tier].retain(|other| *other != id);
+        }
+        self.bytes -= chunk.bytes;
+        self.free.push(id);
+    }
+}
+
+/// Which waiting list a chunk of `rows` rows belongs to; none when it is large enough to stay.
+fn tier(rows: usize) -> Option<usize> {
+    match rows {
+        0..16 => Some(0),
+        16..256 => Some(1),
+        256..4096 => Some(2),
+        4096..32768 => Some(3),
+        _ => None,
+    }
+}
+
+/// Lets go of what a view column's source held beyond its own rows.
+fn compact(column: ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        _ => column,
+    }
+}
+
+pub(super) fn at(number: u32) -> usize {
+    // u32 fits usize on every platform that Lotic builds for; the fallback makes an index panic.
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+pub(super) fn number(index: usize) -> Result<u32> {
+    u32::try_from(index)
+        .ok()
+        .filter(|number| *number != DEAD)
+        .ok_or_else(|| Error::limit("an operator holds more than 2^32 rows"))
+}
