@@ -14,7 +14,7 @@ use datafusion::physical_plan;
 
 use super::{batch, region};
 use crate::base::{Error, Result, task};
-use crate::engine::Evaluate;
+use crate::engine::operators::Evaluate;
 
 /// Makes the evaluators of recomputed nodes.
 pub trait EvaluatorFactory {
