@@ -1,4 +1,6 @@
 //! From SQL text to logical plans, and from plans to dataflows.
 
+pub mod explain;
+pub mod lower;
 pub mod parse;
 pub mod stack;

@@ -1,1 +1,2 @@
 //! What tests share: strategies, oracles, fault layers.
+pub mod sql_laws;

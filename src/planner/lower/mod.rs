@@ -1,0 +1,30 @@
+//! From an optimised logical plan to a dataflow of incremental operators.
+//!
+//! `rewrite` first gives the plan the shape that both modes share: a Sort that nothing reads is
+//! dropped, and expressions that can fail on a row move into projections, where the rule "a failing
+//! row is left out, the rest passes" can be kept. `lowering` then walks the plan and makes one operator a
+//! node; a node without an incremental form becomes the root of a `region`, which `evaluator` hands
+//! to DataFusion as a whole whenever its inputs change. `batch` runs the same rewritten plan once over
+//! everything: it is the other mode, and the oracle of the tests. `tolerant` is its second try, after
+//! an expression failed.
+
+mod aggregate;
+mod batch;
+mod evaluator;
+mod expressions;
+mod grouping;
+mod hoist;
+mod join;
+mod lowering;
+mod region;
+mod rewrite;
+mod scan;
+mod tolerant;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{BatchRun, plan_batch, run_batch};
+pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
+pub use lowering::{Lowered, lower};
+pub use tolerant::{RowErrors, is_row_error, tolerant_state};

@@ -1,0 +1,148 @@
+//! Batch runs that fail on some rows, and the plan that both modes share.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::datasource::MemTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::evaluator::block_on;
+use super::{BatchRun, plan_batch, run_batch};
+
+/// Two tables over two batches: `t(k, a, s)` with a zero in `a` and a word in `s`, `u(k, b)` with a zero in `b`.
+fn state(partitions: usize) -> SessionState {
+    let state = SessionStateBuilder::new().with_default_features().build();
+    let config = state.config().clone().with_target_partitions(partitions);
+    let config = config.with_create_default_catalog_and_schema(false);
+    let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+    let t = Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Int64, true),
+        Field::new("a", DataType::Int64, true),
+        Field::new("s", DataType::Utf8, true),
+    ]));
+    let row = |k: Vec<i64>, a: Vec<i64>, s: Vec<&str>| {
+        let columns: Vec<Arc<dyn Array>> = vec![
+            Arc::new(Int64Array::from(k)),
+            Arc::new(Int64Array::from(a)),
+            Arc::new(StringArray::from(s)),
+        ];
+        RecordBatch::try_new(Arc::clone(&t), columns).unwrap()
+    };
+    let batches =
+        vec![row(vec![1, 2, 3], vec![5, 0, 2], vec!["1", "x", "3"]), row(vec![4], vec![1], vec!["4"])];
+    register(&state, "t", MemTable::try_new(Arc::clone(&t), vec![batches]).unwrap());
+    let u = Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Int64, true),
+        Field::new("b", DataType::Int64, true),
+    ]));
+    let columns: Vec<Arc<dyn Array>> =
+        vec![Arc::new(Int64Array::from(vec![1, 1, 3])), Arc::new(Int64Array::from(vec![0, 2, 1]))];
+    let batch = RecordBatch::try_new(Arc::clone(&u), columns).unwrap();
+    register(&state, "u", MemTable::try_new(u, vec![vec![batch]]).unwrap());
+    state
+}
+
+fn register(state: &SessionState, name: &str, table: MemTable) {
+    let schema = state.schema_for_ref(name).unwrap();
+    schema.register_table(name.to_owned(), Arc::new(table)).unwrap();
+}
+
+fn planned(state: &SessionState, sql: &str) -> LogicalPlan {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let plan = runtime.block_on(state.create_logical_plan(sql)).unwrap();
+    state.optimize(&plan).unwrap()
+}
+
+fn run(sql: &str) -> BatchRun {
+    let state = state(3);
+    let plan = planned(&state, sql);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(run_batch(&state, &plan)).unwrap()
+}
+
+fn lines(run: &BatchRun) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in &run.batches {
+        for row in 0..batch.num_rows() {
+            let values = batch.columns().iter().map(|column| {
+                arrow::util::display::array_value_to_string(column, row).unwrap()
+            });
+            lines.push(values.collect::<Vec<_>>().join(","));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_run_without_failures_reports_none() {
+    let run = run("SELECT k FROM t WHERE a > 1");
+    assert_eq!(lines(&run), ["1", "3"]);
+    assert_eq!(run.failed_rows, 0);
+}
+
+#[test]
+fn a_failing_row_is_left_out_of_a_projection_and_reported() {
+    let run = run("SELECT k, 10 / a AS q FROM t");
+    assert_eq!(lines(&run), ["1,2", "3,5", "4,10"]);
+    assert_eq!(run.failed_rows, 1);
+    assert_eq!(run.errors[0].error.code(), "22012");
+    assert_eq!(run.errors[0].row.num_rows(), 1);
+}
+
+#[test]
+fn a_failing_row_is_left_out_of_a_filter() {
+    let run = run("SELECT k FROM t WHERE CAST(s AS BIGINT) > 1");
+    assert_eq!(lines(&run), ["3", "4"]);
+    assert_eq!(run.errors[0].error.code(), "22P02");
+}
+
+#[test]
+fn a_failing_argument_takes_its_row_out_of_the_whole_group() {
+    let run = run("SELECT count(*) AS n, sum(10 / a) AS q FROM t");
+    assert_eq!(lines(&run), ["3,17"]);
+}
+
+#[test]
+fn an_argument_is_not_evaluated_for_rows_that_its_filter_keeps_out() {
+    let run = run("SELECT count(*) AS n, sum(10 / a) FILTER (WHERE a <> 0) AS q FROM t");
+    assert_eq!(lines(&run), ["4,17"]);
+    assert_eq!(run.failed_rows, 0);
+}
+
+#[test]
+fn a_join_condition_that_fails_is_not_met() {
+    let run = run("SELECT t.k, u.b FROM t LEFT JOIN u ON t.k = u.k AND t.a / u.b > 0");
+    assert_eq!(lines(&run), ["1,2", "2,", "3,1", "4,"]);
+    assert_eq!(run.failed_rows, 1);
+}
+
+#[test]
+fn limit_keeps_the_order_below_a_tolerant_projection() {
+    let run = run("SELECT k, 10 / a AS q FROM t ORDER BY 10 / a DESC LIMIT 2");
+    assert_eq!(lines(&run), ["3,5", "4,10"]);
+}
+
+#[test]
+fn the_shared_plan_is_a_fixed_point() {
+    let state = state(1);
+    for sql in [
+        "SELECT 10 / a AS q, count(*) AS n FROM t GROUP BY 10 / a ORDER BY n",
+        "SELECT t.k, u.b FROM t JOIN u ON 4 / t.a = u.k AND t.a / u.b > 0",
+        "SELECT k, sum(10 / a) OVER (PARTITION BY 10 / k) AS q FROM t ORDER BY 1 / k LIMIT 3",
+    ] {
+        let once = plan_batch(&planned(&state, sql)).unwrap();
+        let twice = plan_batch(&once).unwrap();
+        assert_eq!(once.display_indent().to_string(), twice.display_indent().to_string());
+    }
+}
+
+#[test]
+fn blocking_work_may_start_on_a_thread_that_drives_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let answer = runtime.block_on(async { block_on(async { 42 }) });
+    assert_eq!(answer.unwrap(), 42);
+}

@@ -1,0 +1,167 @@
+//! One query against the laws.
+
+use std::collections::BTreeMap;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::rng::Rng;
+use super::rows::{Bag, Row, delta};
+use super::world::{Changes, World};
+use crate::base::{Error, ObjectId, Result};
+use crate::engine::{Dataflow, Deltas, StepContext};
+use crate::planner::lower::{DataFusionEvaluators, lower, run_batch};
+
+/// Steps of one run; the laws are looked at after every third.
+const STEPS: usize = 12;
+
+/// Checks laws 1 to 3 for an optimised plan over the tables of `world`, which are empty.
+///
+/// # Errors
+/// The first law that does not hold, with the rows that differ; or what kept the query from running.
+pub async fn check(
+    state: &SessionState,
+    world: &World,
+    plan: &LogicalPlan,
+    seed: u64,
+) -> Result<()> {
+    let mut rng = Rng::new(seed);
+    let mut world = world.clone();
+    let mut maintained = Maintained::new(state, &world, plan)?;
+    let mut history: Vec<Changes> = Vec::new();
+    maintained.step(&Changes::new(), &mut rng)?;
+    compare("1 (empty input)", &maintained, &batch(state, &world, plan).await?)?;
+    let idle_state = maintained.dataflow.state_rows();
+    for step in 1..=STEPS {
+        let changes = world.change(&mut rng);
+        maintained.step(&changes, &mut rng)?;
+        history.push(changes);
+        if step % 3 == 0 {
+            let want = batch(state, &world, plan).await?;
+            compare(&format!("1 (step {step})"), &maintained, &want)?;
+        }
+    }
+    let want = batch(state, &world, plan).await?;
+    let mut again = Maintained::new(state, &world, plan)?;
+    for changes in resplit(&history, &mut rng) {
+        again.step(&changes, &mut rng)?;
+    }
+    compare("2 (another split and order)", &again, &want)?;
+    for changes in resplit(&history, &mut rng) {
+        maintained.step(&negated(&changes), &mut rng)?;
+    }
+    for table in world.tables.values_mut() {
+        table.rows.clear();
+    }
+    let nothing = batch(state, &world, plan).await?;
+    compare("3 (everything taken back)", &maintained, &nothing)?;
+    if !maintained.errors.is_empty() {
+        let left = maintained.errors.difference(&Bag::default());
+        return Err(Error::internal(format!("law 3: row errors are left over\n{left}")));
+    }
+    let left = maintained.dataflow.state_rows();
+    if left != idle_state {
+        return Err(Error::internal(format!(
+            "law 3: {left} rows of state are left instead of {idle_state}"
+        )));
+    }
+    Ok(())
+}
+
+/// A dataflow, the integral of its output, and that of its row errors.
+struct Maintained {
+    dataflow: Dataflow,
+    world: World,
+    output: Bag,
+    errors: Bag,
+}
+
+impl Maintained {
+    fn new(state: &SessionState, world: &World, plan: &LogicalPlan) -> Result<Self> {
+        let evaluators = DataFusionEvaluators::new(state);
+        let lowered = lower(plan, &|name| world.resolve(name), &evaluators)?;
+        Ok(Self {
+            dataflow: lowered.dataflow,
+            world: world.clone(),
+            output: Bag::default(),
+            errors: Bag::default(),
+        })
+    }
+
+    /// Feeds `changes`, each table's in one or two deltas.
+    fn step(&mut self, changes: &Changes, rng: &mut Rng) -> Result<()> {
+        let mut inputs: BTreeMap<ObjectId, Deltas> = BTreeMap::new();
+        for (name, rows) in changes {
+            let Some(table) = self.world.tables.get(name) else {
+                continue;
+            };
+            let mut rows = rows.clone();
+            rng.shuffle(&mut rows);
+            let (first, second) = rows.split_at(rng.within(0..rows.len() + 1));
+            let deltas = inputs.entry(table.id).or_default();
+            for part in [first, second] {
+                if !part.is_empty() {
+                    deltas.push(delta(&table.schema, part)?);
+                }
+            }
+        }
+        let mut cx = StepContext::default();
+        for delta in self.dataflow.step(&inputs, &mut cx)? {
+            self.output.add_delta(&delta)?;
+        }
+        for error in cx.errors {
+            let row = super::rows::row_of(&error.row, 0)?;
+            self.errors.add(&row, error.weight);
+        }
+        Ok(())
+    }
+}
+
+async fn batch(state: &SessionState, world: &World, plan: &LogicalPlan) -> Result<Bag> {
+    let run = run_batch(state, &world.bind(plan)?).await?;
+    let mut bag = Bag::default();
+    for batch in &run.batches {
+        bag.add_batch(batch)?;
+    }
+    Ok(bag)
+}
+
+fn compare(law: &str, maintained: &Maintained, want: &Bag) -> Result<()> {
+    if maintained.output == *want {
+        return Ok(());
+    }
+    let difference = maintained.output.difference(want);
+    Err(Error::internal(format!(
+        "law {law}: the maintained rows have more (+) or less (-) than batch\n{difference}"
+    )))
+}
+
+/// The same changes, each row on its own, in another order and other steps.
+fn resplit(history: &[Changes], rng: &mut Rng) -> Vec<Changes> {
+    let mut rows: Vec<(String, Row, i64)> = Vec::new();
+    for (name, row, weight) in history.iter().flatten().flat_map(|(name, rows)| {
+        rows.iter().map(move |(row, weight)| (name.clone(), row.clone(), *weight))
+    }) {
+        rows.push((name, row, weight));
+    }
+    rng.shuffle(&mut rows);
+    let mut steps = vec![Changes::new()];
+    for (name, row, weight) in rows {
+        if rng.once_in(5) {
+            steps.push(Changes::new());
+        }
+        if let Some(step) = steps.last_mut() {
+            step.entry(name).or_default().push((row, weight));
+        }
+    }
+    steps
+}
+
+fn negated(changes: &Changes) -> Changes {
+    changes
+        .iter()
+        .map(|(name, rows)| {
+            (name.clone(), rows.iter().map(|(row, weight)| (row.clone(), -weight)).collect())
+        })
+        .collect()
+}

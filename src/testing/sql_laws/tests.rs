@@ -1,0 +1,177 @@
+//! The laws and the plans of the queries in `tests/plans/`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::datasource::MemTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::optimizer::Optimizer;
+
+use super::{World, check, seeds};
+use crate::base::Result;
+use crate::planner::explain::render;
+use crate::planner::lower::{DataFusionEvaluators, lower};
+
+/// A query of a file, with the comment before it as its name.
+struct Query {
+    name: String,
+    sql: String,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
+}
+
+fn queries(file: &str) -> Vec<Query> {
+    let text = std::fs::read_to_string(folder().join(format!("{file}.sql"))).unwrap();
+    let mut queries = Vec::new();
+    let (mut name, mut sql) = (String::new(), String::new());
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("-- ") {
+            name = comment.to_owned();
+            continue;
+        }
+        sql.push_str(line);
+        sql.push('\n');
+        if let Some(statement) = line.strip_suffix(';') {
+            assert!(!statement.is_empty());
+            let whole = sql.trim_end().trim_end_matches(';').to_owned();
+            queries.push(Query { name: name.clone(), sql: whole });
+            sql.clear();
+        }
+    }
+    queries
+}
+
+/// The state and the tables that the queries run in.
+struct Bench {
+    runtime: tokio::runtime::Runtime,
+    state: SessionState,
+    world: World,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let state = session();
+        let mut world = World::default();
+        for query in queries("schema") {
+            let plan = runtime.block_on(state.create_logical_plan(&query.sql)).unwrap();
+            let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) = plan else {
+                panic!("{} is not CREATE TABLE", query.sql);
+            };
+            let schema = Arc::clone(table.input.schema().inner());
+            let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap();
+            let catalog = state.schema_for_ref(table.name.clone()).unwrap();
+            catalog.register_table(table.name.table().to_owned(), Arc::new(empty)).unwrap();
+            world.add(table.name.table(), schema);
+        }
+        Self { runtime, state, world }
+    }
+
+    fn plan(&self, sql: &str) -> Result<LogicalPlan> {
+        let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
+        Ok(self.state.optimize(&plan)?)
+    }
+
+    fn explain(&self, sql: &str) -> String {
+        let evaluators = DataFusionEvaluators::new(&self.state);
+        let lowered =
+            self.plan(sql).and_then(|plan| lower(&plan, &|name| self.world.resolve(name), &evaluators));
+        match lowered {
+            Ok(lowered) => render(&lowered.explain),
+            Err(error) => format!("error: {error}\n"),
+        }
+    }
+
+    /// Checks the laws for the queries of `file`; every failure is told, with the seed that repeats it.
+    fn laws(&self, file: &str, runs: u64) {
+        let mut failures = Vec::new();
+        let only = std::env::var("LOTIC_QUERY").ok();
+        for query in queries(file) {
+            if only.as_ref().is_some_and(|only| !query.name.contains(only.as_str())) {
+                continue;
+            }
+            let plan = match self.plan(&query.sql) {
+                Ok(plan) => plan,
+                Err(error) => {
+                    failures.push(format!("{}: {}\n{error}", query.name, query.sql));
+                    continue;
+                }
+            };
+            for seed in seeds(runs) {
+                let checked = self.runtime.block_on(check(&self.state, &self.world, &plan, seed));
+                if let Err(error) = checked {
+                    let Query { name, sql } = &query;
+                    failures.push(format!("{name}: LOTIC_SEED={seed}\n{sql}\n{error}"));
+                    break;
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{} of {file}:\n{}", failures.len(), failures.join("\n\n"));
+    }
+
+    /// Compares the plans of `file` with the stored ones; `UPDATE=1` stores them.
+    fn plans(&self, file: &str) {
+        let mut text = String::new();
+        for query in queries(file) {
+            text.push_str(&format!("-- {}\n{}\n", query.name, self.explain(&query.sql)));
+        }
+        let path = folder().join(format!("{file}.plan"));
+        if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(stored, text, "{file}.plan differs; UPDATE=1 stores the new plans");
+    }
+}
+
+/// A session with the optimizer rules of models.
+fn session() -> SessionState {
+    let off = ["eliminate_join", "single_distinct_aggregation_to_group_by", "push_down_limit"];
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !off.contains(&rule.name()));
+    SessionStateBuilder::new().with_default_features().with_optimizer_rules(rules.collect()).build()
+}
+
+macro_rules! laws_of {
+    ($($laws:ident, $plans:ident: $file:literal;)*) => {$(
+        #[test]
+        fn $laws() {
+            Bench::new().laws($file, 4);
+        }
+
+        #[test]
+        fn $plans() {
+            Bench::new().plans($file);
+        }
+    )*};
+}
+
+laws_of! {
+    linear_queries_obey_the_laws, linear_queries_have_the_stored_plans: "linear";
+    failing_rows_obey_the_laws, failing_rows_have_the_stored_plans: "failing_rows";
+    joins_obey_the_laws, joins_have_the_stored_plans: "joins";
+    aggregates_obey_the_laws, aggregates_have_the_stored_plans: "aggregates";
+    grouping_sets_obey_the_laws, grouping_sets_have_the_stored_plans: "grouping_sets";
+    set_operations_obey_the_laws, set_operations_have_the_stored_plans: "set_operations";
+    subqueries_obey_the_laws, subqueries_have_the_stored_plans: "subqueries";
+    recomputed_queries_obey_the_laws, recomputed_queries_have_the_stored_plans: "recomputed";
+}
+
+#[test]
+fn a_function_that_changes_by_itself_is_refused() {
+    let bench = Bench::new();
+    let volatile = bench.explain("SELECT k, random() AS r FROM t");
+    assert!(volatile.contains("random() cannot be used in a model"), "{volatile}");
+    let stable = bench.explain("SELECT k FROM t WHERE ts > now()");
+    assert!(stable.contains("now() cannot be used in a model yet"), "{stable}");
+}
+
+#[test]
+fn a_plan_prints_the_same_whatever_the_session_planned_before() {
+    let bench = Bench::new();
+    let sql = "SELECT k FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k)";
+    assert_eq!(bench.explain(sql), bench.explain(sql));
+}

@@ -1,0 +1,28 @@
+-- IN
+SELECT k, a FROM t WHERE k IN (SELECT k FROM u);
+-- IN with a condition that reads both sides
+SELECT k, a FROM t WHERE k IN (SELECT u.k FROM u WHERE u.a > t.a);
+-- NOT IN over values that may be NULL
+SELECT k, a FROM t WHERE k NOT IN (SELECT k FROM u WHERE k > 0);
+-- EXISTS
+SELECT k, a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.c > 1);
+-- NOT EXISTS
+SELECT k, a FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k);
+-- NOT EXISTS with a condition that reads both sides
+SELECT k, a FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.a < t.a);
+-- EXISTS inside OR
+SELECT k, a FROM t WHERE a > 3 OR EXISTS (SELECT 1 FROM u WHERE u.k = t.k);
+-- a scalar subquery in the result
+SELECT k, (SELECT max(c) FROM u) AS top FROM t;
+-- a scalar subquery in a filter
+SELECT k, b FROM t WHERE b > (SELECT avg(c) FROM u);
+-- a correlated scalar subquery
+SELECT k, (SELECT sum(c) FROM u WHERE u.k = t.k) AS total FROM t;
+-- a correlated count, which is 0 and not NULL without rows
+SELECT k, (SELECT count(*) FROM u WHERE u.k = t.k) AS n FROM t;
+-- a scalar subquery in HAVING
+SELECT k, sum(b) AS b FROM t GROUP BY k HAVING sum(b) > (SELECT min(c) FROM u);
+-- two scalar subqueries
+SELECT k FROM t WHERE b BETWEEN (SELECT min(c) FROM u) AND (SELECT max(c) FROM u);
+-- a lateral subquery
+SELECT t.k, q.n FROM t CROSS JOIN LATERAL (SELECT count(*) AS n FROM u WHERE u.k = t.k) AS q;
