@@ -36,7 +36,7 @@ impl Lotic {
             // computed when read: there is nothing that could differ
             return Ok((schema, Vec::new()));
         };
-        let batch = self.batch_rows(world, query).await?;
+        let batch = self.batch_rows(world, query).await?.batches;
         let types = Arc::clone(&object.schema);
         let differing = blocking(move || {
             let fresh = batch
@@ -60,13 +60,14 @@ impl Lotic {
         self: &Arc<Self>,
         world: &Arc<World>,
         query: &str,
-    ) -> Result<Vec<RecordBatch>> {
+    ) -> Result<lower::BatchRun> {
         let planned = Planner::new(self, world, Purpose::Read).plan_text(query).await?;
         let optimised = context::optimize_model(&planned.state, planned.plan)?;
-        let run = lower::run_batch(&planned.state, &optimised);
+        let state = planned.state;
         #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
-        let task = self.queries().spawn(run);
-        Ok(task.await.map_err(|error| Error::internal(error.to_string()))??.batches)
+        let task =
+            self.queries().spawn(async move { lower::run_batch(&state, &optimised).await });
+        task.await.map_err(|error| Error::internal(error.to_string()))?
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
@@ -16,8 +17,8 @@ use super::model::Model;
 use super::world::{Content, Health, World};
 use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
-use crate::catalog::Catalog;
-use crate::models::Collection;
+use crate::catalog::{Catalog, Object};
+use crate::models::{Collection, Snapshot};
 use crate::zset::Delta;
 
 /// The most rows that one epoch collects; more wait for the next.
@@ -381,6 +382,18 @@ impl Driver {
         }
         self.models.insert(id, model);
         Ok(())
+    }
+
+    /// Publishes rows that were computed once, as the contents of a model that is not maintained.
+    pub(crate) fn hold_result(&mut self, object: &Object, batches: Vec<RecordBatch>) {
+        self.begin_epoch();
+        let mut world = World::clone(&self.world.load());
+        let snapshot = Snapshot::from_batches(Arc::clone(&object.schema), batches);
+        let health = Arc::new(Health { changed: self.epoch, ..Health::default() });
+        let content = Content { snapshot: Arc::new(snapshot), health };
+        world.contents.insert(object.id, content);
+        world.epoch = self.epoch;
+        self.world.store(Arc::new(world));
     }
 
     /// Calls `listener` after each publication with the objects that changed.

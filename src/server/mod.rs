@@ -1,1 +1,9 @@
-//! The wires: PostgreSQL and HTTP.
+//! The wires: PostgreSQL's and HTTP. Nothing below knows who asks.
+
+pub mod http;
+pub mod pgwire;
+mod servers;
+mod tls;
+
+pub use servers::{Servers, start_pg};
+pub use tls::Tls;
