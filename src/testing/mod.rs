@@ -1,1 +1,7 @@
 //! What tests share: strategies, oracles, fault layers.
+
+pub mod fault_disk;
+pub mod mem_disk;
+
+pub use fault_disk::FaultDisk;
+pub use mem_disk::MemDisk;
