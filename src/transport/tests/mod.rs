@@ -1,3 +1,7 @@
 //! Tests of the log.
 
 mod basic;
+mod crash;
+mod damage;
+mod full;
+mod random;
