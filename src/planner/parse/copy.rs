@@ -73,7 +73,7 @@ pub struct CopyTo {
 }
 
 /// Either direction.
-pub enum Copy {
+pub(super) enum Copy {
     /// From the client.
     From(CopyFrom),
     /// To the client.
@@ -81,7 +81,7 @@ pub enum Copy {
 }
 
 /// Reads what follows COPY.
-pub fn copy(input: &mut Input<'_>) -> Result<Copy> {
+pub(super) fn copy(input: &mut Input<'_>) -> Result<Copy> {
     if input.accept_token(&Token::LParen) {
         let query = input.query()?;
         input.parser.expect_token(&Token::RParen)?;

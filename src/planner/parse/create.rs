@@ -123,7 +123,7 @@ pub struct CreateSink {
 }
 
 /// Reads what follows CREATE.
-pub fn create(input: &mut Input<'_>) -> Result<Statement> {
+pub(super) fn create(input: &mut Input<'_>) -> Result<Statement> {
     let or_replace = input.accept(&["OR", "REPLACE"]);
     if input.accept(&["TABLE"]) {
         return Ok(Statement::CreateTable(relation(input, or_replace, true)?));
@@ -185,7 +185,7 @@ fn relation(input: &mut Input<'_>, or_replace: bool, table: bool) -> Result<Crea
 
 /// What stands in the brackets of CREATE TABLE.
 #[derive(Default)]
-pub struct Body {
+pub(super) struct Body {
     /// In order.
     pub columns: Vec<Column>,
     /// The key's columns.
@@ -195,7 +195,7 @@ pub struct Body {
 }
 
 /// Reads `(column type ..., PRIMARY KEY (...), WATERMARK FOR ...)` if a bracket is next.
-pub fn body(input: &mut Input<'_>) -> Result<Body> {
+pub(super) fn body(input: &mut Input<'_>) -> Result<Body> {
     let mut body = Body::default();
     if !input.accept_token(&Token::LParen) {
         return Ok(body);
@@ -323,7 +323,7 @@ fn missing(column: &str) -> Error {
 }
 
 /// Reads a query up to the end or to `until`, and keeps its text.
-pub fn defining_query(input: &mut Input<'_>, until: Option<Location>) -> Result<DefiningQuery> {
+pub(super) fn defining_query(input: &mut Input<'_>, until: Option<Location>) -> Result<DefiningQuery> {
     let from = input.here();
     let query = input.query()?;
     input.finish()?;

@@ -40,7 +40,7 @@ pub struct Fetch {
 }
 
 /// Reads what follows DECLARE.
-pub fn declare(input: &mut Input<'_>) -> Result<Declare> {
+pub(super) fn declare(input: &mut Input<'_>) -> Result<Declare> {
     let name = input.ident()?;
     let mut binary = false;
     loop {
@@ -66,7 +66,7 @@ pub fn declare(input: &mut Input<'_>) -> Result<Declare> {
 }
 
 /// Reads what follows FETCH or MOVE.
-pub fn fetch(input: &mut Input<'_>, move_only: bool) -> Result<Fetch> {
+pub(super) fn fetch(input: &mut Input<'_>, move_only: bool) -> Result<Fetch> {
     let forward = input.accept(&["FORWARD"]);
     let backward = || -> Result<FetchCount> {
         Err(Error::new(Kind::Unsupported, "55000", "cursor can only scan forward"))

@@ -42,7 +42,7 @@ pub struct Delete {
 }
 
 /// Reads a whole INSERT.
-pub fn insert(input: &mut Input<'_>) -> Result<Insert> {
+pub(super) fn insert(input: &mut Input<'_>) -> Result<Insert> {
     let ast::Statement::Insert(insert) = input.parser.parse_statement()? else {
         return unsupported("this form of INSERT");
     };
@@ -92,7 +92,7 @@ fn twice(column: &str) -> Error {
 }
 
 /// Reads a whole UPDATE.
-pub fn update(input: &mut Input<'_>) -> Result<Update> {
+pub(super) fn update(input: &mut Input<'_>) -> Result<Update> {
     let ast::Statement::Update(update) = input.parser.parse_statement()? else {
         return unsupported("this form of UPDATE");
     };
@@ -121,7 +121,7 @@ pub fn update(input: &mut Input<'_>) -> Result<Update> {
 }
 
 /// Reads a whole DELETE.
-pub fn delete(input: &mut Input<'_>) -> Result<Delete> {
+pub(super) fn delete(input: &mut Input<'_>) -> Result<Delete> {
     let ast::Statement::Delete(delete) = input.parser.parse_statement()? else {
         return unsupported("this form of DELETE");
     };

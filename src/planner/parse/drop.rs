@@ -34,7 +34,7 @@ pub struct Drop {
 }
 
 /// Reads what follows DROP.
-pub fn drop(input: &mut Input<'_>) -> Result<Drop> {
+pub(super) fn drop(input: &mut Input<'_>) -> Result<Drop> {
     let kind = if input.accept(&["TABLE"]) || input.accept(&["EXTERNAL", "TABLE"]) {
         ObjectKind::Table
     } else if input.accept(&["SOURCE"]) {
@@ -61,7 +61,7 @@ pub fn drop(input: &mut Input<'_>) -> Result<Drop> {
 }
 
 /// Reads `name, ...`.
-pub fn names(input: &mut Input<'_>) -> Result<Vec<Name>> {
+pub(super) fn names(input: &mut Input<'_>) -> Result<Vec<Name>> {
     let mut names = vec![input.name()?];
     while input.accept_token(&Token::Comma) {
         names.push(input.name()?);

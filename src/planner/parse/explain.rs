@@ -40,7 +40,7 @@ pub struct Explain {
 }
 
 /// Reads what follows EXPLAIN.
-pub fn explain(input: &mut Input<'_>) -> Result<Explain> {
+pub(super) fn explain(input: &mut Input<'_>) -> Result<Explain> {
     let mut mode = ExplainMode::Plan;
     let mut verbose = false;
     if input.parser.peek_token_ref().token == Token::LParen && is_option(&input.peek_nth_word(1)) {

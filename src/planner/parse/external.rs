@@ -30,7 +30,7 @@ pub struct CreateExternalTable {
 }
 
 /// Reads what follows CREATE EXTERNAL TABLE.
-pub fn create(input: &mut Input<'_>, or_replace: bool) -> Result<CreateExternalTable> {
+pub(super) fn create(input: &mut Input<'_>, or_replace: bool) -> Result<CreateExternalTable> {
     let if_not_exists = input.if_not_exists();
     let name = input.name()?;
     let body = create::body(input)?;

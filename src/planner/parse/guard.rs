@@ -25,10 +25,10 @@ pub const MAX_DEPTH: usize = 1_000;
 
 /// The deepest nesting of brackets and CASE: a level of brackets may be a subquery, and each costs the planner
 /// many frames.
-pub const MAX_NESTING: usize = 128;
+pub(super) const MAX_NESTING: usize = 128;
 
 /// Refuses a text that is too large to tokenize within bounded memory.
-pub fn check_size(text: &str) -> Result<()> {
+pub(super) fn check_size(text: &str) -> Result<()> {
     if text.len() > MAX_STATEMENT_BYTES {
         return Err(Error::new(
             Kind::Limit,
@@ -110,7 +110,7 @@ impl Level {
 }
 
 /// Refuses the tokens of one statement if their tree would be too deep (54001).
-pub fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
+pub(super) fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut levels = vec![Level::default()];
     let mut before = Keyword::NoKeyword;
     let mut periods = 0_usize;

@@ -16,7 +16,7 @@ static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 const RECURSION: usize = 1_000;
 
 /// One statement being read.
-pub struct Input<'a> {
+pub(super) struct Input<'a> {
     /// sqlparser's parser over the statement's tokens.
     pub parser: Parser<'static>,
     text: &'a str,
@@ -24,29 +24,29 @@ pub struct Input<'a> {
 }
 
 /// A parser over `tokens`.
-pub fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+pub(super) fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&DIALECT).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens)
 }
 
 impl<'a> Input<'a> {
     /// Starts to read `piece`.
-    pub fn new(piece: Piece<'a>) -> Self {
+    pub(super) fn new(piece: Piece<'a>) -> Self {
         let Piece { tokens, text, start } = piece;
         Self { parser: parser_over(tokens), text, start }
     }
 
     /// The statement's own text.
-    pub fn text(&self) -> &'a str {
+    pub(super) fn text(&self) -> &'a str {
         self.text
     }
 
     /// The place of the next token.
-    pub fn here(&self) -> Location {
+    pub(super) fn here(&self) -> Location {
         self.parser.peek_token_ref().span.start
     }
 
     /// The text from `from` to `to`, or to the end.
-    pub fn between(&self, from: Location, to: Option<Location>) -> String {
+    pub(super) fn between(&self, from: Location, to: Option<Location>) -> String {
         let mut walker = Walker::new(self.text, self.start);
         let first = walker.offset(from);
         let last = to.map_or(self.text.len(), |to| walker.offset(to));
@@ -54,17 +54,17 @@ impl<'a> Input<'a> {
     }
 
     /// The next token as an upper-case word, or empty if it is none.
-    pub fn peek_word(&self) -> String {
+    pub(super) fn peek_word(&self) -> String {
         word_of(&self.parser.peek_token_ref().token)
     }
 
     /// The token after `n` others as an upper-case word.
-    pub fn peek_nth_word(&self, n: usize) -> String {
+    pub(super) fn peek_nth_word(&self, n: usize) -> String {
         word_of(&self.parser.peek_nth_token_ref(n).token)
     }
 
     /// Takes the words given, all or none; sqlparser need not know them as keywords.
-    pub fn accept(&mut self, words: &[&str]) -> bool {
+    pub(super) fn accept(&mut self, words: &[&str]) -> bool {
         let all = words.iter().enumerate().all(|(n, word)| self.peek_nth_word(n) == *word);
         if all {
             for _ in words {
@@ -75,42 +75,42 @@ impl<'a> Input<'a> {
     }
 
     /// Takes the words given.
-    pub fn expect(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn expect(&mut self, words: &[&str]) -> Result<()> {
         if self.accept(words) { Ok(()) } else { self.unexpected(&words.join(" ")) }
     }
 
     /// Takes `token` if it is next.
-    pub fn accept_token(&mut self, token: &Token) -> bool {
+    pub(super) fn accept_token(&mut self, token: &Token) -> bool {
         self.parser.consume_token(token)
     }
 
     /// Fails at the next token.
-    pub fn unexpected<T>(&self, expected: &str) -> Result<T> {
+    pub(super) fn unexpected<T>(&self, expected: &str) -> Result<T> {
         Ok(self.parser.expected(expected, self.parser.peek_token())?)
     }
 
     /// Fails unless everything was read.
-    pub fn finish(&self) -> Result<()> {
+    pub(super) fn finish(&self) -> Result<()> {
         if self.at_end() { Ok(()) } else { self.unexpected("end of statement") }
     }
 
     /// Whether everything was read.
-    pub fn at_end(&self) -> bool {
+    pub(super) fn at_end(&self) -> bool {
         self.parser.peek_token_ref().token == Token::EOF
     }
 
     /// Reads a name of an object.
-    pub fn name(&mut self) -> Result<Name> {
+    pub(super) fn name(&mut self) -> Result<Name> {
         object_name(&self.parser.parse_object_name(false)?)
     }
 
     /// Reads an identifier.
-    pub fn ident(&mut self) -> Result<String> {
+    pub(super) fn ident(&mut self) -> Result<String> {
         Ok(fold(&self.parser.parse_identifier()?))
     }
 
     /// Reads `( name, ... )`, if a bracket is next.
-    pub fn ident_list(&mut self) -> Result<Vec<String>> {
+    pub(super) fn ident_list(&mut self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         if self.accept_token(&Token::LParen) {
             loop {
@@ -125,23 +125,23 @@ impl<'a> Input<'a> {
     }
 
     /// Reads a query.
-    pub fn query(&mut self) -> Result<Box<ast::Query>> {
+    pub(super) fn query(&mut self) -> Result<Box<ast::Query>> {
         Ok(self.parser.parse_query()?)
     }
 
     /// Reads a string literal.
-    pub fn string(&mut self) -> Result<String> {
+    pub(super) fn string(&mut self) -> Result<String> {
         Ok(self.parser.parse_literal_string()?)
     }
 
     /// Takes IF NOT EXISTS.
-    pub fn if_not_exists(&mut self) -> bool {
+    pub(super) fn if_not_exists(&mut self) -> bool {
         self.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
     }
 
     /// Moves the tokens from the first `WITH (` outside of brackets (or a trailing `WITH [NO] DATA`) on into
     /// a parser of their own, so that a query before them does not read them as table hints.
-    pub fn cut_at_with(&mut self) -> Option<Parser<'static>> {
+    pub(super) fn cut_at_with(&mut self) -> Option<Parser<'static>> {
         let mut tokens = Vec::new();
         while let Some(token) = self.parser.next_token_no_skip() {
             if !matches!(token.token, Token::Whitespace(_)) {
@@ -171,7 +171,7 @@ impl<'a> Input<'a> {
 }
 
 /// An unquoted word in upper case, or empty.
-pub fn word_of(token: &Token) -> String {
+pub(super) fn word_of(token: &Token) -> String {
     match token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
         _ => String::new(),
@@ -179,6 +179,6 @@ pub fn word_of(token: &Token) -> String {
 }
 
 /// An error for syntax that Lotic knows of and does not run.
-pub fn unsupported<T>(what: impl std::fmt::Display) -> Result<T> {
+pub(super) fn unsupported<T>(what: impl std::fmt::Display) -> Result<T> {
     Err(Error::unsupported(format!("{what} is not supported")))
 }

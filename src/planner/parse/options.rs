@@ -22,7 +22,7 @@ pub struct Encoding {
 }
 
 /// Reads `(key = value, ...)` after WITH or OPTIONS; `=` may be left out before a literal, as DataFusion writes it.
-pub fn bracketed(input: &mut Input<'_>) -> Result<Options> {
+pub(super) fn bracketed(input: &mut Input<'_>) -> Result<Options> {
     input.parser.expect_token(&Token::LParen)?;
     let mut options = Options::new();
     if input.accept_token(&Token::RParen) {
@@ -44,12 +44,12 @@ pub fn bracketed(input: &mut Input<'_>) -> Result<Options> {
 }
 
 /// Reads `WITH (...)` if it is next.
-pub fn with(input: &mut Input<'_>) -> Result<Options> {
+pub(super) fn with(input: &mut Input<'_>) -> Result<Options> {
     if input.accept(&["WITH"]) { bracketed(input) } else { Ok(Options::new()) }
 }
 
 /// Reads `FORMAT f ENCODE e [(...)]` if it is next.
-pub fn encoding(input: &mut Input<'_>) -> Result<Option<Encoding>> {
+pub(super) fn encoding(input: &mut Input<'_>) -> Result<Option<Encoding>> {
     if !input.accept(&["FORMAT"]) {
         return Ok(None);
     }
@@ -74,7 +74,7 @@ fn key(input: &mut Input<'_>) -> Result<String> {
 }
 
 /// Reads a literal or a word as text.
-pub fn value(input: &mut Input<'_>) -> Result<String> {
+pub(super) fn value(input: &mut Input<'_>) -> Result<String> {
     let token = input.parser.next_token();
     match token.token {
         Token::SingleQuotedString(text)

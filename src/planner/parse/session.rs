@@ -41,7 +41,7 @@ pub enum Show {
 }
 
 /// Reads what follows SHOW.
-pub fn show(input: &mut Input<'_>) -> Result<Show> {
+pub(super) fn show(input: &mut Input<'_>) -> Result<Show> {
     for (words, show) in [
         (&["TABLES"][..], Show::Tables),
         (&["SOURCES"], Show::Sources),
@@ -78,7 +78,7 @@ fn setting(input: &mut Input<'_>) -> Result<String> {
 }
 
 /// Reads what follows SET.
-pub fn set(input: &mut Input<'_>) -> Result<Statement> {
+pub(super) fn set(input: &mut Input<'_>) -> Result<Statement> {
     if input.accept(&["SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"]) {
         modes(input)?;
         return Ok(Statement::SetTransaction);
@@ -124,7 +124,7 @@ fn set_values(input: &mut Input<'_>, defaults: &[&str]) -> Result<SetValue> {
 }
 
 /// Reads what follows RESET.
-pub fn reset(input: &mut Input<'_>) -> Result<Statement> {
+pub(super) fn reset(input: &mut Input<'_>) -> Result<Statement> {
     if input.accept(&["ALL"]) {
         return Ok(Statement::Reset { name: None });
     }
@@ -159,7 +159,7 @@ fn modes(input: &mut Input<'_>) -> Result<bool> {
 }
 
 /// Reads what follows BEGIN or START.
-pub fn begin(input: &mut Input<'_>, start: bool) -> Result<Statement> {
+pub(super) fn begin(input: &mut Input<'_>, start: bool) -> Result<Statement> {
     let noise = input.accept(&["TRANSACTION"]) || (!start && input.accept(&["WORK"]));
     if start && !noise {
         return input.unexpected("TRANSACTION");
@@ -168,7 +168,7 @@ pub fn begin(input: &mut Input<'_>, start: bool) -> Result<Statement> {
 }
 
 /// Reads what follows COMMIT, END, ROLLBACK or ABORT.
-pub fn end(input: &mut Input<'_>, statement: Statement) -> Result<Statement> {
+pub(super) fn end(input: &mut Input<'_>, statement: Statement) -> Result<Statement> {
     if !input.accept(&["WORK"]) {
         input.accept(&["TRANSACTION"]);
     }
@@ -183,7 +183,7 @@ pub fn end(input: &mut Input<'_>, statement: Statement) -> Result<Statement> {
 }
 
 /// Savepoints are refused by name: a client that relies on them must not believe that it has one.
-pub fn savepoint() -> Result<Statement> {
+pub(super) fn savepoint() -> Result<Statement> {
     Err(Error::unsupported("savepoints are not supported")
         .with_hint("commit each statement on its own"))
 }

@@ -6,7 +6,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use crate::base::Result;
 
 /// One statement before it is read.
-pub struct Piece<'a> {
+pub(super) struct Piece<'a> {
     /// Its tokens, blanks included, without the semicolon.
     pub tokens: Vec<TokenWithSpan>,
     /// Its own text, from its first to its last token that is not blank.
@@ -16,7 +16,7 @@ pub struct Piece<'a> {
 }
 
 /// Walks a text forward from a known place; lines and columns count characters from 1.
-pub struct Walker<'a> {
+pub(super) struct Walker<'a> {
     text: &'a str,
     at: Location,
     byte: usize,
@@ -24,12 +24,12 @@ pub struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     /// A walker at the start of `text`, whose first character is at `at`.
-    pub fn new(text: &'a str, at: Location) -> Self {
+    pub(super) fn new(text: &'a str, at: Location) -> Self {
         Self { text, at, byte: 0 }
     }
 
     /// The byte offset of `place`, which must not lie before the last one asked for.
-    pub fn offset(&mut self, place: Location) -> usize {
+    pub(super) fn offset(&mut self, place: Location) -> usize {
         let rest = self.text.get(self.byte..).unwrap_or("");
         for c in rest.chars() {
             if (self.at.line, self.at.column) >= (place.line, place.column) {
@@ -48,7 +48,7 @@ impl<'a> Walker<'a> {
 }
 
 /// Cuts `text` at its semicolons. Empty statements are left out, unless there is nothing else.
-pub fn split(text: &str) -> Result<Vec<Piece<'_>>> {
+pub(super) fn split(text: &str) -> Result<Vec<Piece<'_>>> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location()?;
     let mut walker = Walker::new(text, Location { line: 1, column: 1 });

@@ -149,7 +149,7 @@ fn parse_piece(piece: Piece<'_>) -> Result<Parsed> {
 }
 
 /// Reads one statement, without looking at what follows it.
-pub fn read(input: &mut Input<'_>) -> Result<Statement> {
+pub(super) fn read(input: &mut Input<'_>) -> Result<Statement> {
     let word = input.peek_word();
     let is_query = matches!(word.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE")
         || input.parser.peek_token_ref().token == Token::LParen;

@@ -12,7 +12,7 @@ use sqlparser::ast::{self, ArrayElemTypeDef, ExactNumberInfo, TimezoneInfo};
 use crate::base::{Error, Result};
 
 /// `numeric` without precision.
-pub const NUMERIC: DataType = DataType::Decimal128(38, 10);
+pub(super) const NUMERIC: DataType = DataType::Decimal128(38, 10);
 
 /// The Arrow type of a SQL type.
 ///
