@@ -126,8 +126,7 @@ impl BoundedSource for ColumnarFiles {
         }
         let urls = self.files.iter().map(|file| self.listing_url(session, file));
         let urls = urls.collect::<Result<Vec<_>>>()?;
-        // Statistics of a file may be wrong or stale where its rows are not: none are collected.
-        let options = ListingOptions::new(format).with_collect_stat(false).with_file_extension("");
+        let options = ListingOptions::new(format).with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));

@@ -6,9 +6,12 @@
 
 mod bounded;
 mod columnar_files;
+mod copy_options;
 mod decode;
 mod files;
 mod options;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod quarantine;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -16,6 +19,7 @@ mod stream;
 mod text_files;
 
 pub use bounded::{BoundedSource, bounded};
-pub use decode::{CsvDialect, string_type, timestamp_type, timestamptz_type};
+pub use copy_options::{CopyFormat, CopyOptions};
+pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
 pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
 pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};

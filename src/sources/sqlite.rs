@@ -319,12 +319,12 @@ impl<'a> Batch<'a> {
         let cells = std::mem::replace(&mut self.cells, TypedCells::new(width));
         let ids = std::mem::take(&mut self.ids);
         let (batch, faults) = cells.read(self.layout, self.rules)?;
-        for (row, reason) in faults {
+        for (row, fault) in faults {
             quarantine.put(BadRecord {
                 source: self.reading.source.clone(),
                 place: format!("{}:{}:{}", self.reading.file, self.reading.what, ids[row]),
                 bytes: Bytes::from(cells.shown(row)),
-                reason,
+                reason: fault.reason,
             })?;
         }
         Ok(batch)

@@ -18,6 +18,7 @@ use arrow::datatypes::{
     UInt32Type, UInt64Type,
 };
 
+use super::arrays;
 use super::cells::{CellKind, Cells};
 use super::values;
 use crate::base::{Error, Result};
@@ -83,8 +84,16 @@ impl Layout {
     }
 }
 
-/// A row that does not fit: its place in the cells and the reason.
-pub(crate) type Faults = BTreeMap<usize, String>;
+/// Why a row does not fit its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) reason: String,
+    /// A NOT NULL column has no value; otherwise a value does not fit its type.
+    pub(crate) missing: bool,
+}
+
+/// The rows that do not fit, by their place in the cells.
+pub(crate) type Faults = BTreeMap<usize, Fault>;
 
 /// Reads all rows of `cells`; rows in the faults are not in the batch.
 pub(crate) fn read_batch(
@@ -196,18 +205,18 @@ impl Column<'_> {
             if rules.is_null(kind, bytes, text) {
                 if !field.is_nullable() {
                     let name = field.name();
-                    self.fault(row, || format!("column \"{name}\" is NOT NULL and has no value"));
+                    let reason = format!("column \"{name}\" is NOT NULL and has no value");
+                    self.fault(row, reason, true);
                 }
                 visit(None);
             } else if !visit(Some((kind, bytes))) {
-                let reason = misfit(field, bytes);
-                self.fault(row, || reason);
+                self.fault(row, misfit(field, bytes), false);
             }
         }
     }
 
-    fn fault(&mut self, row: usize, reason: impl FnOnce() -> String) {
-        self.faults.entry(row).or_insert_with(reason);
+    fn fault(&mut self, row: usize, reason: String, missing: bool) {
+        self.faults.entry(row).or_insert(Fault { reason, missing });
     }
 
     fn primitive<T: ArrowPrimitiveType>(
@@ -309,7 +318,13 @@ fn other_value(bytes: &[u8], data_type: &DataType) -> Option<ArrayRef> {
     let text = std::str::from_utf8(bytes).ok()?;
     let array = if data_type.is_nested() {
         let schema = Arc::new(Schema::new(vec![Field::new("c", data_type.clone(), true)]));
-        let line = format!("{{\"c\":{text}}}");
+        let literal = match data_type {
+            DataType::List(item) | DataType::LargeList(item) if text.starts_with('{') => {
+                arrays::to_json(text, item.data_type())?
+            }
+            _ => text.to_owned(),
+        };
+        let line = format!("{{\"c\":{literal}}}");
         let reader = arrow::json::ReaderBuilder::new(schema).build(line.as_bytes()).ok()?;
         let batch = reader.into_iter().next()?.ok()?;
         Arc::clone(batch.column(0))

@@ -5,8 +5,10 @@
 //! a row means the same in batch and live, and a bad record is set apart the same way: malformed, with a
 //! wrong number of fields, or with a value that does not fit its type.
 
+mod arrays;
 mod cells;
 mod columns;
+mod copy;
 mod csv;
 mod infer;
 mod json;
@@ -17,10 +19,11 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use copy::CopyDecoder;
 pub use csv::CsvDialect;
 pub use infer::{string_type, timestamp_type, timestamptz_type};
 
 pub(crate) use cells::Cells;
-pub(crate) use columns::{Layout, Rules, type_name};
-pub(crate) use text::{Block, TextFormat, TextReader, TextSplitter};
+pub(crate) use columns::{Layout, Rules};
+pub(crate) use text::{TextFormat, TextReader, TextSplitter};
 pub(crate) use typed::TypedCells;

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
-use super::cells::{CellKind, Cells};
+use super::cells::Cells;
 use super::columns::{Layout, Rules, read_batch};
 use super::csv::{CsvDialect, MAX_RECORD_BYTES, split_csv};
 use super::infer::{SAMPLE_ROWS, infer_cells, infer_lines};
@@ -253,8 +253,8 @@ impl TextSplitter {
         for bad in &cells.bad {
             quarantine.put(self.record(bad.line, bad.bytes.clone(), bad.reason.clone()))?;
         }
-        for (row, reason) in faults {
-            quarantine.put(self.record(cells.records[row].line, cells.raw(row), reason))?;
+        for (row, fault) in faults {
+            quarantine.put(self.record(cells.records[row].line, cells.raw(row), fault.reason))?;
         }
         Ok(batch)
     }
@@ -359,11 +359,4 @@ impl<R: Read> TextReader<R> {
         self.position = 0;
         Ok(())
     }
-}
-
-/// The kind and text of a cell, for tests.
-#[cfg(test)]
-pub(crate) fn cell_text(cells: &Cells, row: usize, column: usize) -> (CellKind, String) {
-    let (kind, bytes) = cells.get(row, column);
-    (kind, String::from_utf8_lossy(bytes).into_owned())
 }
