@@ -26,3 +26,11 @@ SELECT k, a, b, s FROM t ORDER BY 10 / a, k, a, b, s, x, d, f, ts LIMIT 3;
 SELECT 10 / a AS q, s, count(*) AS n FROM t GROUP BY ROLLUP (10 / a, s);
 -- a guarded division
 SELECT k, CASE WHEN a <> 0 THEN 10 / a END AS q FROM t;
+-- a failing expression beside a scalar subquery
+SELECT k, 10 / a AS q, (SELECT max(c) FROM u) AS top FROM t;
+-- a failing comparison with a scalar subquery
+SELECT k FROM t WHERE 10 / a > (SELECT min(c) FROM u);
+-- a failing row inside a scalar subquery
+SELECT k FROM t WHERE b > (SELECT min(10 / a) FROM u);
+-- a failing condition inside a recomputed node
+SELECT k FROM t WHERE f OR 10 / a > 2 OR k IN (SELECT k FROM u);

@@ -26,3 +26,11 @@ SELECT k, sum(b) AS b FROM t GROUP BY k HAVING sum(b) > (SELECT min(c) FROM u);
 SELECT k FROM t WHERE b BETWEEN (SELECT min(c) FROM u) AND (SELECT max(c) FROM u);
 -- a lateral subquery
 SELECT t.k, q.n FROM t CROSS JOIN LATERAL (SELECT count(*) AS n FROM u WHERE u.k = t.k) AS q;
+-- a scalar subquery beside an ordinary condition
+SELECT k FROM t WHERE a > 0 AND b > (SELECT avg(c) FROM u);
+-- one scalar subquery inside another
+SELECT k FROM t WHERE b > (SELECT min(c) FROM u WHERE c > (SELECT min(g) FROM w));
+-- a scalar subquery with LIMIT 1
+SELECT k, (SELECT c FROM u ORDER BY c, k, a, s LIMIT 1) AS least FROM t;
+-- a scalar subquery over no row
+SELECT k, (SELECT max(c) FROM u HAVING max(c) > 100) AS top FROM t;

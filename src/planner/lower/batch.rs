@@ -58,7 +58,8 @@ pub async fn run_batch(state: &SessionState, plan: &LogicalPlan) -> Result<Batch
     Ok(BatchRun { schema, batches, failed_rows: errors.count(), errors: errors.take() })
 }
 
-async fn collect(
+/// All rows of a rewritten plan.
+pub(super) async fn collect(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {

@@ -10,8 +10,8 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::physical_plan;
 
+use super::tolerant::{RowErrors, is_row_error, tolerant_state};
 use super::{batch, region};
 use crate::base::{Error, Result, task};
 use crate::engine::operators::Evaluate;
@@ -80,8 +80,14 @@ impl Evaluate for Evaluator {
         let plan = region::bind(&self.plan, inputs)?;
         let state = self.state.clone();
         let batches = block_on(async move {
-            let physical = batch::physical(&state, &plan).await?;
-            physical_plan::collect(physical, state.task_ctx()).await
+            match batch::collect(&state, &plan).await {
+                // The failing rows are left out, as everywhere; that they failed is not told from here.
+                Err(error) if is_row_error(&error) => {
+                    let state = tolerant_state(&state, &RowErrors::default());
+                    batch::collect(&state, &plan).await
+                }
+                outcome => outcome,
+            }
         })??;
         let schema = self.plan.schema().inner();
         batches.into_iter().map(|batch| with_schema(&batch, schema)).collect()

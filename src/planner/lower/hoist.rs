@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, JoinType};
 use datafusion::logical_expr::expr::{
     AggregateFunction, AggregateFunctionParams, Alias, GroupingSet, WindowFunction,
@@ -26,6 +26,7 @@ pub(super) fn hoist(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
         LogicalPlan::Join(join) => hoist_join(join),
         LogicalPlan::Window(window) => hoist_window(window),
         LogicalPlan::Sort(sort) => hoist_sort(sort),
+        LogicalPlan::Filter(filter) => split_filter(filter),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -88,7 +89,8 @@ impl<'a> Below<'a> {
     }
 }
 
-fn columns_of(schema: &DFSchema) -> Vec<Expr> {
+/// Every column of `schema` as an expression.
+pub(super) fn columns_of(schema: &DFSchema) -> Vec<Expr> {
     schema.iter().map(|field| Expr::Column(Column::from(field))).collect()
 }
 
@@ -264,4 +266,31 @@ fn hoist_sort(sort: Sort) -> Outcome<Transformed<LogicalPlan>> {
     let input = below.project(sort.input)?;
     let sorted = LogicalPlan::Sort(Sort { expr: keys, input, fetch: sort.fetch });
     only(input_schema, sorted)
+}
+
+/// Conditions with a subquery stand above those without, which need not be recomputed when it changes.
+fn split_filter(filter: Filter) -> Outcome<Transformed<LogicalPlan>> {
+    if !has_subquery(&filter.predicate) {
+        return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+    }
+    let (above, below): (Vec<Expr>, Vec<Expr>) =
+        split_conjunction_owned(filter.predicate.clone()).into_iter().partition(has_subquery);
+    let (Some(above), Some(below)) = (conjunction(above), conjunction(below)) else {
+        return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+    };
+    let below = LogicalPlan::Filter(Filter::try_new(below, filter.input)?);
+    Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(above, Arc::new(below))?)))
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+        ))
+    })
+    .unwrap_or(true)
 }

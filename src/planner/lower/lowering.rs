@@ -13,6 +13,7 @@ use super::evaluator::EvaluatorFactory;
 use super::expressions::{self, NoForm};
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
+use super::scalars::join_scalars;
 use crate::base::{ObjectId, Result};
 use crate::engine::operators::{self, Recompute};
 use crate::engine::{Dataflow, DataflowBuilder, NodeId, Operator};
@@ -50,8 +51,8 @@ pub fn lower(
     resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
-    let plan = plan_for_both_modes(plan)?;
-    expressions::refuse_unstable(&plan)?;
+    expressions::refuse_unstable(plan)?;
+    let plan = join_scalars(plan_for_both_modes(plan)?)?;
     let mut lowering = Lowering {
         builder: Dataflow::builder(),
         sources: BTreeMap::new(),

@@ -4,7 +4,7 @@
 //! dropped, and expressions that can fail on a row move into projections, where the rule "a failing
 //! row is left out, the rest passes" can be kept. `lowering` then walks the plan and makes one operator a
 //! node; a node without an incremental form becomes the root of a `region`, which `evaluator` hands
-//! to DataFusion as a whole whenever its inputs change. `batch` runs the same rewritten plan once over
+//! to DataFusion as a whole whenever its inputs change; `scalars` keeps the commonest subqueries out of it. `batch` runs the same rewritten plan once over
 //! everything: it is the other mode, and the oracle of the tests. `tolerant` is its second try, after
 //! an expression failed.
 
@@ -18,6 +18,7 @@ mod join;
 mod lowering;
 mod region;
 mod rewrite;
+mod scalars;
 mod scan;
 mod tolerant;
 

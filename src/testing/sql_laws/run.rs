@@ -47,6 +47,9 @@ pub async fn check(
         again.step(&changes, &mut rng)?;
     }
     compare("2 (another split and order)", &again, &want)?;
+    let mut bulk = Maintained::new(state, &world, plan)?;
+    bulk.bulk_load(&resplit(&history, &mut rng), &mut rng)?;
+    compare("2 (one bulk load)", &bulk, &want)?;
     for changes in resplit(&history, &mut rng) {
         maintained.step(&negated(&changes), &mut rng)?;
     }
@@ -88,8 +91,21 @@ impl Maintained {
         })
     }
 
-    /// Feeds `changes`, each table's in one or two deltas.
+    /// Feeds all of `history` in one first load.
+    fn bulk_load(&mut self, history: &[Changes], rng: &mut Rng) -> Result<()> {
+        let mut all = Changes::new();
+        for (name, rows) in history.iter().flatten() {
+            all.entry(name.clone()).or_default().extend(rows.iter().cloned());
+        }
+        self.feed(&all, rng, true)
+    }
+
     fn step(&mut self, changes: &Changes, rng: &mut Rng) -> Result<()> {
+        self.feed(changes, rng, false)
+    }
+
+    /// Feeds `changes`, each table's in one or two deltas.
+    fn feed(&mut self, changes: &Changes, rng: &mut Rng, bulk: bool) -> Result<()> {
         let mut inputs: BTreeMap<ObjectId, Deltas> = BTreeMap::new();
         for (name, rows) in changes {
             let Some(table) = self.world.tables.get(name) else {
@@ -105,7 +121,10 @@ impl Maintained {
                 }
             }
         }
-        let mut cx = StepContext::default();
+        let mut cx = StepContext {
+            bulk,
+            ..StepContext::default()
+        };
         for delta in self.dataflow.step(&inputs, &mut cx)? {
             self.output.add_delta(&delta)?;
         }
