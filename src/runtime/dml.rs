@@ -185,6 +185,20 @@ impl Lotic {
         Ok(Written { rows, receipt: Some(receipt) })
     }
 
+    /// How many rows an UPDATE or DELETE would touch now.
+    pub(super) async fn count_matching(
+        self: &Arc<Self>,
+        table: &str,
+        alias: Option<&str>,
+        filter: Option<&ast::Expr>,
+        parameters: &[ScalarValue],
+    ) -> Result<usize> {
+        let (object, _) = self.writable(table, false).await?;
+        let query = rows_of(&object, alias, Vec::new(), filter)?;
+        let batches = self.collect(query, parameters).await?;
+        Ok(batches.iter().map(RecordBatch::num_rows).sum())
+    }
+
     /// Runs a DELETE, or a TRUNCATE without a filter.
     pub(super) async fn delete(
         self: &Arc<Self>,
@@ -220,7 +234,7 @@ fn not_for(object: &Object, why: &str) -> Error {
 }
 
 /// The columns that the positions of an INSERT go to.
-fn targets(object: &Object, columns: &[String]) -> Result<Vec<usize>> {
+pub(super) fn targets(object: &Object, columns: &[String]) -> Result<Vec<usize>> {
     if columns.is_empty() {
         return Ok((0..object.schema.fields().len()).collect());
     }
@@ -295,7 +309,7 @@ fn rows_of(
     if let Some(alias) = alias {
         text.push_str(&format!(" AS {}", quote(alias)));
     }
-    let mut query = crate::planner::parse::parse_query(&text)?;
+    let mut query = super::plan::query_of(&text)?;
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
         select.selection = filter.cloned();
         for (position, expr) in expressions.into_iter().enumerate() {

@@ -16,7 +16,7 @@ use super::world::World;
 use super::writer::Writer;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
 use crate::catalog::Catalog;
-use crate::security::Users;
+use crate::security::{UserStore, Users};
 
 /// The topic of the quarantine.
 pub(crate) const QUARANTINE_TOPIC: TopicId = TopicId(1);
@@ -198,11 +198,11 @@ where
 
 fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)> {
     let Some(dir) = &options.data else {
-        return Ok((None, Catalog::starting_at(FIRST_OBJECT), Arc::new(Users::in_memory())));
+        return Ok((None, Catalog::starting_at(FIRST_OBJECT), Arc::new(Users::open(Box::new(NoUsers), Arc::clone(&options.rng))?)));
     };
     let store = Store::open(dir, options)?;
     let catalog = store.load_catalog()?.unwrap_or_else(|| Catalog::starting_at(FIRST_OBJECT));
-    let users = store.users()?;
+    let users = store.users();
     Ok((Some(store), catalog, users))
 }
 
@@ -224,4 +224,17 @@ fn driver_start(
         reserve_epochs,
         clock: Arc::clone(&options.clock),
     })
+}
+
+/// An engine in memory has nobody who could log in.
+struct NoUsers;
+
+impl UserStore for NoUsers {
+    fn load(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn save(&self, _bytes: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }

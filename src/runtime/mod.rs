@@ -4,7 +4,37 @@
 //! `writer` a table makes rows durable and hands them to the driver, and a `session` runs one
 //! client's statements over a pinned world.
 
+mod build;
+mod check;
+mod ddl;
+mod dml;
 mod driver;
+mod feed;
+mod figures;
+mod instance;
 mod model;
+mod options;
+mod pipeline;
+mod plan;
+//mod push;
+mod quarantine;
+mod recovery;
+mod session;
+mod settings;
+mod sink;
+mod source;
+mod store;
+mod stream;
+mod system;
+mod topic_table;
+mod values;
 mod world;
 mod writer;
+
+pub use figures::{Figure, ModelRows};
+pub use instance::Lotic;
+pub use options::{Options, Secret};
+pub use pipeline::{Applied, Pipeline, Step};
+//pub use push::{PushFormat, Pushed};
+pub use session::{CopyIn, Notice, Prepared, Response, Session, TransactionStatus};
+pub use stream::Canceller;

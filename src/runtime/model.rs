@@ -74,7 +74,11 @@ impl Model {
         bulk: bool,
     ) -> Result<Vec<Delta>> {
         let start = self.clock.monotonic();
-        let mut context = StepContext::new(bulk);
+        let mut context = StepContext {
+            bulk,
+            clock: Some(Arc::clone(&self.clock)),
+            ..StepContext::default()
+        };
         let output = self.dataflow.step(inputs, &mut context)?;
         self.keep_errors(context.errors)?;
         self.collection.apply(&output)?;
@@ -90,15 +94,15 @@ impl Model {
     pub(crate) fn content(&self) -> Content {
         let operators = self
             .dataflow
-            .counters()
+            .stats()
             .into_iter()
             .map(|node| OperatorFigures {
                 name: node.name,
                 rows_in: node.rows_in,
                 rows_out: node.rows_out,
-                busy_us: node.busy_us,
-                state_bytes: node.state_bytes,
-                state_rows: node.state_rows,
+                busy_us: u64::try_from(node.busy.as_micros()).unwrap_or(u64::MAX),
+                state_bytes: node.state_bytes as u64,
+                state_rows: node.state_rows as u64,
             })
             .collect();
         Content {

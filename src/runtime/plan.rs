@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
@@ -24,8 +24,8 @@ use crate::base::{Error, ObjectId, Result};
 use crate::catalog::{Definition, Object};
 use crate::models::{Snapshot, SnapshotTable};
 use crate::planner::context::{self, ContextOptions};
-use crate::planner::parse;
-use crate::planner::prepass::{self, Relation};
+use crate::planner::parse::{self, Name, Statement};
+use crate::planner::prepass;
 
 /// What a query is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,26 +46,12 @@ pub(crate) struct Planned {
     pub(crate) reads: BTreeSet<ObjectId>,
     /// The objects that it names itself.
     pub(crate) direct: Vec<ObjectId>,
-    names: Vec<String>,
 }
 
 impl Planned {
     /// The columns of the result, under the names that the user wrote.
     pub(crate) fn schema(&self) -> SchemaRef {
-        let plan = self.plan.schema();
-        let fields: Vec<Field> = plan
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(position, field)| {
-                let field = field.as_ref().clone();
-                match self.names.get(position) {
-                    Some(name) => field.with_name(name.clone()),
-                    None => field,
-                }
-            })
-            .collect();
-        Arc::new(Schema::new(fields))
+        prepass::restore_names(self.plan.schema().as_arrow())
     }
 }
 
@@ -87,7 +73,7 @@ impl Planner {
     /// # Errors
     /// When it does not parse or names what is not there.
     pub(crate) async fn plan_text(&self, text: &str) -> Result<Planned> {
-        self.plan(parse::parse_query(text)?).await
+        self.plan(query_of(text)?).await
     }
 
     /// The plan of `query`.
@@ -106,13 +92,13 @@ impl Planner {
             .filter_map(|name| self.world.catalog.find(&name.name))
             .map(|object| object.id)
             .collect();
-        Ok(Planned { state, plan, reads, direct, names: names.output_names })
+        Ok(Planned { state, plan, reads, direct })
     }
 
     /// A session whose catalog holds `names` and nothing else.
     pub(crate) async fn state_for(
         &self,
-        names: &[Relation],
+        names: &BTreeSet<Name>,
         reads: &mut BTreeSet<ObjectId>,
     ) -> Result<SessionState> {
         let catalog = Arc::new(MemoryCatalogProvider::new());
@@ -124,7 +110,6 @@ impl Planner {
             catalog: Arc::clone(&catalog) as _,
             memory_bytes: options.statement_memory_bytes,
             target_partitions: options.threads,
-            ..ContextOptions::default()
         })?;
         for name in names {
             let schema_name = name.schema.as_deref().unwrap_or("public");
@@ -220,5 +205,17 @@ impl Planner {
             return Ok(Arc::new(SnapshotTable::new(Arc::clone(snapshot))));
         }
         source::in_place(&self.lotic, state, object).await
+    }
+}
+
+/// The one query in `text`.
+///
+/// # Errors
+/// When it is not one query.
+pub(crate) fn query_of(text: &str) -> Result<ast::Query> {
+    let mut statements = parse::parse(text)?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(parse::Parsed { statement: Statement::Query(query), .. }), true) => Ok(*query),
+        _ => Err(Error::syntax("a query was expected")),
     }
 }

@@ -21,7 +21,8 @@ use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, Result};
 use crate::catalog::{Catalog, decode_catalog, encode_catalog};
 use crate::crypto::{Keyring, load_or_create_key, read_sealed, write_sealed};
-use crate::security::{NewRole, UserStore, Users, generate_password};
+use crate::security::users::generate_password;
+use crate::security::{NewRole, UserStore, Users};
 use crate::transport::{Durability, Log, LogOptions, Retention, Topic, TopicSpec};
 
 /// Epoch numbers are reserved in blocks, so that a restart never uses a number again.

@@ -334,7 +334,7 @@ fn operators(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             rows.push(vec![
                 Cell::Text(object.name.clone()),
                 Cell::Number(count(position)),
-                Cell::Text(figures.name.clone()),
+                Cell::Text(figures.name.to_owned()),
                 Cell::Number(large(figures.rows_in)),
                 Cell::Number(large(figures.rows_out)),
                 Cell::Number(large(figures.busy_us)),

@@ -48,7 +48,7 @@ pub(crate) struct Health {
 #[derive(Clone, Debug)]
 pub(crate) struct OperatorFigures {
     /// The operator's name.
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
     /// Rows received since the start.
     pub(crate) rows_in: u64,
     /// Rows sent since the start.

@@ -13,11 +13,12 @@ use super::transaction::{Staged, Transaction};
 use super::{Response, Session, TransactionStatus, public};
 use crate::base::{Epoch, Error, Result};
 use crate::catalog::Object;
-use crate::planner::parse::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo, parse_query};
+use crate::planner::parse::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
+use crate::runtime::plan::query_of;
 use crate::runtime::values::check_not_null;
 use crate::runtime::writer::{WriteOptions, Writer};
-use crate::sinks::encode::{CopyEncoder, CopyStyle};
-use crate::sources::{CopyDecoder, CopyFormat as DecodeFormat, CopyRules};
+use crate::sinks::encode::CopyEncoder;
+use crate::sources::{self, CopyDecoder};
 
 /// The most bytes of rows that one COPY holds before it is committed.
 const COPY_BYTES: usize = 1 << 30;
@@ -111,7 +112,7 @@ impl Session {
         let (object, writer) = self.lotic.clone().writable(&copy.table.name, true).await?;
         let targets = crate::runtime::dml::targets(&object, &copy.columns)?;
         let schema = Arc::new(object.schema.project(&targets)?);
-        let decoder = CopyDecoder::new(&object.name, schema, rules_of(&copy.options))?;
+        let decoder = CopyDecoder::new(&object.name, &schema, rules_of(&copy.options)?)?;
         Ok(Response::CopyIn(CopyIn {
             object,
             writer,
@@ -135,12 +136,12 @@ impl Session {
                     columns.iter().map(quote).collect::<Vec<_>>().join(", ")
                 };
                 let schema = name.schema.as_ref().map_or(String::new(), |s| quote(s) + ".");
-                parse_query(&format!("SELECT {columns} FROM {schema}{}", quote(&name.name)))?
+                query_of(&format!("SELECT {columns} FROM {schema}{}", quote(&name.name)))?
             }
         };
         let none: [ScalarValue; 0] = [];
         let (schema, stream) = self.open(query, &none).await?;
-        let mut encoder = CopyEncoder::new(&schema, style_of(&copy.options))?;
+        let mut encoder = CopyEncoder::new(&schema, rules_of(&copy.options)?)?;
         let head = encoder.start();
         let columns = schema.fields().len();
         let binary = copy.options.format == CopyFormat::Binary;
@@ -148,4 +149,25 @@ impl Session {
         let stream = futures::stream::iter([head]).chain(body).boxed();
         Ok(Response::CopyOut { stream, columns, binary })
     }
+}
+
+/// The options as decoders and encoders take them.
+fn rules_of(options: &CopyOptions) -> Result<sources::CopyOptions> {
+    let format = match options.format {
+        CopyFormat::Text => sources::CopyFormat::Text,
+        CopyFormat::Csv => sources::CopyFormat::Csv,
+        CopyFormat::Binary => {
+            return Err(Error::unsupported("COPY in binary format is not supported")
+                .with_hint("use FORMAT text or FORMAT csv"));
+        }
+    };
+    Ok(sources::CopyOptions {
+        format,
+        header: options.header,
+        delimiter: options.delimiter,
+        null: options.null.clone(),
+        quote: options.quote,
+        escape: options.escape,
+        force_quote: false,
+    })
 }

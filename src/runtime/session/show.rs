@@ -51,6 +51,7 @@ impl Session {
             Show::MaterializedViews => Some(Relation::Model),
             Show::Sinks => Some(Relation::Sink),
             Show::Topics => None,
+            Show::Columns(name) => return self.describe(name),
         };
         let world = self.lotic.world();
         let lines: Vec<Vec<String>> = world
@@ -94,6 +95,7 @@ impl Session {
         Ok(match statement {
             Statement::Show(Show::Setting(name)) => Some(text_schema(&[name])),
             Statement::Show(Show::All) => Some(text_schema(&["name", "setting", "description"])),
+            Statement::Show(Show::Columns(_)) => Some(describe_schema()),
             Statement::Show(_) => Some(text_schema(&["name"])),
             Statement::Describe(_) => Some(describe_schema()),
             Statement::Explain(_) => Some(text_schema(&["QUERY PLAN"])),
