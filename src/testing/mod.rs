@@ -1,1 +1,3 @@
 //! What tests share: strategies, oracles, fault layers.
+
+pub mod laws;
