@@ -6,3 +6,5 @@ pub mod mem_disk;
 
 pub use fault_disk::FaultDisk;
 pub use mem_disk::MemDisk;
+
+pub mod laws;
