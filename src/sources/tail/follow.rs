@@ -132,8 +132,14 @@ impl Tail {
     fn report_vanished(&mut self, files: &[FileRef], position: &TailPosition, next: &TailPosition) {
         for (name, known) in &position.files {
             // A file that was renamed within the pattern is not lost, only elsewhere.
+            // An inode alone proves nothing: it is used again.
             let renamed = || {
-                next.files.iter().any(|(other, at)| other != name && at.inode == known.inode)
+                next.files.iter().any(|(other, at)| {
+                    other != name
+                        && at.inode == known.inode
+                        && at.offset >= known.offset
+                        && at.head.starts_with(&known.head)
+                })
             };
             if known.done || files.iter().any(|file| &file.name == name) || renamed() {
                 continue;
