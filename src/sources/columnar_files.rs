@@ -1,22 +1,21 @@
 //! Parquet and Arrow IPC files as a bounded source.
 //!
-//! Batch queries read them through DataFusion's own listing table, with its pruning and pushdown. A full
-//! scan (into a topic, or for REFRESH) uses the plain readers, which need no query session. Both give
-//! Lotic's types: one string type, whatever the file holds.
+//! Batch queries read Parquet through DataFusion's own listing table, with its pruning and pushdown. A full
+//! scan (into a topic, or for REFRESH) uses the plain reader, which needs no query session. Arrow files have
+//! one reader for both, because DataFusion's does not convert types. All give Lotic's types: one string
+//! type, whatever the file holds.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, RecordBatchReader, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, RecordBatchReader};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::{FileReader, StreamReader};
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -24,6 +23,7 @@ use datafusion::datasource::listing::{
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use futures::StreamExt;
+use futures::stream;
 use object_store::local::LocalFileSystem;
 use tokio::runtime::Handle;
 
@@ -32,7 +32,7 @@ use super::decode::string_type;
 use super::files::{FilePlace, FileRef, find};
 use super::options::{Compression, Format, SourceOptions};
 use super::quarantine::Quarantine;
-use super::stream::{adapt, from_thread};
+use super::stream::{Parts, PartsTable, adapt, from_thread};
 use crate::base::{Error, Kind, Result};
 
 /// The private scheme under which listing tables find the user's files: SQL text cannot name it.
@@ -43,6 +43,11 @@ const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct ColumnarFiles {
     address: String,
+    parts: Arc<ColumnarParts>,
+}
+
+#[derive(Debug)]
+struct ColumnarParts {
     format: Format,
     files: Vec<FileRef>,
     schema: SchemaRef,
@@ -67,7 +72,8 @@ impl ColumnarFiles {
             }
             None => Arc::new(normal(&own)),
         };
-        Ok(Self { address: options.location.to_string(), format, files, schema })
+        let parts = Arc::new(ColumnarParts { format, files, schema });
+        Ok(Self { address: options.location.to_string(), parts })
     }
 
     /// The table path of a file, its store registered with the session under the private scheme.
@@ -102,54 +108,82 @@ impl ColumnarFiles {
 #[async_trait]
 impl BoundedSource for ColumnarFiles {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.parts.schema)
     }
 
     fn describe(&self) -> String {
-        let kind = if self.format == Format::Parquet { "parquet" } else { "arrow" };
-        format!("{kind} {} ({} files)", self.address, self.files.len())
+        let kind = if self.parts.format == Format::Parquet { "parquet" } else { "arrow" };
+        format!("{kind} {} ({} files)", self.address, self.parts.files.len())
     }
 
     async fn table_provider(
         &self,
         session: &dyn Session,
-        _quarantine: Arc<dyn Quarantine>,
+        quarantine: Arc<dyn Quarantine>,
     ) -> Result<Arc<dyn TableProvider>> {
-        let format: Arc<dyn FileFormat> = match self.format {
-            Format::Parquet => Arc::new(ParquetFormat::default()),
-            _ => Arc::new(ArrowFormat),
-        };
-        if let Some(file) = self.files.iter().find(|file| file.compression != Compression::None) {
-            let text = format!("{} is compressed as a whole", file.name);
-            return Err(Error::unsupported(text)
-                .with_hint("Parquet and Arrow files compress themselves inside: write them so"));
+        let whole = self.parts.files.iter().all(|file| file.compression == Compression::None);
+        if self.parts.format != Format::Parquet || !whole {
+            let parts: Arc<dyn Parts> = Arc::<ColumnarParts>::clone(&self.parts);
+            return Ok(Arc::new(PartsTable::new(parts, quarantine)));
         }
-        let urls = self.files.iter().map(|file| self.listing_url(session, file));
+        let urls = self.parts.files.iter().map(|file| self.listing_url(session, file));
         let urls = urls.collect::<Result<Vec<_>>>()?;
-        let options = ListingOptions::new(format).with_file_extension("");
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
-            .with_schema(Arc::clone(&self.schema));
+            .with_schema(Arc::clone(&self.parts.schema));
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
 
-    async fn scan(&self, _quarantine: Arc<dyn Quarantine>) -> Result<SendableRecordBatchStream> {
-        let (files, format, schema) = (self.files.clone(), self.format, Arc::clone(&self.schema));
-        let handle = Handle::current();
+    async fn scan(&self, quarantine: Arc<dyn Quarantine>) -> Result<SendableRecordBatchStream> {
+        Ok(self.parts.open(0, 1, None, quarantine))
+    }
+}
+
+impl Parts for ColumnarParts {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn count(&self, target: usize) -> usize {
+        self.files.len().min(target).max(1)
+    }
+
+    fn open(
+        &self,
+        part: usize,
+        count: usize,
+        projection: Option<Vec<usize>>,
+        _quarantine: Arc<dyn Quarantine>,
+    ) -> SendableRecordBatchStream {
+        let files: Vec<FileRef> = self.files.iter().skip(part).step_by(count).cloned().collect();
+        let format = self.format;
+        let schema = match &projection {
+            None => Ok(Arc::clone(&self.schema)),
+            Some(columns) => self.schema.project(columns).map(Arc::new),
+        };
+        let schema = match schema {
+            Ok(schema) => schema,
+            Err(error) => return adapt(&self.schema, stream::iter([Err(error.into())])),
+        };
+        let (target, handle) = (Arc::clone(&schema), Handle::current());
         let batches = from_thread("read-file", move |give| {
             for file in &files {
                 let reader = open_file(file, format, &handle)?;
-                let map = column_map(&reader.schema(), &schema, &file.name)?;
+                let map = column_map(&reader.schema(), &target, &file.name)?;
                 for batch in reader {
                     let batch = batch.map_err(|error| damaged(file, &error))?;
-                    if !give.give(conform(&batch, &map, &schema, file)?) {
+                    if !give.give(conform(&batch, &map, &target, file)?) {
                         return Ok(());
                     }
                 }
             }
             Ok(())
-        })?;
-        Ok(adapt(&self.schema, batches))
+        });
+        match batches {
+            Ok(batches) => adapt(&schema, batches),
+            Err(error) => adapt(&schema, stream::iter([Err(error)])),
+        }
     }
 }
 
@@ -224,10 +258,10 @@ fn normal_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// For each declared column, its place in the file; none for a nullable one that the file lacks.
-fn column_map(own: &Schema, declared: &Schema, file: &str) -> Result<Vec<Option<usize>>> {
+/// For each declared column, its place in the file.
+fn column_map(own: &Schema, declared: &Schema, file: &str) -> Result<Vec<usize>> {
     let map = declared.fields().iter().map(|field| match own.index_of(field.name()) {
-        Ok(index) => Ok(Some(index)),
+        Ok(index) => Ok(index),
         Err(_) => {
             let names: Vec<&str> = own.fields().iter().map(|field| field.name().as_str()).collect();
             let text = format!("{file} has no column \"{}\"", field.name());
@@ -240,7 +274,7 @@ fn column_map(own: &Schema, declared: &Schema, file: &str) -> Result<Vec<Option<
 
 fn conform(
     batch: &RecordBatch,
-    map: &[Option<usize>],
+    map: &[usize],
     schema: &SchemaRef,
     file: &FileRef,
 ) -> Result<RecordBatch> {
@@ -248,9 +282,6 @@ fn conform(
     // types of their own, so the declaration is wrong and not the row.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let columns = schema.fields().iter().zip(map).map(|(field, &from)| -> Result<ArrayRef> {
-        let Some(from) = from else {
-            return Ok(new_null_array(field.data_type(), batch.num_rows()));
-        };
         let column = batch.column(from);
         if column.data_type() == field.data_type() {
             return Ok(Arc::clone(column));

@@ -134,16 +134,6 @@ pub(crate) struct TextSplitter {
     layout: Option<(Layout, JsonColumns)>,
 }
 
-/// What a block became.
-#[derive(Debug)]
-pub(crate) struct Decoded {
-    pub(crate) batch: RecordBatch,
-    /// Position in the block after the last record that was taken.
-    pub(crate) consumed: usize,
-    /// The number of the line at `consumed`.
-    pub(crate) next_line: u64,
-}
-
 impl TextSplitter {
     /// A decoder for `file` of `source`, whose rows are `schema`, of which `projection` is returned.
     pub(crate) fn new(
@@ -193,8 +183,8 @@ impl TextSplitter {
         let names = column_names(&first, true);
         if names.is_empty() {
             if bytes[start..].trim_ascii().is_empty() {
-                // An empty file has no rows and no header to miss.
-                return Ok(Some((bytes.len(), 1)));
+                // An empty file has no rows and no header to miss; one that grows may get both.
+                return Ok(last.then_some((bytes.len(), 1)));
             }
             return Err(Error::invalid(format!("{}:1: the header cannot be read", self.file)));
         }
@@ -264,18 +254,6 @@ impl TextSplitter {
         let bytes = Bytes::copy_from_slice(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
         let place = format!("{}:{line}", self.file);
         BadRecord { source: self.source.clone(), place, bytes, reason }
-    }
-
-    /// Splits and reads the next records of a block.
-    pub(crate) fn decode(
-        &self,
-        block: &Block,
-        from: usize,
-        quarantine: &dyn Quarantine,
-    ) -> Result<Decoded> {
-        let (cells, consumed, next_line) = self.split(block, from)?;
-        let batch = self.read(&cells, quarantine)?;
-        Ok(Decoded { batch, consumed, next_line })
     }
 }
 
