@@ -1,1 +1,3 @@
 //! From SQL text to logical plans, and from plans to dataflows.
+
+pub mod functions;
