@@ -4,3 +4,4 @@ pub mod explain;
 pub mod lower;
 pub mod parse;
 pub mod stack;
+pub mod functions;
