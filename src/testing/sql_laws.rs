@@ -17,5 +17,5 @@ mod tests;
 
 pub use rng::{Rng, seeds};
 pub use rows::{Bag, Row};
-pub use run::check;
+pub use run::{Subject, check};
 pub use world::{Table, World};

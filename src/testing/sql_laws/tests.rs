@@ -9,7 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::optimizer::Optimizer;
 
-use super::{World, check, seeds};
+use super::{Subject, World, check, seeds};
 use crate::base::Result;
 use crate::planner::explain::render;
 use crate::planner::lower::{DataFusionEvaluators, lower};
@@ -71,15 +71,17 @@ impl Bench {
         Self { runtime, state, world }
     }
 
-    fn plan(&self, sql: &str) -> Result<LogicalPlan> {
-        let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        Ok(self.state.optimize(&plan)?)
+    fn subject(&self, sql: &str) -> Result<Subject> {
+        let bound = self.runtime.block_on(self.state.create_logical_plan(sql))?;
+        let optimised = self.state.optimize(&bound)?;
+        Ok(Subject { bound, optimised })
     }
 
     fn explain(&self, sql: &str) -> String {
         let evaluators = DataFusionEvaluators::new(&self.state);
-        let lowered =
-            self.plan(sql).and_then(|plan| lower(&plan, &|name| self.world.resolve(name), &evaluators));
+        let lowered = self.subject(sql).and_then(|subject| {
+            lower(&subject.optimised, &|name| self.world.resolve(name), &evaluators)
+        });
         match lowered {
             Ok(lowered) => render(&lowered.explain),
             Err(error) => format!("error: {error}\n"),
@@ -94,15 +96,15 @@ impl Bench {
             if only.as_ref().is_some_and(|only| !query.name.contains(only.as_str())) {
                 continue;
             }
-            let plan = match self.plan(&query.sql) {
-                Ok(plan) => plan,
+            let subject = match self.subject(&query.sql) {
+                Ok(subject) => subject,
                 Err(error) => {
                     failures.push(format!("{}: {}\n{error}", query.name, query.sql));
                     continue;
                 }
             };
             for seed in seeds(runs) {
-                let checked = self.runtime.block_on(check(&self.state, &self.world, &plan, seed));
+                let checked = self.runtime.block_on(check(&self.state, &self.world, &subject, seed));
                 if let Err(error) = checked {
                     let Query { name, sql } = &query;
                     failures.push(format!("{name}: LOTIC_SEED={seed}\n{sql}\n{error}"));
