@@ -8,6 +8,7 @@
 //! 2. any split and order of the same deltas gives the same integral;
 //! 3. deltas followed by their negation leave empty state.
 
+pub mod accumulate;
 pub mod dataflow;
 mod evaluate;
 pub mod operator;

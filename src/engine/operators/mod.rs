@@ -1,5 +1,6 @@
 //! The operators, a file each. What each one computes stands as its law at the top of its file.
 
+mod aggregate;
 mod distinct;
 mod expand;
 mod filter;
@@ -9,6 +10,7 @@ mod recompute;
 mod union;
 mod values;
 
+pub use aggregate::{Aggregate, AggregateCall, AggregateConfig};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;

@@ -1,0 +1,142 @@
+//! The one shape of every aggregate: a state a group, kept in columns, that takes weighted rows.
+
+use std::fmt::Debug;
+
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::datatypes::DataType;
+
+use crate::base::{Error, Result};
+
+/// Which group each row of a batch belongs to.
+#[derive(Clone, Copy, Debug)]
+pub enum Groups<'a> {
+    /// Every row to group 0.
+    One,
+    /// A group a row.
+    Each(&'a [usize]),
+}
+
+/// What a batch's rows count for: their groups, weights and the filter.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// How many there are.
+    pub length: usize,
+    /// The group of each row.
+    pub groups: Groups<'a>,
+    /// The weight of each row; absent means +1 for every row.
+    pub weights: Option<&'a [i64]>,
+    /// Only rows for which this is true count.
+    pub filter: Option<&'a BooleanArray>,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of the given groups, each once.
+    pub fn once(groups: Groups<'a>, length: usize) -> Self {
+        Self { length, groups, weights: None, filter: None }
+    }
+
+    /// The rows that count, of those that are not NULL; `None` when all do.
+    pub fn selected(&self, nulls: Option<&NullBuffer>) -> Option<BooleanBuffer> {
+        let nulls = nulls.filter(|nulls| nulls.null_count() > 0).map(NullBuffer::inner);
+        let Some(filter) = self.filter else { return nulls.cloned() };
+        let passing = match filter.nulls() {
+            Some(known) => filter.values() & known.inner(),
+            None => filter.values().clone(),
+        };
+        Some(nulls.map_or_else(|| passing.clone(), |nulls| nulls & &passing))
+    }
+
+    /// Calls `each(row, group, weight)` for each row that counts.
+    #[inline]
+    pub fn visit(&self, nulls: Option<&NullBuffer>, mut each: impl FnMut(usize, usize, i64)) {
+        let length = self.length;
+        let selected = self.selected(nulls);
+        match (self.groups, self.weights, &selected) {
+            (Groups::Each(groups), None, None) => {
+                for (row, group) in groups[..length].iter().enumerate() {
+                    each(row, *group, 1);
+                }
+            }
+            (Groups::Each(groups), Some(weights), None) => {
+                for (row, (group, weight)) in groups[..length].iter().zip(weights).enumerate() {
+                    each(row, *group, *weight);
+                }
+            }
+            (Groups::One, None, None) => (0..length).for_each(|row| each(row, 0, 1)),
+            (Groups::One, Some(weights), None) => {
+                for (row, weight) in weights[..length].iter().enumerate() {
+                    each(row, 0, *weight);
+                }
+            }
+            (groups, weights, Some(selected)) => {
+                for row in selected.set_indices() {
+                    let group = match groups {
+                        Groups::One => 0,
+                        Groups::Each(groups) => groups[row],
+                    };
+                    each(row, group, weights.map_or(1, |weights| weights[row]));
+                }
+            }
+        }
+    }
+}
+
+/// A failure of one group: its place among the groups asked for, and why.
+pub type GroupError = (usize, Error);
+
+/// The states of one aggregate function for groups `0..n`.
+///
+/// Every state is a sum over the rows so far: it does not depend on their order, and a row with weight -1 undoes
+/// the same row with weight +1 exactly. NULL arguments do not count.
+pub trait GroupStates: Debug + Send + Sync {
+    /// Makes groups up to `groups` exist, empty.
+    fn grow(&mut self, groups: usize);
+
+    /// Takes a batch in. Every group named exists.
+    ///
+    /// # Errors
+    /// When the arguments have other types than those the states were made for.
+    fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()>;
+
+    /// Whether everything that went into the group has been taken out again.
+    fn is_zero(&self, group: usize) -> bool;
+
+    /// Empties a group.
+    fn reset(&mut self, group: usize);
+
+    /// The results of `groups`, in that order. Where one cannot be given, NULL, and an entry in `errors`.
+    ///
+    /// # Errors
+    /// When the results' type is not one that the function gives.
+    fn results(&self, groups: &[usize], errors: &mut Vec<GroupError>) -> Result<ArrayRef>;
+
+    /// The exact states of `groups` as columns, for [`Self::merge`] elsewhere.
+    ///
+    /// # Errors
+    /// When the function has no partial form.
+    fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>>;
+
+    /// The types of the columns of [`Self::partial`].
+    fn partial_types(&self) -> Vec<DataType>;
+
+    /// Adds partial states to groups.
+    ///
+    /// # Errors
+    /// When the columns are not such states.
+    fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()>;
+
+    /// Drops the first `groups` groups; the others move down.
+    fn drop_first(&mut self, groups: usize);
+
+    /// Memory held, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// The argument at `at` as an array of type `A`.
+pub(super) fn argument<A: Array + 'static>(args: &[ArrayRef], at: usize) -> Result<&A> {
+    let array = args.get(at).ok_or_else(|| Error::internal(format!("an aggregate lacks argument {at}")))?;
+    array.as_any().downcast_ref::<A>().ok_or_else(|| {
+        Error::internal(format!("an aggregate's argument has the unexpected type {}", array.data_type()))
+    })
+}

@@ -1,0 +1,241 @@
+//! Aggregate: a row a group with the results of aggregate functions.
+//!
+//! Law: `out = { (key, results of the group) : 1 | the group has rows }`, and without keys always exactly one row. State: the
+//! keys, a row count and the functions' exact states a group. A step gives the old row of a group with -1 and the new one with
+//! +1, for the groups whose row changed. A group whose result is out of range has no row; it is reported, and taken back once mended.
+
+mod keys;
+mod output;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::physical_expr::PhysicalExpr;
+
+use self::keys::GroupTable;
+use self::output::{Snapshot, changes};
+use crate::base::{Error, Kind, Result};
+use crate::engine::accumulate::{AggregateFunction, GroupStates, Groups, Rows};
+use crate::engine::evaluate::evaluate_rows;
+use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::zset::canonical::canonical;
+use crate::zset::{Delta, Weights};
+
+/// One call of an aggregate function.
+#[derive(Clone, Debug)]
+pub struct AggregateCall {
+    /// Which function.
+    pub function: AggregateFunction,
+    /// Its arguments, over the input's columns, of the types that the batch function takes.
+    pub args: Vec<Arc<dyn PhysicalExpr>>,
+    /// Only rows for which this is true count.
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Each different value counts once.
+    pub distinct: bool,
+    /// The result's column.
+    pub field: FieldRef,
+}
+
+/// What an [`Aggregate`] computes.
+#[derive(Clone, Debug)]
+pub struct AggregateConfig {
+    /// The keys, over the input's columns. None: one row over everything.
+    pub group: Vec<Arc<dyn PhysicalExpr>>,
+    /// The function calls.
+    pub calls: Vec<AggregateCall>,
+    /// The output: the keys, then the calls' results.
+    pub schema: SchemaRef,
+}
+
+/// A row a group.
+#[derive(Debug)]
+pub struct Aggregate {
+    config: AggregateConfig,
+    /// Everything that a batch is evaluated for: keys, then each call's arguments and filter.
+    expressions: Vec<Arc<dyn PhysicalExpr>>,
+    /// None until the first rows tell the types of the arguments.
+    states: Vec<Option<Box<dyn GroupStates>>>,
+    table: GroupTable,
+    /// The total weight of each slot's rows.
+    rows: Vec<i64>,
+    /// The step that last touched a slot.
+    touched: Vec<u64>,
+    step: u64,
+}
+
+/// Rows that came in, evaluated, with the slot of each.
+struct Piece {
+    columns: Vec<ArrayRef>,
+    delta: Delta,
+    /// None without keys: everything is slot 0.
+    slots: Option<Vec<usize>>,
+}
+
+impl Aggregate {
+    /// # Errors
+    /// When the schema does not have a column for every key and call, or a key cannot be grouped by.
+    pub fn new(config: AggregateConfig) -> Result<Self> {
+        let keys = config.group.len();
+        if config.schema.fields().len() != keys + config.calls.len() {
+            return Err(Error::internal("an aggregate's schema does not have its columns"));
+        }
+        let types: Vec<DataType> =
+            config.schema.fields()[..keys].iter().map(|field| field.data_type().clone()).collect();
+        let mut expressions = config.group.clone();
+        for call in &config.calls {
+            expressions.extend(call.args.iter().chain(&call.filter).cloned());
+        }
+        let global = usize::from(keys == 0);
+        Ok(Self {
+            states: config.calls.iter().map(|_| None).collect(),
+            table: GroupTable::new(&types)?,
+            rows: vec![0; global],
+            touched: vec![0; global],
+            step: 0,
+            expressions,
+            config,
+        })
+    }
+
+    fn is_global(&self) -> bool {
+        self.config.group.is_empty()
+    }
+
+    /// Finds or makes the slots of a delta's rows; notes which slots are touched.
+    fn admit(&mut self, delta: &Delta, cx: &mut StepContext, dirty: &mut Vec<usize>) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for evaluated in evaluate_rows(&self.expressions, delta, "aggregate", cx)? {
+            let mut columns = evaluated.columns;
+            let keys = self.config.group.len();
+            for column in &mut columns[..keys] {
+                *column = canonical(column)?;
+            }
+            let slots = if self.is_global() {
+                None
+            } else {
+                let slots = self.table.admit(&columns[..keys], evaluated.delta.rows())?;
+                self.rows.resize(self.table.slots(), 0);
+                self.touched.resize(self.table.slots(), 0);
+                for slot in &slots {
+                    if self.touched[*slot] != self.step {
+                        self.touched[*slot] = self.step;
+                        dirty.push(*slot);
+                    }
+                }
+                Some(slots)
+            };
+            pieces.push(Piece { columns, delta: evaluated.delta, slots });
+        }
+        Ok(pieces)
+    }
+
+    /// Adds a piece to the states.
+    fn absorb(&mut self, piece: &Piece) -> Result<()> {
+        let weights = match piece.delta.weights() {
+            Weights::Ones => None,
+            Weights::Each(weights) => Some(&weights.values()[..]),
+        };
+        let groups = piece.slots.as_deref().map_or(Groups::One, Groups::Each);
+        let mut overflow = false;
+        let rows = Rows { length: piece.delta.rows(), groups, weights, filter: None };
+        rows.visit(None, |_, slot, weight| match self.rows[slot].checked_add(weight) {
+            Some(total) => self.rows[slot] = total,
+            None => overflow = true,
+        });
+        if overflow {
+            return Err(Error::new(Kind::Invalid, "22003", "a group has more rows than can be counted"));
+        }
+        let mut at = self.config.group.len();
+        for (call, states) in self.config.calls.iter().zip(&mut self.states) {
+            let args = &piece.columns[at..at + call.args.len()];
+            at += call.args.len();
+            let filter = call.filter.as_ref().map(|_| piece.columns[at].as_boolean());
+            at += usize::from(filter.is_some());
+            absorb_call(call, states, args, &Rows { filter, ..rows }, self.rows.len())?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the slots of groups that nothing is left of.
+    fn release(&mut self, dirty: &[usize]) {
+        if self.is_global() {
+            return;
+        }
+        for slot in dirty {
+            // a group can have no rows and a state that is not empty while deltas of one row arrive out of order
+            let empty = self.rows[*slot] == 0
+                && self.states.iter().flatten().all(|states| states.is_zero(*slot));
+            if empty {
+                self.states.iter_mut().flatten().for_each(|states| states.reset(*slot));
+                self.table.release(*slot);
+            }
+        }
+    }
+
+    fn snapshot(&self, slots: &[usize], present: impl Fn(usize) -> bool) -> Result<Snapshot> {
+        Snapshot::take(&self.config, &self.table, &self.states, slots, present)
+    }
+}
+
+fn absorb_call(
+    call: &AggregateCall,
+    states: &mut Option<Box<dyn GroupStates>>,
+    args: &[ArrayRef],
+    rows: &Rows<'_>,
+    slots: usize,
+) -> Result<()> {
+    let states = match states {
+        Some(states) => states,
+        None => {
+            let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
+            states.insert(call.function.states(&types, call.field.data_type(), call.distinct)?)
+        }
+    };
+    states.grow(slots);
+    states.update(args, rows)
+}
+
+impl Operator for Aggregate {
+    fn name(&self) -> &'static str {
+        "aggregate"
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        let first = self.step == 0;
+        self.step += 1;
+        let mut dirty = if self.is_global() { vec![0] } else { Vec::new() };
+        let mut pieces = Vec::new();
+        for delta in input(inputs, 0, self.name())? {
+            pieces.extend(self.admit(delta, cx, &mut dirty)?);
+        }
+        if dirty.is_empty() || (pieces.is_empty() && !first) {
+            return Ok(Deltas::new());
+        }
+        let global = self.is_global();
+        let rows = &self.rows;
+        let old = self.snapshot(&dirty, |slot| if global { !first } else { rows[slot] > 0 })?;
+        for piece in &pieces {
+            self.absorb(piece)?;
+        }
+        let rows = &self.rows;
+        let new = self.snapshot(&dirty, |slot| global || rows[slot] > 0)?;
+        let output = changes(&self.config, &old, &new, cx)?;
+        self.release(&dirty);
+        Ok(output)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.table.bytes()
+            + (self.rows.capacity() + self.touched.capacity()) * 8
+            + self.states.iter().flatten().map(|states| states.bytes()).sum::<usize>()
+    }
+
+    fn state_rows(&self) -> usize {
+        if self.is_global() { 1 } else { self.table.len() }
+    }
+}
+

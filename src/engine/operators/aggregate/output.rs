@@ -1,0 +1,164 @@
+//! The rows of touched groups before and after a step, and what changed between them.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array,
+};
+use arrow::compute::take;
+use arrow::datatypes::DataType;
+
+use super::AggregateConfig;
+use super::keys::GroupTable;
+use crate::base::{Error, Result};
+use crate::engine::accumulate::{AggregateFunction, GroupStates};
+use crate::engine::operator::{Deltas, RowError, StepContext};
+use crate::zset::Delta;
+use crate::zset::equal::RowEqual;
+
+/// The output rows of some slots, a row a slot.
+pub(super) struct Snapshot {
+    keys: Vec<ArrayRef>,
+    results: Vec<ArrayRef>,
+    /// Whether the group is there at all.
+    present: Vec<bool>,
+    /// Why a group that is there has no row.
+    errors: Vec<Option<Error>>,
+}
+
+impl Snapshot {
+    /// The rows of `slots` now; `present` says which are there. The rows of others are arbitrary.
+    ///
+    /// # Errors
+    /// When states cannot give results of the declared types.
+    pub(super) fn take(
+        config: &AggregateConfig,
+        table: &GroupTable,
+        states: &[Option<Box<dyn GroupStates>>],
+        slots: &[usize],
+        present: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
+        let present: Vec<bool> = slots.iter().map(|slot| present(*slot)).collect();
+        let mut errors = vec![None; slots.len()];
+        if !present.contains(&true) {
+            return Ok(Self { keys: Vec::new(), results: Vec::new(), present, errors });
+        }
+        let mut results = Vec::with_capacity(states.len());
+        for (call, states) in config.calls.iter().zip(states) {
+            let Some(states) = states else {
+                results.push(nothing(call.function, call.field.data_type(), slots.len()));
+                continue;
+            };
+            let mut failed = Vec::new();
+            // slots of this step's new groups lie beyond the states' end until they are absorbed
+            let known: Vec<usize> =
+                slots.iter().zip(&present).map(|(slot, there)| if *there { *slot } else { 0 }).collect();
+            results.push(states.results(&known, &mut failed)?);
+            for (at, error) in failed {
+                if present[at] {
+                    errors[at].get_or_insert(error);
+                }
+            }
+        }
+        Ok(Self { keys: table.gather(slots)?, results, present, errors })
+    }
+
+    fn has_row(&self, at: usize) -> bool {
+        self.present[at] && self.errors[at].is_none()
+    }
+
+    /// The full rows at `places`.
+    fn rows(&self, config: &AggregateConfig, places: &[u64]) -> Result<RecordBatch> {
+        let indices = UInt64Array::from(places.to_vec());
+        let columns = self.keys.iter().chain(&self.results);
+        let columns =
+            columns.map(|column| take(column, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&config.schema), columns, &options)?)
+    }
+
+    /// The key of the row at `place`, for a message.
+    fn key(&self, config: &AggregateConfig, place: usize) -> Result<RecordBatch> {
+        let fields: Vec<usize> = (0..config.group.len()).collect();
+        let schema = config.schema.project(&fields)?;
+        let indices = UInt64Array::from(vec![place as u64]);
+        let columns =
+            self.keys.iter().map(|column| take(column, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        Ok(RecordBatch::try_new_with_options(schema.into(), columns, &options)?)
+    }
+}
+
+/// What takes the output from `old` to `new`; errors that came or went are told to `cx`.
+///
+/// # Errors
+/// When the results do not fit the declared schema.
+pub(super) fn changes(
+    config: &AggregateConfig,
+    old: &Snapshot,
+    new: &Snapshot,
+    cx: &mut StepContext,
+) -> Result<Deltas> {
+    let comparable = !old.results.is_empty() && !new.results.is_empty();
+    let equal = if comparable { Some(RowEqual::new(&old.results, &new.results)?) } else { None };
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
+    for at in 0..old.present.len() {
+        tell_errors(config, old, new, at, cx)?;
+        let (before, after) = (old.has_row(at), new.has_row(at));
+        // without functions, a group that stays stays as it is
+        let same = before && after && equal.as_ref().is_none_or(|equal| equal.equal(at, at));
+        if before && !same {
+            gone.push(at as u64);
+        }
+        if after && !same {
+            come.push(at as u64);
+        }
+    }
+    let mut output = Deltas::new();
+    if !gone.is_empty() {
+        output.push(Delta::deletes(old.rows(config, &gone)?));
+    }
+    if !come.is_empty() {
+        output.push(Delta::inserts(new.rows(config, &come)?));
+    }
+    Ok(output)
+}
+
+fn tell_errors(
+    config: &AggregateConfig,
+    old: &Snapshot,
+    new: &Snapshot,
+    at: usize,
+    cx: &mut StepContext,
+) -> Result<()> {
+    let (before, after) = (&old.errors[at], &new.errors[at]);
+    let text = |error: &Option<Error>| error.as_ref().map(|error| error.message().to_owned());
+    if text(before) == text(after) {
+        return Ok(());
+    }
+    for (error, snapshot, weight) in [(before, old, -1), (after, new, 1)] {
+        if let Some(error) = error {
+            cx.errors.push(RowError {
+                error: error.clone(),
+                row: snapshot.key(config, at)?,
+                weight,
+                operator: "aggregate".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The results over no rows.
+fn nothing(
+    function: AggregateFunction,
+    data_type: &DataType,
+    rows: usize,
+) -> ArrayRef {
+    match function {
+        AggregateFunction::Count | AggregateFunction::CountRows => {
+            Arc::new(Int64Array::from_value(0, rows))
+        }
+        _ => new_null_array(data_type, rows),
+    }
+}

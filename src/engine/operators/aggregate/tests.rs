@@ -1,0 +1,1 @@
+//! The aggregate against a naive reference.
