@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
-use datafusion::common::ScalarValue;
 
 use super::expressions::NoForm;
 use super::grouping::{Sets, sets_of};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::operators;
+use crate::engine::accumulate::AggregateFunction;
+use crate::engine::operators::{self, AggregateCall, AggregateConfig};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
+type Partly<T> = std::result::Result<T, NoForm>;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, depth: usize) -> Result<Formed> {
@@ -27,11 +29,16 @@ impl Lowering<'_> {
             Ok(group) => group,
             Err(reason) => return Ok(Err(reason)),
         };
-        if !aggregate.aggr_expr.is_empty() {
-            return Ok(Err(NoForm::because("aggregates wait for their operator")));
-        }
+        let calls = match self.calls(aggregate, input_schema)? {
+            Ok(calls) => calls,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let schema = Arc::clone(aggregate.schema.inner());
         let input = self.node(&aggregate.input, depth + 1)?;
+        if !calls.is_empty() {
+            let config = AggregateConfig { group, calls, schema };
+            return Ok(Ok(self.add(operators::Aggregate::new(config)?, &[input])));
+        }
         let keys = self.add(operators::Project::new(group, Arc::clone(&schema)), &[input]);
         Ok(Ok(self.add(operators::Distinct::new(schema), &[keys])))
     }
@@ -45,18 +52,97 @@ impl Lowering<'_> {
             Ok(keys) => keys,
             Err(reason) => return Ok(Err(reason)),
         };
-        if !aggregate.aggr_expr.is_empty() {
-            return Ok(Err(NoForm::because("aggregates wait for their operator")));
-        }
+        let calls = match self.calls(aggregate, &expanded)? {
+            Ok(calls) => calls,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let rows = expanded_rows(aggregate, sets, &keys)?;
         let input = self.node(&aggregate.input, depth + 1)?;
         let schema = Arc::clone(aggregate.schema.inner());
         let wide = Arc::clone(expanded.inner());
         let expand = self.add(operators::Expand::new(rows, Arc::clone(&wide)), &[input]);
         let group = columns(&wide, 0..width);
-        let keys = self.add(operators::Project::new(group, Arc::clone(&schema)), &[expand]);
-        Ok(Ok(self.add(operators::Distinct::new(schema), &[keys])))
+        if calls.is_empty() {
+            let keys = self.add(operators::Project::new(group, Arc::clone(&schema)), &[expand]);
+            return Ok(Ok(self.add(operators::Distinct::new(schema), &[keys])));
+        }
+        let config = AggregateConfig { group, calls, schema };
+        Ok(Ok(self.add(operators::Aggregate::new(config)?, &[expand])))
     }
+
+    fn calls(&self, aggregate: &Aggregate, input: &DFSchema) -> Result<Partly<Vec<AggregateCall>>> {
+        let fields = aggregate.schema.fields();
+        let first = fields.len() - aggregate.aggr_expr.len();
+        let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
+        for (expr, field) in aggregate.aggr_expr.iter().zip(fields.iter().skip(first)) {
+            match self.call(expr, Arc::clone(field), input)? {
+                Ok(call) => calls.push(call),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        Ok(Ok(calls))
+    }
+
+    fn call(&self, expr: &Expr, field: FieldRef, input: &DFSchema) -> Result<Partly<AggregateCall>> {
+        let call = match unaliased(expr) {
+            Expr::AggregateFunction(call) => call,
+            _ => return Ok(Err(NoForm::because("an aggregate is not a function call"))),
+        };
+        let Some(function) = function_of(call, input, field.data_type())? else {
+            let name = call.func.name();
+            return Ok(Err(NoForm::because(format!("aggregate {name} has no incremental form yet"))));
+        };
+        let args = match function {
+            AggregateFunction::CountRows => Ok(Vec::new()),
+            _ => self.physical_all(&call.params.args, input)?,
+        };
+        let filter = call.params.filter.as_deref();
+        let filter = filter.map(|filter| self.physical(filter, input)).transpose()?.transpose();
+        Ok(args.and_then(|args| {
+            Ok(AggregateCall { function, args, filter: filter?, distinct: call.params.distinct, field })
+        }))
+    }
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(Alias { expr, .. }) => unaliased(expr),
+        expr => expr,
+    }
+}
+
+/// The engine's function behind a call, if it computes this very function for these types.
+fn function_of(
+    call: &Call,
+    input: &DFSchema,
+    output: &DataType,
+) -> Result<Option<AggregateFunction>> {
+    if !is_known(&call.func) {
+        return Ok(None);
+    }
+    let constant = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if !value.is_null());
+    let function = match call.func.name() {
+        "count" if !call.params.distinct && call.params.args.iter().all(constant) => {
+            return Ok(Some(AggregateFunction::CountRows));
+        }
+        "count" => AggregateFunction::Count,
+        "sum" => AggregateFunction::Sum,
+        "avg" | "mean" => AggregateFunction::Avg,
+        "min" => AggregateFunction::Min,
+        "max" => AggregateFunction::Max,
+        "bool_and" => AggregateFunction::BoolAnd,
+        "bool_or" => AggregateFunction::BoolOr,
+        _ => return Ok(None),
+    };
+    let args = &call.params.args;
+    let types = args.iter().map(|arg| Ok(arg.get_type(input)?)).collect::<Result<Vec<_>>>()?;
+    Ok(function.states(&types, output, call.params.distinct).is_ok().then_some(function))
+}
+
+/// Whether `udaf` is one that the engine's states compute too: another function of the same name does
+/// something else.
+fn is_known(udaf: &AggregateUDF) -> bool {
+    datafusion::functions_aggregate::all_default_aggregate_functions().iter().any(|known| known.as_ref() == udaf)
 }
 
 /// The grouping columns, the grouping number, then the input's own columns.
