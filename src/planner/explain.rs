@@ -48,7 +48,12 @@ impl Explain {
     /// Opens the line of `plan`; it counts as incremental until [`Explain::recomputed`].
     pub fn open(&mut self, plan: &LogicalPlan, depth: usize) -> usize {
         let text = self.names.apply(&plan.display().to_string());
-        self.lines.push(ExplainLine { depth, text, mode: Mode::Incremental, reason: String::new() });
+        self.lines.push(ExplainLine {
+            depth,
+            text,
+            mode: Mode::Incremental,
+            reason: String::new(),
+        });
         self.lines.len() - 1
     }
 
@@ -137,7 +142,10 @@ mod tests {
             names.apply("a.__common_expr_9 + __common_expr_12 AS __common_expr_9, x__y"),
             "a.__common_expr_1 + __common_expr_2 AS __common_expr_1, x__y"
         );
-        assert_eq!(names.apply("__correlated_sq_44.k = __common_expr_12"), "__correlated_sq_1.k = __common_expr_2");
+        assert_eq!(
+            names.apply("__correlated_sq_44.k = __common_expr_12"),
+            "__correlated_sq_1.k = __common_expr_2"
+        );
     }
 
     #[test]

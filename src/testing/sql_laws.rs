@@ -7,8 +7,8 @@
 //!
 //! A failure names its seed; `LOTIC_SEED=<seed>` replays that one.
 
-mod rows;
 mod rng;
+mod rows;
 mod run;
 mod world;
 

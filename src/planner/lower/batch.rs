@@ -53,9 +53,16 @@ pub async fn run_batch(state: &SessionState, plan: &LogicalPlan) -> Result<Batch
         }
         outcome => outcome?,
     };
-    let batches =
-        batches.iter().map(|batch| with_schema(batch, &schema)).collect::<Result<Vec<_>>>()?;
-    Ok(BatchRun { schema, batches, failed_rows: errors.count(), errors: errors.take() })
+    let batches = batches
+        .iter()
+        .map(|batch| with_schema(batch, &schema))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(BatchRun {
+        schema,
+        batches,
+        failed_rows: errors.count(),
+        errors: errors.take(),
+    })
 }
 
 /// All rows of a rewritten plan.
@@ -73,5 +80,8 @@ pub(super) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    state.query_planner().create_physical_plan(plan, state).await
+    state
+        .query_planner()
+        .create_physical_plan(plan, state)
+        .await
 }

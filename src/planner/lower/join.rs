@@ -36,7 +36,11 @@ impl Lowering<'_> {
             kind: JoinKind::Inner,
             left: Arc::clone(if swapped { right_schema } else { left_schema }),
             right: Arc::clone(if swapped { left_schema } else { right_schema }),
-            on: if swapped { on.into_iter().map(|(l, r)| (r, l)).collect() } else { on },
+            on: if swapped {
+                on.into_iter().map(|(l, r)| (r, l)).collect()
+            } else {
+                on
+            },
             null_equals_null: join.null_equality == NullEquality::NullEqualsNull,
             residual,
             schema: Arc::clone(join.schema.inner()),
@@ -57,7 +61,15 @@ impl Lowering<'_> {
     /// Every left row and whether it has a partner: the rows that have one, and those that have none. Two
     /// indexes of the same inputs, where one kernel with a mark of its own would need one.
     fn mark_join(&mut self, config: JoinConfig, inputs: [NodeId; 2]) -> NodeId {
-        let JoinConfig { left, right, on, null_equals_null, residual, schema, .. } = config;
+        let JoinConfig {
+            left,
+            right,
+            on,
+            null_equals_null,
+            residual,
+            schema,
+            ..
+        } = config;
         let mut sides = Vec::with_capacity(2);
         for (kind, mark) in [(JoinKind::LeftSemi, true), (JoinKind::LeftAnti, false)] {
             let config = JoinConfig {
@@ -81,10 +93,14 @@ impl Lowering<'_> {
         let mut on = Vec::with_capacity(join.on.len());
         for (left, right) in &join.on {
             if left.get_type(join.left.schema())? != right.get_type(join.right.schema())? {
-                return Ok(Err(NoForm::because("the two sides of a join key differ in type")));
+                return Ok(Err(NoForm::because(
+                    "the two sides of a join key differ in type",
+                )));
             }
-            let sides =
-                [self.physical(left, join.left.schema())?, self.physical(right, join.right.schema())?];
+            let sides = [
+                self.physical(left, join.left.schema())?,
+                self.physical(right, join.right.schema())?,
+            ];
             match sides {
                 [Ok(left), Ok(right)] => on.push((left, right)),
                 [Err(reason), _] | [_, Err(reason)] => return Ok(Err(reason)),
@@ -108,7 +124,9 @@ impl Lowering<'_> {
             (join.left.schema(), join.right.schema())
         };
         let Ok(pair) = first.join(second) else {
-            return Ok(Err(NoForm::because("the two sides of a join have a column of one name")));
+            return Ok(Err(NoForm::because(
+                "the two sides of a join have a column of one name",
+            )));
         };
         Ok(self.physical(filter, &pair)?.map(Some))
     }

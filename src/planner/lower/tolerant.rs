@@ -65,7 +65,12 @@ impl RowErrors {
         collected.count += 1;
         if collected.rows.len() < KEPT_ERRORS {
             let operator = operator.to_owned();
-            collected.rows.push(RowError { error: Error::from(error), row, weight: 1, operator });
+            collected.rows.push(RowError {
+                error: Error::from(error),
+                row,
+                weight: 1,
+                operator,
+            });
         }
     }
 }
@@ -95,8 +100,9 @@ pub fn is_row_error(error: &DataFusionError) -> bool {
 
 /// `state` with the rule that makes its plans tolerant; failing rows go to `errors`.
 pub fn tolerant_state(state: &SessionState, errors: &RowErrors) -> SessionState {
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
-        vec![Arc::new(Tolerate { errors: errors.clone() })];
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(Tolerate {
+        errors: errors.clone(),
+    })];
     rules.extend(state.physical_optimizers().iter().map(Arc::clone));
     SessionStateBuilder::new_from_existing(state.clone())
         .with_physical_optimizer_rules(rules)
@@ -129,27 +135,42 @@ impl PhysicalOptimizerRule for Tolerate {
 }
 
 impl Tolerate {
-    fn replace(&self, node: Arc<dyn ExecutionPlan>) -> Outcome<Transformed<Arc<dyn ExecutionPlan>>> {
+    fn replace(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+    ) -> Outcome<Transformed<Arc<dyn ExecutionPlan>>> {
         let computes = node.is::<FilterExec>()
-            || node.downcast_ref::<ProjectionExec>().is_some_and(|projection| {
-                projection.expr().iter().any(|output| !output.expr.children().is_empty())
-            });
+            || node
+                .downcast_ref::<ProjectionExec>()
+                .is_some_and(|projection| {
+                    projection
+                        .expr()
+                        .iter()
+                        .any(|output| !output.expr.children().is_empty())
+                });
         if computes {
             let errors = self.errors.clone();
-            return Ok(Transformed::yes(Arc::new(TolerantExec { inner: node, errors })));
+            return Ok(Transformed::yes(Arc::new(TolerantExec {
+                inner: node,
+                errors,
+            })));
         }
         if let Some(join) = node.downcast_ref::<HashJoinExec>()
             && let Some(filter) = &join.filter
         {
             let filter = self.condition(filter);
-            let join = HashJoinExecBuilder::from(join).with_filter(Some(filter)).build()?;
+            let join = HashJoinExecBuilder::from(join)
+                .with_filter(Some(filter))
+                .build()?;
             return Ok(Transformed::yes(Arc::new(join)));
         }
         if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
             && let Some(filter) = join.filter()
         {
             let filter = self.condition(filter);
-            let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(filter)).build()?;
+            let join = NestedLoopJoinExecBuilder::from(join)
+                .with_filter(Some(filter))
+                .build()?;
             return Ok(Transformed::yes(Arc::new(join)));
         }
         Ok(Transformed::no(node))
@@ -213,7 +234,10 @@ impl ExecutionPlan for TolerantExec {
         options: ReplaceChildrenOptions,
     ) -> Outcome<Arc<dyn ExecutionPlan>> {
         let inner = Arc::clone(&self.inner).replace_children(children, options)?;
-        Ok(Arc::new(Self { inner, errors: self.errors.clone() }))
+        Ok(Arc::new(Self {
+            inner,
+            errors: self.errors.clone(),
+        }))
     }
 
     fn with_new_children(
@@ -231,9 +255,11 @@ impl ExecutionPlan for TolerantExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Outcome<SendableRecordBatchStream> {
-        let input = self.children().into_iter().next().ok_or_else(|| {
-            Error::internal("a projection or filter has no input")
-        })?;
+        let input = self
+            .children()
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::internal("a projection or filter has no input"))?;
         let input = input.execute(partition, context)?;
         let work = Work::of(&self.inner)?;
         let errors = self.errors.clone();
@@ -253,7 +279,11 @@ enum Work {
 impl Work {
     fn of(inner: &Arc<dyn ExecutionPlan>) -> Outcome<Self> {
         if let Some(projection) = inner.downcast_ref::<ProjectionExec>() {
-            let exprs = projection.expr().iter().map(|output| Arc::clone(&output.expr)).collect();
+            let exprs = projection
+                .expr()
+                .iter()
+                .map(|output| Arc::clone(&output.expr))
+                .collect();
             return Ok(Self::Project(exprs));
         }
         if let Some(filter) = inner.downcast_ref::<FilterExec>() {
@@ -279,10 +309,16 @@ impl Work {
                     Some(columns) => columns,
                     None => return Ok(RecordBatch::new_empty(Arc::clone(schema))),
                 };
-                Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+                Ok(RecordBatch::try_new_with_options(
+                    Arc::clone(schema),
+                    columns,
+                    &options,
+                )?)
             }
             Self::Filter(predicate, columns) => {
-                let keep = truth(predicate, batch, |error, row| errors.add(error, row, "filter"))?;
+                let keep = truth(predicate, batch, |error, row| {
+                    errors.add(error, row, "filter")
+                })?;
                 let kept = match columns {
                     Some(columns) => batch.project(columns)?,
                     None => batch.clone(),
@@ -303,7 +339,12 @@ fn surviving(
     let mut rows = 0;
     by_halves(
         batch,
-        &mut |part| exprs.iter().map(|e| e.evaluate(part)?.into_array(part.num_rows())).collect(),
+        &mut |part| {
+            exprs
+                .iter()
+                .map(|e| e.evaluate(part)?.into_array(part.num_rows()))
+                .collect()
+        },
         &mut |part, outcome: Outcome<Vec<ArrayRef>>| match outcome {
             Ok(columns) => {
                 rows += part.num_rows();
@@ -317,8 +358,11 @@ fn surviving(
     };
     let columns = (0..first.len())
         .map(|index| {
-            let parts: Vec<&dyn Array> =
-                pieces.iter().filter_map(|piece| piece.get(index)).map(AsRef::as_ref).collect();
+            let parts: Vec<&dyn Array> = pieces
+                .iter()
+                .filter_map(|piece| piece.get(index))
+                .map(AsRef::as_ref)
+                .collect();
             Ok(concat(&parts)?)
         })
         .collect::<Outcome<Vec<_>>>()?;
@@ -430,7 +474,10 @@ impl PhysicalExpr for Condition {
             .into_iter()
             .next()
             .ok_or_else(|| Error::internal("a join condition lost its expression"))?;
-        Ok(Arc::new(Self { inner, errors: self.errors.clone() }))
+        Ok(Arc::new(Self {
+            inner,
+            errors: self.errors.clone(),
+        }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

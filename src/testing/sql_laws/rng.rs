@@ -47,7 +47,10 @@ impl Rng {
 
 /// The seeds to run: the one of `LOTIC_SEED`, or `count` fixed ones.
 pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("LOTIC_SEED").ok().and_then(|text| text.parse().ok()) {
+    match std::env::var("LOTIC_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
         Some(seed) => vec![seed],
         None => (1..=count).collect(),
     }

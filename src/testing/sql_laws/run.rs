@@ -43,7 +43,11 @@ pub async fn check(
     let mut maintained = Maintained::new(state, &world, plan)?;
     let mut history: Vec<Changes> = Vec::new();
     maintained.step(&Changes::new(), &mut rng)?;
-    compare("1 (empty input)", &maintained, &batch(state, &world, plan).await?)?;
+    compare(
+        "1 (empty input)",
+        &maintained,
+        &batch(state, &world, plan).await?,
+    )?;
     let idle_state = maintained.dataflow.state_rows();
     for step in 1..=STEPS {
         let changes = world.change(&mut rng);
@@ -74,7 +78,9 @@ pub async fn check(
     compare("3 (everything taken back)", &maintained, &nothing)?;
     if !maintained.errors.is_empty() {
         let left = maintained.errors.difference(&Bag::default());
-        return Err(Error::internal(format!("law 3: row errors are left over\n{left}")));
+        return Err(Error::internal(format!(
+            "law 3: row errors are left over\n{left}"
+        )));
     }
     let left = maintained.dataflow.state_rows();
     if left != idle_state {
@@ -109,7 +115,9 @@ impl Maintained {
     fn bulk_load(&mut self, history: &[Changes], rng: &mut Rng) -> Result<()> {
         let mut all = Changes::new();
         for (name, rows) in history.iter().flatten() {
-            all.entry(name.clone()).or_default().extend(rows.iter().cloned());
+            all.entry(name.clone())
+                .or_default()
+                .extend(rows.iter().cloned());
         }
         self.feed(&all, rng, true)
     }
@@ -170,7 +178,10 @@ async fn compare_with_plain(
         .with_optimizer_rules(Optimizer::new().rules)
         .build();
     let plan = plain.optimize(&world.bind(&subject.bound)?)?;
-    let physical = plain.query_planner().create_physical_plan(&plan, &plain).await?;
+    let physical = plain
+        .query_planner()
+        .create_physical_plan(&plan, &plain)
+        .await?;
     let Ok(batches) = datafusion::physical_plan::collect(physical, plain.task_ctx()).await else {
         return Ok(());
     };
@@ -201,7 +212,8 @@ fn compare(law: &str, maintained: &Maintained, want: &Bag) -> Result<()> {
 fn resplit(history: &[Changes], rng: &mut Rng) -> Vec<Changes> {
     let mut rows: Vec<(String, Row, i64)> = Vec::new();
     for (name, row, weight) in history.iter().flatten().flat_map(|(name, rows)| {
-        rows.iter().map(move |(row, weight)| (name.clone(), row.clone(), *weight))
+        rows.iter()
+            .map(move |(row, weight)| (name.clone(), row.clone(), *weight))
     }) {
         rows.push((name, row, weight));
     }
@@ -222,7 +234,12 @@ fn negated(changes: &Changes) -> Changes {
     changes
         .iter()
         .map(|(name, rows)| {
-            (name.clone(), rows.iter().map(|(row, weight)| (row.clone(), -weight)).collect())
+            (
+                name.clone(),
+                rows.iter()
+                    .map(|(row, weight)| (row.clone(), -weight))
+                    .collect(),
+            )
         })
         .collect()
 }
