@@ -178,9 +178,8 @@ impl Lowering<'_> {
         field: FieldRef,
         input: &DFSchema,
     ) -> Result<Partly<AggregateCall>> {
-        let call = match unaliased(expr) {
-            Expr::AggregateFunction(call) => call,
-            _ => return Ok(Err(NoForm::because("an aggregate is not a function call"))),
+        let Expr::AggregateFunction(call) = unaliased(expr) else {
+            return Ok(Err(NoForm::because("an aggregate is not a function call")));
         };
         let Some(function) = function_of(call, input, field.data_type())? else {
             let name = call.func.name();

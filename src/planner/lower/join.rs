@@ -17,8 +17,13 @@ type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join, depth: usize) -> Result<Formed> {
+        if join.null_aware {
+            return self.not_in(join, depth);
+        }
         let Some(form) = form_of(join) else {
-            return Ok(Err(NoForm::because(no_form(join))));
+            return Ok(Err(NoForm::because(
+                "this kind of join has no incremental form yet",
+            )));
         };
         let swapped = matches!(form, Form::Swapped(_));
         let on = match self.join_keys(join)? {
@@ -143,9 +148,6 @@ enum Form {
 }
 
 fn form_of(join: &Join) -> Option<Form> {
-    if join.null_aware {
-        return None;
-    }
     match join.join_type {
         JoinType::Inner => Some(Form::Plain(JoinKind::Inner)),
         JoinType::Left => Some(Form::Plain(JoinKind::Left)),
@@ -157,13 +159,5 @@ fn form_of(join: &Join) -> Option<Form> {
         JoinType::RightAnti => Some(Form::Swapped(JoinKind::LeftAnti)),
         JoinType::LeftMark => Some(Form::Mark),
         JoinType::RightMark => None,
-    }
-}
-
-fn no_form(join: &Join) -> &'static str {
-    if join.null_aware {
-        "NOT IN over values that may be NULL has no incremental form yet"
-    } else {
-        "this kind of join has no incremental form yet"
     }
 }

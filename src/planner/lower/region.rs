@@ -206,7 +206,7 @@ impl TableProvider for Placeholder {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let plan = MemorySourceConfig::try_new_exec(
-            &[self.rows.clone()],
+            std::slice::from_ref(&self.rows),
             Arc::clone(&self.schema),
             projection.cloned(),
         )?;
