@@ -1,4 +1,8 @@
 //! From SQL text to logical plans, and from plans to dataflows.
 
+pub mod context;
 pub mod explain;
 pub mod lower;
+pub mod parse;
+pub mod prepass;
+pub mod stack;

@@ -1,0 +1,1 @@
+//! Statements read, statements refused, and the bounds.
