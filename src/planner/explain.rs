@@ -98,8 +98,9 @@ struct Renumbering {
 
 impl Renumbering {
     fn apply(&mut self, text: &str) -> String {
+        let text = without_marks(text);
         let mut out = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(start) = rest.find("__") {
             let (before, tail) = rest.split_at(start);
             out.push_str(before);
@@ -129,6 +130,17 @@ impl Renumbering {
         self.seen.insert(name.to_owned(), *count);
         format!("{stem}_{count}")
     }
+}
+
+/// `text` without the numbers that the pre-pass hides behind a control character in the names of columns that
+/// come twice.
+fn without_marks(text: &str) -> String {
+    let mut pieces = text.split('\u{1}');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out.push_str(piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    out
 }
 
 #[cfg(test)]

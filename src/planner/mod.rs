@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod explain;
+pub mod functions;
 pub mod lower;
 pub mod parse;
 pub mod prepass;

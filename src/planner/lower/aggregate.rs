@@ -1,9 +1,11 @@
 //! GROUP BY and DISTINCT.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::functions_aggregate::bool_and_or::{bool_and_udaf, bool_or_udaf};
+use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
@@ -15,8 +17,9 @@ use super::lowering::{Formed, Lowering};
 use super::scan::unit_rows;
 use crate::base::Result;
 use crate::engine::NodeId;
-use crate::engine::accumulate::{AggregateFunction, Spread};
+use crate::engine::accumulate::AggregateFunction;
 use crate::engine::operators::{self, AggregateCall, AggregateConfig};
+use crate::planner::functions::{aggregate_function, all_udafs};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
@@ -224,25 +227,14 @@ fn function_of(
     if !is_known(&call.func) {
         return Ok(None);
     }
-    let constant = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if !value.is_null());
-    let function = match call.func.name() {
-        "count" if !call.params.distinct && call.params.args.iter().all(constant) => {
-            return Ok(Some(AggregateFunction::CountRows));
-        }
-        "count" => AggregateFunction::Count,
-        "sum" => AggregateFunction::Sum,
-        "avg" | "mean" => AggregateFunction::Avg,
-        "min" => AggregateFunction::Min,
-        "max" => AggregateFunction::Max,
-        "bool_and" => AggregateFunction::BoolAnd,
-        "bool_or" => AggregateFunction::BoolOr,
-        "var" | "var_samp" => spread(true, false),
-        "var_pop" => spread(false, false),
-        "stddev" | "stddev_samp" => spread(true, true),
-        "stddev_pop" => spread(false, true),
-        _ => return Ok(None),
+    let Some(function) = aggregate_function(call.func.name()) else {
+        return Ok(None);
     };
     let args = &call.params.args;
+    let constant = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if !value.is_null());
+    if function == AggregateFunction::Count && !call.params.distinct && args.iter().all(constant) {
+        return Ok(Some(AggregateFunction::CountRows));
+    }
     let types = args
         .iter()
         .map(|arg| Ok(arg.get_type(input)?))
@@ -253,17 +245,18 @@ fn function_of(
         .then_some(function))
 }
 
-fn spread(sample: bool, deviation: bool) -> AggregateFunction {
-    AggregateFunction::Variance(Spread { sample, deviation })
+/// Whether `udaf` is one that the engine's states compute too: another function of the same name does something
+/// else.
+fn is_known(udaf: &AggregateUDF) -> bool {
+    KNOWN.iter().any(|known| known.as_ref() == udaf)
 }
 
-/// Whether `udaf` is one that the engine's states compute too: another function of the same name does
-/// something else.
-fn is_known(udaf: &AggregateUDF) -> bool {
-    datafusion::functions_aggregate::all_default_aggregate_functions()
-        .iter()
-        .any(|known| known.as_ref() == udaf)
-}
+/// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
+static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
+    let mut known = all_udafs();
+    known.extend([bool_and_udaf(), bool_or_udaf(), count_udaf()]);
+    known
+});
 
 /// The grouping columns, the grouping number, then the input's own columns.
 fn expanded_schema(aggregate: &Aggregate, width: usize) -> Result<DFSchema> {

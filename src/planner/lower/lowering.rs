@@ -18,6 +18,7 @@ use crate::base::{ObjectId, Result};
 use crate::engine::operators::{self, Recompute};
 use crate::engine::{Dataflow, DataflowBuilder, NodeId, Operator};
 use crate::planner::explain::{Explain, ExplainLine};
+use crate::planner::stack::on_big_stack;
 
 /// A plan that runs on deltas.
 pub struct Lowered {
@@ -47,6 +48,14 @@ impl std::fmt::Debug for Lowered {
 /// When the plan calls a function whose value changes by itself, reads a relation that `resolve` does
 /// not know, or is one that DataFusion cannot run either.
 pub fn lower(
+    plan: &LogicalPlan,
+    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    evaluators: &dyn EvaluatorFactory,
+) -> Result<Lowered> {
+    on_big_stack(|| lower_here(plan, resolve, evaluators))
+}
+
+fn lower_here(
     plan: &LogicalPlan,
     resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
     evaluators: &dyn EvaluatorFactory,

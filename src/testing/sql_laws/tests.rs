@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
 use datafusion::datasource::MemTable;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
-use datafusion::optimizer::Optimizer;
 
 use super::{Subject, World, check, seeds};
 use crate::base::Result;
+use crate::planner::context::{ContextOptions, PlanFor, optimize, plan_query, session_state};
 use crate::planner::explain::render;
+use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
 use crate::planner::lower::{DataFusionEvaluators, lower};
+use crate::planner::parse::{Statement, parse};
+use crate::planner::prepass::prepare_query;
 
 /// A query of a file, with the comment before it as its name.
 struct Query {
@@ -61,7 +66,12 @@ impl Bench {
             .enable_time()
             .build()
             .unwrap();
-        let state = session();
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        let tables = Arc::new(MemorySchemaProvider::new());
+        catalog
+            .register_schema("public", Arc::clone(&tables) as Arc<dyn SchemaProvider>)
+            .unwrap();
+        let state = session(catalog);
         let mut world = World::default();
         for query in queries("schema") {
             let plan = runtime
@@ -72,8 +82,7 @@ impl Bench {
             };
             let schema = Arc::clone(table.input.schema().inner());
             let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap();
-            let catalog = state.schema_for_ref(table.name.clone()).unwrap();
-            catalog
+            tables
                 .register_table(table.name.table().to_owned(), Arc::new(empty))
                 .unwrap();
             world.add(table.name.table(), schema);
@@ -86,8 +95,16 @@ impl Bench {
     }
 
     fn subject(&self, sql: &str) -> Result<Subject> {
-        let bound = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        let optimised = self.state.optimize(&bound)?;
+        let parsed = parse(sql)?;
+        let Some(Statement::Query(query)) =
+            parsed.into_iter().next().map(|parsed| parsed.statement)
+        else {
+            panic!("{sql} is not a query");
+        };
+        let mut query = query;
+        prepare_query(&mut query)?;
+        let bound = self.runtime.block_on(plan_query(&self.state, &query))?;
+        let optimised = optimize(&self.state, bound.clone())?;
         Ok(Subject { bound, optimised })
     }
 
@@ -165,21 +182,16 @@ impl Bench {
     }
 }
 
-/// A session with the optimizer rules of models.
-fn session() -> SessionState {
-    let off = [
-        "eliminate_join",
-        "single_distinct_aggregation_to_group_by",
-        "push_down_limit",
-    ];
-    let rules = Optimizer::new()
-        .rules
-        .into_iter()
-        .filter(|rule| !off.contains(&rule.name()));
-    SessionStateBuilder::new()
-        .with_default_features()
-        .with_optimizer_rules(rules.collect())
-        .build()
+/// A session as models have it.
+fn session(catalog: Arc<dyn CatalogProvider>) -> SessionState {
+    let options = ContextOptions {
+        plan_for: PlanFor::Model,
+        scalar_functions: all_udfs(),
+        aggregates: all_udafs(),
+        analyzer_rules: vec![checked_arithmetic_rule()],
+        ..ContextOptions::new(catalog)
+    };
+    session_state(&options).unwrap()
 }
 
 macro_rules! laws_of {

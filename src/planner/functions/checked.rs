@@ -1,0 +1,88 @@
+//! The rule that puts checked arithmetic in the place of the operators.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::arithmetic::{Operation, is_exact_number, plain};
+
+/// The rule, to be registered after DataFusion's own analyzer rules: operands have their final types then, and
+/// constants are folded later, by the checked functions.
+pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
+    Arc::new(CheckedArithmetic)
+}
+
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals. Dates and floats keep DataFusion's operators; division and
+/// remainder raise errors by themselves.
+#[derive(Debug, Default)]
+pub struct CheckedArithmetic;
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn name(&self) -> &str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(rewrite_node).data()
+    }
+}
+
+fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        let columns = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
+        schema.merge(&columns);
+    }
+    let names = NamePreserver::new(&plan);
+    let rewritten = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let rewritten = expr.transform_up(|expr| rewrite(expr, &schema))?;
+        Ok(rewritten.update_data(|expr| name.restore(expr)))
+    })?;
+    if !rewritten.transformed {
+        return Ok(rewritten);
+    }
+    rewritten.map_data(LogicalPlan::recompute_schema)
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let operation = match Operation::of(op) {
+                Some(operation)
+                    if is_exact_number(&left.get_type(schema)?)
+                        && is_exact_number(&right.get_type(schema)?) =>
+                {
+                    operation
+                }
+                _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            };
+            Ok(Transformed::yes(operation.function().call(vec![*left, *right])))
+        }
+        Expr::Negative(inner) if is_exact_number(&inner.get_type(schema)?) => {
+            Ok(Transformed::yes(Operation::Negate.function().call(vec![*inner])))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// The expression with operators again, for sources that take filters as SQL text (where the remote server checks).
+///
+/// # Errors
+/// Never for expressions that a plan holds.
+pub fn plain_arithmetic(expr: Expr) -> Result<Expr> {
+    expr.transform_up(|expr| {
+        let Expr::ScalarFunction(call) = &expr else { return Ok(Transformed::no(expr)) };
+        match plain(&call.func, &call.args) {
+            Some(operator) => Ok(Transformed::yes(operator)),
+            None => Ok(Transformed::no(expr)),
+        }
+    })
+    .data()
+}

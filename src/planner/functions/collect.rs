@@ -1,0 +1,165 @@
+//! Aggregates that collect values, refused when one group's result grows beyond the limit.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_aggregate::{array_agg, string_agg};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, ReversedUDAF, Signature,
+};
+
+use super::guard::SizeLimits;
+use crate::base::Error;
+
+/// `array_agg` and `string_agg` with a limit.
+pub(super) fn guarded_udafs(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
+    let theirs = [array_agg::array_agg_udaf(), string_agg::string_agg_udaf()];
+    let guarded = theirs.into_iter().map(|inner| {
+        Arc::new(AggregateUDF::new_from_impl(Collecting { inner, limits }))
+    });
+    guarded.collect()
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Collecting {
+    inner: Arc<AggregateUDF>,
+    limits: SizeLimits,
+}
+
+impl AggregateUDFImpl for Collecting {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field(&self, arg_fields: &[FieldRef]) -> Result<FieldRef> {
+        self.inner.return_field(arg_fields)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.inner.is_nullable()
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    // a GroupsAccumulator tells the size of all groups together, not of the one that grows: so an accumulator a group
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let inner = self.inner.accumulator(args)?;
+        Ok(Box::new(Bounded { inner, bytes: 0, limit: self.limits.value, name: self.name().to_owned() }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let inner = self.inner.create_sliding_accumulator(args)?;
+        Ok(Box::new(Bounded { inner, bytes: 0, limit: self.limits.value, name: self.name().to_owned() }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        self.inner.state_fields(args)
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.inner.order_sensitivity()
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::NotSupported
+    }
+
+    fn with_beneficial_ordering(
+        self: Arc<Self>,
+        beneficial_ordering: bool,
+    ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        let inner = Arc::unwrap_or_clone(Arc::clone(&self.inner)).with_beneficial_ordering(beneficial_ordering)?;
+        Ok(inner.map(|inner| {
+            Arc::new(Self { inner: Arc::new(inner), limits: self.limits }) as Arc<dyn AggregateUDFImpl>
+        }))
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.inner.supports_null_handling_clause()
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.inner.supports_within_group_clause()
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+/// An accumulator that counts what goes in.
+#[derive(Debug)]
+struct Bounded {
+    inner: Box<dyn Accumulator>,
+    bytes: usize,
+    limit: usize,
+    name: String,
+}
+
+impl Bounded {
+    fn admit(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes(columns));
+        if self.bytes > self.limit {
+            let (name, limit) = (&self.name, self.limit);
+            let error = Error::limit(format!("a value made by {name}() would exceed the limit of {limit} bytes"));
+            return Err(error.with_hint("aggregate fewer rows a group").into());
+        }
+        Ok(())
+    }
+}
+
+fn bytes(columns: &[ArrayRef]) -> usize {
+    columns.iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+}
+
+impl Accumulator for Bounded {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.admit(values)?;
+        self.inner.update_batch(values)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.admit(states)?;
+        self.inner.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.bytes = self.bytes.saturating_sub(bytes(values));
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.inner.evaluate()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+}

@@ -1,0 +1,48 @@
+//! Lotic's own functions, registered over DataFusion's by name, so that a batch query and a model agree.
+//!
+//! * [`exact`], [`adapter`]: sum, avg, the variance family, and min, max and count where DataFusion's answer depends
+//!   on order; they keep the very states of the incremental operator.
+//! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
+//! * [`guard`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+
+pub mod adapter;
+pub mod arithmetic;
+pub mod checked;
+pub mod collect;
+pub mod exact;
+pub mod guard;
+pub mod sizes;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
+pub use exact::aggregate_function;
+pub use guard::{SizeLimits, guarded_udfs};
+
+/// Optimizer rules of DataFusion that must not run beside the exact aggregates, by name.
+///
+/// `single_distinct_aggregation_to_group_by` splits a sum beside a DISTINCT into two levels: the inner ones would be
+/// rounded, or refused as out of range, before the outer one adds them up.
+pub const RULES_OFF: [&str; 1] = ["single_distinct_aggregation_to_group_by"];
+
+/// The aggregate functions to register over DataFusion's.
+pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
+    all_udafs_within(SizeLimits::default())
+}
+
+/// [`all_udafs`] with limits of one's own for those that collect values.
+pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
+    let mut all = exact::exact_udafs();
+    all.extend(collect::guarded_udafs(limits));
+    all
+}
+
+/// The scalar functions to register over DataFusion's.
+pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
+    guarded_udfs(SizeLimits::default())
+}
