@@ -48,7 +48,12 @@ impl Explain {
     /// Opens the line of `plan`; it counts as incremental until [`Explain::recomputed`].
     pub fn open(&mut self, plan: &LogicalPlan, depth: usize) -> usize {
         let text = self.names.apply(&plan.display().to_string());
-        self.lines.push(ExplainLine { depth, text, mode: Mode::Incremental, reason: String::new() });
+        self.lines.push(ExplainLine {
+            depth,
+            text,
+            mode: Mode::Incremental,
+            reason: String::new(),
+        });
         self.lines.len() - 1
     }
 
@@ -93,8 +98,9 @@ struct Renumbering {
 
 impl Renumbering {
     fn apply(&mut self, text: &str) -> String {
+        let text = without_marks(text);
         let mut out = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(start) = rest.find("__") {
             let (before, tail) = rest.split_at(start);
             out.push_str(before);
@@ -126,6 +132,17 @@ impl Renumbering {
     }
 }
 
+/// `text` without the numbers that the pre-pass hides behind a control character in the names of columns that
+/// come twice.
+fn without_marks(text: &str) -> String {
+    let mut pieces = text.split('\u{1}');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out.push_str(piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +154,10 @@ mod tests {
             names.apply("a.__common_expr_9 + __common_expr_12 AS __common_expr_9, x__y"),
             "a.__common_expr_1 + __common_expr_2 AS __common_expr_1, x__y"
         );
-        assert_eq!(names.apply("__correlated_sq_44.k = __common_expr_12"), "__correlated_sq_1.k = __common_expr_2");
+        assert_eq!(
+            names.apply("__correlated_sq_44.k = __common_expr_12"),
+            "__correlated_sq_1.k = __common_expr_2"
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!
 //! A failure names its seed; `LOTIC_SEED=<seed>` replays that one.
 
-mod rows;
 mod rng;
+mod rows;
 mod run;
 mod world;
 
@@ -17,5 +17,5 @@ mod tests;
 
 pub use rng::{Rng, seeds};
 pub use rows::{Bag, Row};
-pub use run::check;
+pub use run::{Subject, check};
 pub use world::{Table, World};

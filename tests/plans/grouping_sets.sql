@@ -16,3 +16,9 @@ SELECT k, s, count(DISTINCT a) AS n FROM t GROUP BY k, ROLLUP (s);
 SELECT a, sum(a) AS total FROM t GROUP BY ROLLUP (a);
 -- a condition on the grouping
 SELECT k, s, count(*) AS n FROM t GROUP BY ROLLUP (k, s) HAVING grouping(s) = 1;
+-- sets without a call
+SELECT k, s FROM t GROUP BY ROLLUP (k, s);
+-- the empty set alone, twice
+SELECT count(*) AS n FROM t GROUP BY GROUPING SETS ((), ());
+-- a set over no row
+SELECT k, sum(b) AS b FROM t WHERE a > 1000 GROUP BY ROLLUP (k);

@@ -34,3 +34,13 @@ SELECT k FROM t WHERE b > (SELECT min(c) FROM u WHERE c > (SELECT min(g) FROM w)
 SELECT k, (SELECT c FROM u ORDER BY c, k, a, s LIMIT 1) AS least FROM t;
 -- a scalar subquery over no row
 SELECT k, (SELECT max(c) FROM u HAVING max(c) > 100) AS top FROM t;
+-- NOT EXISTS inside OR
+SELECT k, a FROM t WHERE f OR NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.a < t.a);
+-- NOT IN over the whole column
+SELECT k, a FROM t WHERE k NOT IN (SELECT a FROM u);
+-- NOT IN over a column without NULL
+SELECT a FROM w JOIN t ON w.g = t.k WHERE w.k NOT IN (SELECT g FROM w);
+-- a comparison with ALL
+SELECT k, b FROM t WHERE b > ALL (SELECT c FROM u);
+-- a comparison with ANY
+SELECT k, b FROM t WHERE b = ANY (SELECT c FROM u);

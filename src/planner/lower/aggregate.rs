@@ -1,21 +1,28 @@
 //! GROUP BY and DISTINCT.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{Field, Schema};
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::functions_aggregate::bool_and_or::{bool_and_udaf, bool_or_udaf};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
-use datafusion::common::ScalarValue;
 
 use super::expressions::NoForm;
-use super::grouping::{Sets, sets_of};
+use super::grouping::{Set, Sets, sets_of};
 use super::lowering::{Formed, Lowering};
+use super::scan::unit_rows;
 use crate::base::Result;
-use crate::engine::operators;
+use crate::engine::NodeId;
+use crate::engine::accumulate::AggregateFunction;
+use crate::engine::operators::{self, AggregateCall, AggregateConfig};
+use crate::planner::functions::{aggregate_function, all_udafs};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
+type Partly<T> = std::result::Result<T, NoForm>;
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, depth: usize) -> Result<Formed> {
@@ -27,72 +34,292 @@ impl Lowering<'_> {
             Ok(group) => group,
             Err(reason) => return Ok(Err(reason)),
         };
-        if !aggregate.aggr_expr.is_empty() {
-            return Ok(Err(NoForm::because("aggregates wait for their operator")));
-        }
+        let calls = match self.calls(aggregate, input_schema)? {
+            Ok(calls) => calls,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let schema = Arc::clone(aggregate.schema.inner());
         let input = self.node(&aggregate.input, depth + 1)?;
-        let keys = self.add(operators::Project::new(group, Arc::clone(&schema)), &[input]);
+        if !calls.is_empty() {
+            let config = AggregateConfig {
+                group,
+                calls,
+                schema,
+            };
+            return Ok(Ok(self.add(operators::Aggregate::new(config)?, &[input])));
+        }
+        let keys = self.add(
+            operators::Project::new(group, Arc::clone(&schema)),
+            &[input],
+        );
         Ok(Ok(self.add(operators::Distinct::new(schema), &[keys])))
     }
 
-    /// Every input row once for each set, the columns outside the set NULL, then one aggregation over all.
-    fn grouping_sets(&mut self, aggregate: &Aggregate, sets: &Sets, depth: usize) -> Result<Formed> {
+    /// Every input row once for each set, the columns outside the set NULL, then one aggregation over all. A set
+    /// without a column has its one row even over no input, so it is aggregated without keys.
+    fn grouping_sets(
+        &mut self,
+        aggregate: &Aggregate,
+        sets: &Sets,
+        depth: usize,
+    ) -> Result<Formed> {
         let input_schema = aggregate.input.schema();
-        let width = sets.exprs.len() + 1;
-        let expanded = expanded_schema(aggregate, width)?;
+        let expanded = expanded_schema(aggregate, sets.exprs.len() + 1)?;
         let keys = match self.physical_all(&sets.exprs, input_schema)? {
             Ok(keys) => keys,
             Err(reason) => return Ok(Err(reason)),
         };
-        if !aggregate.aggr_expr.is_empty() {
-            return Ok(Err(NoForm::because("aggregates wait for their operator")));
-        }
-        let rows = expanded_rows(aggregate, sets, &keys)?;
+        let calls = match self.calls(aggregate, &expanded)? {
+            Ok(calls) => calls,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let totals = match self.calls(aggregate, input_schema)? {
+            Ok(calls) => calls,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let (total, keyed): (Vec<&Set>, Vec<&Set>) = sets
+            .sets
+            .iter()
+            .partition(|set| set.nulls.iter().all(|null| *null));
+        let nulls = null_keys(aggregate, sets)?;
         let input = self.node(&aggregate.input, depth + 1)?;
+        let mut parts = Vec::new();
+        if !keyed.is_empty() {
+            let rows = expanded_rows(aggregate, &keyed, &keys, &nulls);
+            parts.push(self.keyed_sets(aggregate, rows, &expanded, calls, input)?);
+        }
+        if !total.is_empty() {
+            parts.extend(self.total_sets(aggregate, &total, &nulls, totals, input)?);
+        }
+        let schema = Arc::clone(aggregate.schema.inner());
+        Ok(Ok(self.add(operators::Union::new(schema), &parts)))
+    }
+
+    fn keyed_sets(
+        &mut self,
+        aggregate: &Aggregate,
+        rows: Vec<Exprs>,
+        expanded: &DFSchema,
+        calls: Vec<AggregateCall>,
+        input: NodeId,
+    ) -> Result<NodeId> {
         let schema = Arc::clone(aggregate.schema.inner());
         let wide = Arc::clone(expanded.inner());
-        let expand = self.add(operators::Expand::new(rows, Arc::clone(&wide)), &[input]);
-        let group = columns(&wide, 0..width);
-        let keys = self.add(operators::Project::new(group, Arc::clone(&schema)), &[expand]);
-        Ok(Ok(self.add(operators::Distinct::new(schema), &[keys])))
+        let group = columns(&wide, 0..schema.fields().len() - calls.len());
+        let expand = self.add(operators::Expand::new(rows, wide), &[input]);
+        if calls.is_empty() {
+            let keys = self.add(
+                operators::Project::new(group, Arc::clone(&schema)),
+                &[expand],
+            );
+            return Ok(self.add(operators::Distinct::new(schema), &[keys]));
+        }
+        let config = AggregateConfig {
+            group,
+            calls,
+            schema,
+        };
+        Ok(self.add(operators::Aggregate::new(config)?, &[expand]))
+    }
+
+    fn total_sets(
+        &mut self,
+        aggregate: &Aggregate,
+        sets: &[&Set],
+        nulls: &Exprs,
+        calls: Vec<AggregateCall>,
+        input: NodeId,
+    ) -> Result<Vec<NodeId>> {
+        let schema = aggregate.schema.inner();
+        let width = calls.len();
+        let fields: Vec<FieldRef> = schema
+            .fields()
+            .iter()
+            .skip(nulls.len() + 1)
+            .map(Arc::clone)
+            .collect();
+        let results = Arc::new(Schema::new(fields));
+        let one_row = if calls.is_empty() {
+            self.constant(unit_rows(1)?)
+        } else {
+            let config = AggregateConfig {
+                group: Vec::new(),
+                calls,
+                schema: Arc::clone(&results),
+            };
+            self.add(operators::Aggregate::new(config)?, &[input])
+        };
+        let mut nodes = Vec::with_capacity(sets.len());
+        for set in sets {
+            let mut exprs = nulls.clone();
+            exprs.push(Arc::new(Literal::new(set.id.clone())));
+            exprs.extend(columns(&results, 0..width));
+            nodes.push(self.add(
+                operators::Project::new(exprs, Arc::clone(schema)),
+                &[one_row],
+            ));
+        }
+        Ok(nodes)
+    }
+
+    fn calls(&self, aggregate: &Aggregate, input: &DFSchema) -> Result<Partly<Vec<AggregateCall>>> {
+        let fields = aggregate.schema.fields();
+        let first = fields.len() - aggregate.aggr_expr.len();
+        let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
+        for (expr, field) in aggregate.aggr_expr.iter().zip(fields.iter().skip(first)) {
+            match self.call(expr, Arc::clone(field), input)? {
+                Ok(call) => calls.push(call),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        Ok(Ok(calls))
+    }
+
+    fn call(
+        &self,
+        expr: &Expr,
+        field: FieldRef,
+        input: &DFSchema,
+    ) -> Result<Partly<AggregateCall>> {
+        let Expr::AggregateFunction(call) = unaliased(expr) else {
+            return Ok(Err(NoForm::because("an aggregate is not a function call")));
+        };
+        let Some(function) = function_of(call, input, field.data_type())? else {
+            let name = call.func.name();
+            return Ok(Err(NoForm::because(format!(
+                "aggregate {name} has no incremental form yet"
+            ))));
+        };
+        let args = match function {
+            AggregateFunction::CountRows => Ok(Vec::new()),
+            _ => self.physical_all(&call.params.args, input)?,
+        };
+        let filter = call.params.filter.as_deref();
+        let filter = filter
+            .map(|filter| self.physical(filter, input))
+            .transpose()?
+            .transpose();
+        Ok(args.and_then(|args| {
+            Ok(AggregateCall {
+                function,
+                args,
+                filter: filter?,
+                distinct: call.params.distinct,
+                field,
+            })
+        }))
     }
 }
 
-/// The grouping columns, the grouping number, then the input's own columns.
-fn expanded_schema(aggregate: &Aggregate, width: usize) -> Result<DFSchema> {
-    let keys = aggregate.schema.fields().iter().take(width).enumerate().map(|(index, field)| {
-        // Generated names: the input's own columns of the same name stand beside them.
-        (None, Arc::new(field.as_ref().clone().with_name(format!("__lotic_key_{index}"))))
-    });
-    let rest = aggregate.input.schema().iter().map(|(q, field)| (q.cloned(), Arc::clone(field)));
-    Ok(DFSchema::new_with_metadata(keys.chain(rest).collect(), std::collections::HashMap::new())?)
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(Alias { expr, .. }) => unaliased(expr),
+        expr => expr,
+    }
 }
 
-fn expanded_rows(aggregate: &Aggregate, sets: &Sets, keys: &Exprs) -> Result<Vec<Exprs>> {
-    let input = aggregate.input.schema().inner();
-    sets.sets
+/// The engine's function behind a call, if it computes this very function for these types.
+fn function_of(
+    call: &Call,
+    input: &DFSchema,
+    output: &DataType,
+) -> Result<Option<AggregateFunction>> {
+    if !is_known(&call.func) {
+        return Ok(None);
+    }
+    let Some(function) = aggregate_function(call.func.name()) else {
+        return Ok(None);
+    };
+    let args = &call.params.args;
+    let constant = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if !value.is_null());
+    if function == AggregateFunction::Count && !call.params.distinct && args.iter().all(constant) {
+        return Ok(Some(AggregateFunction::CountRows));
+    }
+    let types = args
         .iter()
-        .map(|set| {
-            let mut row: Exprs = Vec::with_capacity(keys.len() + 1 + input.fields().len());
-            for ((key, null), expr) in keys.iter().zip(&set.nulls).zip(&sets.exprs) {
-                row.push(if *null {
-                    let kind = expr.get_type(aggregate.input.schema())?;
-                    Arc::new(Literal::new(ScalarValue::try_from(&kind)?))
-                } else {
-                    Arc::clone(key)
-                });
-            }
-            row.push(Arc::new(Literal::new(set.id.clone())));
-            row.extend(columns(input, 0..input.fields().len()));
-            Ok(row)
+        .map(|arg| Ok(arg.get_type(input)?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(function
+        .states(&types, output, call.params.distinct)
+        .is_ok()
+        .then_some(function))
+}
+
+/// Whether `udaf` is one that the engine's states compute too: another function of the same name does something
+/// else.
+fn is_known(udaf: &AggregateUDF) -> bool {
+    KNOWN.iter().any(|known| known.as_ref() == udaf)
+}
+
+/// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
+static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
+    let mut known = all_udafs();
+    known.extend([bool_and_udaf(), bool_or_udaf(), count_udaf()]);
+    known
+});
+
+/// The grouping columns, the grouping number, then the input's own columns.
+fn expanded_schema(aggregate: &Aggregate, width: usize) -> Result<DFSchema> {
+    let keys = aggregate
+        .schema
+        .fields()
+        .iter()
+        .take(width)
+        .enumerate()
+        .map(|(index, field)| {
+            // Generated names: the input's own columns of the same name stand beside them.
+            (
+                None,
+                Arc::new(
+                    field
+                        .as_ref()
+                        .clone()
+                        .with_name(format!("__lotic_key_{index}")),
+                ),
+            )
+        });
+    let rest = aggregate
+        .input
+        .schema()
+        .iter()
+        .map(|(q, field)| (q.cloned(), Arc::clone(field)));
+    Ok(DFSchema::new_with_metadata(
+        keys.chain(rest).collect(),
+        std::collections::HashMap::new(),
+    )?)
+}
+
+fn expanded_rows(aggregate: &Aggregate, sets: &[&Set], keys: &Exprs, nulls: &Exprs) -> Vec<Exprs> {
+    let input = aggregate.input.schema().inner();
+    let row = |set: &&Set| {
+        let choose = |((key, null), is_null): ((&_, &_), &bool)| {
+            Arc::clone(if *is_null { null } else { key })
+        };
+        let mut row: Exprs = keys.iter().zip(nulls).zip(&set.nulls).map(choose).collect();
+        row.push(Arc::new(Literal::new(set.id.clone())));
+        row.extend(columns(input, 0..input.fields().len()));
+        row
+    };
+    sets.iter().map(row).collect()
+}
+
+/// A NULL of each grouping expression's type.
+fn null_keys(aggregate: &Aggregate, sets: &Sets) -> Result<Exprs> {
+    sets.exprs
+        .iter()
+        .map(|expr| {
+            let kind = expr.get_type(aggregate.input.schema())?;
+            Ok(Arc::new(Literal::new(ScalarValue::try_from(&kind)?)) as Arc<dyn PhysicalExpr>)
         })
         .collect()
 }
 
 fn columns(schema: &Schema, range: std::ops::Range<usize>) -> Exprs {
     let column = |index: usize| {
-        let name = schema.fields().get(index).map_or("", |field: &Arc<Field>| field.name().as_str());
+        let name = schema
+            .fields()
+            .get(index)
+            .map_or("", |field: &Arc<Field>| field.name().as_str());
         Arc::new(Column::new(name, index)) as Arc<dyn PhysicalExpr>
     };
     range.map(column).collect()

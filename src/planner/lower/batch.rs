@@ -14,6 +14,7 @@ use super::rewrite::plan_for_both_modes;
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
 use crate::base::Result;
 use crate::engine::RowError;
+use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
 /// What a batch run gave.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct BatchRun {
 /// # Errors
 /// When the plan cannot be rewritten, which is a defect.
 pub fn plan_batch(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    plan_for_both_modes(plan)
+    on_big_stack(|| plan_for_both_modes(plan))
 }
 
 /// Runs a model's optimised plan over the tables that it scans.
@@ -53,9 +54,16 @@ pub async fn run_batch(state: &SessionState, plan: &LogicalPlan) -> Result<Batch
         }
         outcome => outcome?,
     };
-    let batches =
-        batches.iter().map(|batch| with_schema(batch, &schema)).collect::<Result<Vec<_>>>()?;
-    Ok(BatchRun { schema, batches, failed_rows: errors.count(), errors: errors.take() })
+    let batches = batches
+        .iter()
+        .map(|batch| with_schema(batch, &schema))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(BatchRun {
+        schema,
+        batches,
+        failed_rows: errors.count(),
+        errors: errors.take(),
+    })
 }
 
 /// All rows of a rewritten plan.
@@ -73,5 +81,5 @@ pub(super) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    state.query_planner().create_physical_plan(plan, state).await
+    poll_on_big_stack(state.query_planner().create_physical_plan(plan, state)).await
 }

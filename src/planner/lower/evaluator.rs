@@ -43,14 +43,19 @@ impl DataFusionEvaluators {
             .clone()
             .with_target_partitions(1)
             .with_create_default_catalog_and_schema(false);
-        let state = SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build();
+        let state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_config(config)
+            .build();
         Self { state }
     }
 }
 
 impl EvaluatorFactory for DataFusionEvaluators {
     fn evaluator(&self, plan: LogicalPlan, inputs: Vec<SchemaRef>) -> Result<Arc<dyn Evaluate>> {
-        let evaluator = Evaluator { state: self.state.clone(), plan };
+        let evaluator = Evaluator {
+            state: self.state.clone(),
+            plan,
+        };
         // A plan that cannot run is refused when the model is made, not at its first row.
         let empty: Vec<Vec<RecordBatch>> = inputs.iter().map(|_| Vec::new()).collect();
         let bound = region::bind(&evaluator.plan, &empty)?;
@@ -90,7 +95,10 @@ impl Evaluate for Evaluator {
             }
         })??;
         let schema = self.plan.schema().inner();
-        batches.into_iter().map(|batch| with_schema(&batch, schema)).collect()
+        batches
+            .into_iter()
+            .map(|batch| with_schema(&batch, schema))
+            .collect()
     }
 
     fn describe(&self) -> String {
@@ -120,7 +128,11 @@ pub(super) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<Rec
         })
         .collect::<Result<Vec<_>>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }
 
 /// Runs `future` to its end on this thread, with a small runtime of its own for the tasks that

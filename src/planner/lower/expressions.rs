@@ -35,7 +35,12 @@ pub(super) fn physical(
     if let Some(reason) = needs_more_than_a_row(expr)? {
         return Ok(Err(NoForm::because(reason)));
     }
-    Ok(Ok(create_physical_expr(expr, schema, props, &PhysicalPlanningContext::default())?))
+    Ok(Ok(create_physical_expr(
+        expr,
+        schema,
+        props,
+        &PhysicalPlanningContext::default(),
+    )?))
 }
 
 fn needs_more_than_a_row(expr: &Expr) -> Result<Option<&'static str>> {
@@ -53,7 +58,11 @@ fn needs_more_than_a_row(expr: &Expr) -> Result<Option<&'static str>> {
             }
             _ => None,
         };
-        Ok(if reason.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if reason.is_some() {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     })?;
     Ok(reason)
 }
@@ -121,7 +130,11 @@ pub(super) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
     let mut fails = false;
     let walked = expr.apply(|expr| {
         fails = fails || !is_total(expr, schema);
-        Ok(if fails { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if fails {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     fails || walked.is_err()
 }

@@ -31,12 +31,20 @@ pub(super) fn sets_of(group: &GroupingSet) -> Result<Sets> {
         GroupingSet::GroupingSets(sets) => listed(sets),
     };
     if exprs.len() > 64 {
-        return Err(Error::limit("grouping sets over more than 64 columns are not supported"));
+        return Err(Error::limit(
+            "grouping sets over more than 64 columns are not supported",
+        ));
     }
     let repeats: Vec<usize> = patterns
         .iter()
         .enumerate()
-        .map(|(index, pattern)| patterns.iter().take(index).filter(|p| *p == pattern).count())
+        .map(|(index, pattern)| {
+            patterns
+                .iter()
+                .take(index)
+                .filter(|p| *p == pattern)
+                .count()
+        })
         .collect();
     let most = repeats.iter().copied().max().unwrap_or(0);
     let kind = Aggregate::grouping_id_type(exprs.len(), most);
@@ -44,7 +52,9 @@ pub(super) fn sets_of(group: &GroupingSet) -> Result<Sets> {
         .into_iter()
         .zip(repeats)
         .map(|(nulls, repeat)| {
-            let mask = nulls.iter().fold(0_u128, |mask, null| (mask << 1) | u128::from(*null));
+            let mask = nulls
+                .iter()
+                .fold(0_u128, |mask, null| (mask << 1) | u128::from(*null));
             // A set that is listed twice counts its rows twice: the bits above the mask tell them apart.
             let id = mask | (u128::try_from(repeat).unwrap_or(u128::MAX) << nulls.len());
             let id = u64::try_from(id)
@@ -57,14 +67,18 @@ pub(super) fn sets_of(group: &GroupingSet) -> Result<Sets> {
 }
 
 fn rollup(width: usize) -> Vec<Vec<bool>> {
-    (0..=width).map(|kept| (0..width).map(|index| index >= kept).collect()).collect()
+    (0..=width)
+        .map(|kept| (0..width).map(|index| index >= kept).collect())
+        .collect()
 }
 
 fn cube(width: usize) -> Result<Vec<Vec<bool>>> {
     // 2^16 output rows an input row are more than anyone means.
     if width > 16 {
-        return Err(Error::limit(format!("CUBE over {width} columns has too many grouping sets"))
-            .with_hint("list the sets that you need with GROUPING SETS"));
+        return Err(Error::limit(format!(
+            "CUBE over {width} columns has too many grouping sets"
+        ))
+        .with_hint("list the sets that you need with GROUPING SETS"));
     }
     Ok((0..1_usize << width)
         .map(|mask| (0..width).rev().map(|bit| mask >> bit & 1 == 1).collect())

@@ -40,7 +40,11 @@ struct Below<'a> {
 
 impl<'a> Below<'a> {
     fn new(schema: &'a DFSchema, prefix: &'static str) -> Self {
-        Self { schema, prefix, made: Vec::new() }
+        Self {
+            schema,
+            prefix,
+            made: Vec::new(),
+        }
     }
 
     /// `expr`, or the column that will hold its value.
@@ -56,7 +60,9 @@ impl<'a> Below<'a> {
         if let Some((_, column, _)) = self.made.iter().find(|(made, _, _)| *made == expr) {
             return Expr::Column(column.clone());
         }
-        let aliased = expr.clone().alias_qualified(column.relation.clone(), column.name.clone());
+        let aliased = expr
+            .clone()
+            .alias_qualified(column.relation.clone(), column.name.clone());
         self.made.push((expr, column.clone(), aliased));
         Expr::Column(column)
     }
@@ -74,7 +80,10 @@ impl<'a> Below<'a> {
 
     fn sort_keys(&mut self, keys: Vec<SortExpr>) -> Vec<SortExpr> {
         keys.into_iter()
-            .map(|key| SortExpr { expr: self.value(key.expr), ..key })
+            .map(|key| SortExpr {
+                expr: self.value(key.expr),
+                ..key
+            })
             .collect()
     }
 
@@ -85,13 +94,18 @@ impl<'a> Below<'a> {
         }
         let mut exprs = columns_of(input.schema());
         exprs.extend(self.made.into_iter().map(|(_, _, aliased)| aliased));
-        Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, input)?)))
+        Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(
+            exprs, input,
+        )?)))
     }
 }
 
 /// Every column of `schema` as an expression.
 pub(super) fn columns_of(schema: &DFSchema) -> Vec<Expr> {
-    schema.iter().map(|field| Expr::Column(Column::from(field))).collect()
+    schema
+        .iter()
+        .map(|field| Expr::Column(Column::from(field)))
+        .collect()
 }
 
 /// `plan` cut back to the columns of `schema`.
@@ -104,10 +118,18 @@ fn only(schema: DFSchemaRef, plan: LogicalPlan) -> Outcome<Transformed<LogicalPl
 fn hoist_aggregate(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
     let input_schema = Arc::clone(aggregate.input.schema());
     let mut below = Below::new(&input_schema, "__lotic_arg");
-    let Aggregate { input, group_expr, aggr_expr, schema, .. } = aggregate;
+    let Aggregate {
+        input,
+        group_expr,
+        aggr_expr,
+        schema,
+        ..
+    } = aggregate;
     let first_call = schema.fields().len() - aggr_expr.len();
-    let group_expr: Vec<Expr> =
-        group_expr.into_iter().map(|expr| hoist_group(expr, &mut below)).collect();
+    let group_expr: Vec<Expr> = group_expr
+        .into_iter()
+        .map(|expr| hoist_group(expr, &mut below))
+        .collect();
     let aggr_expr: Vec<Expr> = aggr_expr
         .into_iter()
         .enumerate()
@@ -116,13 +138,19 @@ fn hoist_aggregate(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
     let moved = !below.made.is_empty();
     let input = below.project(input)?;
     let hoisted = Aggregate::try_new_with_schema(input, group_expr, aggr_expr, schema)?;
-    Ok(Transformed::new_transformed(LogicalPlan::Aggregate(hoisted), moved))
+    Ok(Transformed::new_transformed(
+        LogicalPlan::Aggregate(hoisted),
+        moved,
+    ))
 }
 
 /// A grouping expression as a column under the name that the aggregate's output has for it.
 fn hoist_group(expr: Expr, below: &mut Below<'_>) -> Expr {
     let mut all = |exprs: Vec<Expr>| -> Vec<Expr> {
-        exprs.into_iter().map(|expr| hoist_group(expr, below)).collect()
+        exprs
+            .into_iter()
+            .map(|expr| hoist_group(expr, below))
+            .collect()
     };
     match expr {
         Expr::GroupingSet(GroupingSet::Rollup(exprs)) => {
@@ -131,9 +159,9 @@ fn hoist_group(expr: Expr, below: &mut Below<'_>) -> Expr {
         Expr::GroupingSet(GroupingSet::Cube(exprs)) => {
             Expr::GroupingSet(GroupingSet::Cube(all(exprs)))
         }
-        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => {
-            Expr::GroupingSet(GroupingSet::GroupingSets(sets.into_iter().map(all).collect()))
-        }
+        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => Expr::GroupingSet(
+            GroupingSet::GroupingSets(sets.into_iter().map(all).collect()),
+        ),
         expr => {
             let (qualifier, name) = expr.qualified_name();
             below.value_as(expr, Column::new(qualifier, name))
@@ -144,19 +172,43 @@ fn hoist_group(expr: Expr, below: &mut Below<'_>) -> Expr {
 /// An aggregate call over columns. Its output keeps the name `name`.
 fn hoist_call(expr: Expr, name: &str, below: &mut Below<'_>) -> Expr {
     match expr {
-        Expr::Alias(Alias { expr, relation, name, metadata }) => {
+        Expr::Alias(Alias {
+            expr,
+            relation,
+            name,
+            metadata,
+        }) => {
             let inner = hoist_call(*expr, &name, below).unalias();
-            Expr::Alias(Alias { expr: Box::new(inner), relation, name, metadata })
+            Expr::Alias(Alias {
+                expr: Box::new(inner),
+                relation,
+                name,
+                metadata,
+            })
         }
         Expr::AggregateFunction(call) => {
             let before = call.clone();
             let AggregateFunction { func, params } = call;
-            let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
-            let args = args.into_iter().map(|arg| below.filtered(arg, filter.as_deref())).collect();
+            let AggregateFunctionParams {
+                args,
+                distinct,
+                filter,
+                order_by,
+                null_treatment,
+            } = params;
+            let args = args
+                .into_iter()
+                .map(|arg| below.filtered(arg, filter.as_deref()))
+                .collect();
             let filter = filter.map(|filter| Box::new(below.value(*filter)));
             let order_by = below.sort_keys(order_by);
-            let params =
-                AggregateFunctionParams { args, distinct, filter, order_by, null_treatment };
+            let params = AggregateFunctionParams {
+                args,
+                distinct,
+                filter,
+                order_by,
+                null_treatment,
+            };
             let call = AggregateFunction { func, params };
             let renamed = call != before;
             let call = Expr::AggregateFunction(call);
@@ -170,12 +222,17 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
     if matches!(join.join_type, JoinType::LeftMark | JoinType::RightMark) || join.null_aware {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
-    let (left_schema, right_schema) =
-        (Arc::clone(join.left.schema()), Arc::clone(join.right.schema()));
+    let (left_schema, right_schema) = (
+        Arc::clone(join.left.schema()),
+        Arc::clone(join.right.schema()),
+    );
     let mut left = Below::new(&left_schema, "__lotic_left");
     let mut right = Below::new(&right_schema, "__lotic_right");
-    let on: Vec<(Expr, Expr)> =
-        join.on.into_iter().map(|(l, r)| (left.value(l), right.value(r))).collect();
+    let on: Vec<(Expr, Expr)> = join
+        .on
+        .into_iter()
+        .map(|(l, r)| (left.value(l), right.value(r)))
+        .collect();
     let (filter, above) = match (join.join_type, join.filter) {
         (JoinType::Inner, Some(filter)) => {
             let (above, kept): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(filter)
@@ -202,17 +259,23 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
         LogicalPlan::Join(Join { on, filter, ..join })
     };
     let joined = match above {
-        Some(predicate) => {
-            LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(joined))?)
-        }
+        Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(joined))?),
         None if !widened => return Ok(Transformed::no(joined)),
         None => joined,
     };
-    if widened { only(schema, joined) } else { Ok(Transformed::yes(joined)) }
+    if widened {
+        only(schema, joined)
+    } else {
+        Ok(Transformed::yes(joined))
+    }
 }
 
 fn hoist_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
-    let Window { input, window_expr, schema } = window;
+    let Window {
+        input,
+        window_expr,
+        schema,
+    } = window;
     let input_schema = Arc::clone(input.schema());
     let mut below = Below::new(&input_schema, "__lotic_arg");
     let first = input_schema.fields().len();
@@ -224,26 +287,55 @@ fn hoist_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
         })
         .collect();
     if below.made.is_empty() {
-        let same = Window { input, window_expr, schema };
+        let same = Window {
+            input,
+            window_expr,
+            schema,
+        };
         return Ok(Transformed::no(LogicalPlan::Window(same)));
     }
     let input = below.project(input)?;
-    only(schema, LogicalPlan::Window(Window::try_new(hoisted, input)?))
+    only(
+        schema,
+        LogicalPlan::Window(Window::try_new(hoisted, input)?),
+    )
 }
 
 fn hoist_window_call(expr: Expr, name: &str, below: &mut Below<'_>) -> Expr {
     match expr {
-        Expr::Alias(Alias { expr, relation, name, metadata }) => {
+        Expr::Alias(Alias {
+            expr,
+            relation,
+            name,
+            metadata,
+        }) => {
             let inner = hoist_window_call(*expr, &name, below).unalias();
-            Expr::Alias(Alias { expr: Box::new(inner), relation, name, metadata })
+            Expr::Alias(Alias {
+                expr: Box::new(inner),
+                relation,
+                name,
+                metadata,
+            })
         }
         Expr::WindowFunction(call) => {
             let WindowFunction { fun, params } = *call;
-            let WindowFunctionParams { args, partition_by, order_by, filter, .. } = params;
-            let args = args.into_iter().map(|arg| below.filtered(arg, filter.as_deref())).collect();
+            let WindowFunctionParams {
+                args,
+                partition_by,
+                order_by,
+                filter,
+                ..
+            } = params;
+            let args = args
+                .into_iter()
+                .map(|arg| below.filtered(arg, filter.as_deref()))
+                .collect();
             let params = WindowFunctionParams {
                 args,
-                partition_by: partition_by.into_iter().map(|key| below.value(key)).collect(),
+                partition_by: partition_by
+                    .into_iter()
+                    .map(|key| below.value(key))
+                    .collect(),
                 order_by: below.sort_keys(order_by),
                 filter: filter.map(|filter| Box::new(below.value(*filter))),
                 window_frame: params.window_frame,
@@ -261,10 +353,17 @@ fn hoist_sort(sort: Sort) -> Outcome<Transformed<LogicalPlan>> {
     let mut below = Below::new(&input_schema, "__lotic_key");
     let keys = below.sort_keys(sort.expr);
     if below.made.is_empty() {
-        return Ok(Transformed::no(LogicalPlan::Sort(Sort { expr: keys, ..sort })));
+        return Ok(Transformed::no(LogicalPlan::Sort(Sort {
+            expr: keys,
+            ..sort
+        })));
     }
     let input = below.project(sort.input)?;
-    let sorted = LogicalPlan::Sort(Sort { expr: keys, input, fetch: sort.fetch });
+    let sorted = LogicalPlan::Sort(Sort {
+        expr: keys,
+        input,
+        fetch: sort.fetch,
+    });
     only(input_schema, sorted)
 }
 
@@ -273,13 +372,17 @@ fn split_filter(filter: Filter) -> Outcome<Transformed<LogicalPlan>> {
     if !has_subquery(&filter.predicate) {
         return Ok(Transformed::no(LogicalPlan::Filter(filter)));
     }
-    let (above, below): (Vec<Expr>, Vec<Expr>) =
-        split_conjunction_owned(filter.predicate.clone()).into_iter().partition(has_subquery);
+    let (above, below): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(filter.predicate.clone())
+        .into_iter()
+        .partition(has_subquery);
     let (Some(above), Some(below)) = (conjunction(above), conjunction(below)) else {
         return Ok(Transformed::no(LogicalPlan::Filter(filter)));
     };
     let below = LogicalPlan::Filter(Filter::try_new(below, filter.input)?);
-    Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(above, Arc::new(below))?)))
+    Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(
+        above,
+        Arc::new(below),
+    )?)))
 }
 
 fn has_subquery(expr: &Expr) -> bool {

@@ -2,22 +2,30 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{JoinType, NullEquality};
+use datafusion::common::{JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::{ExprSchemable, Join};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 
-use super::expressions::NoForm;
+use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
+use crate::engine::NodeId;
 use crate::engine::operators::{self, JoinConfig, JoinKind};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join, depth: usize) -> Result<Formed> {
-        let Some((kind, swapped)) = kind_of(join) else {
-            return Ok(Err(NoForm::because(no_kind(join))));
+        if join.null_aware {
+            return self.not_in(join, depth);
+        }
+        let Some(form) = form_of(join) else {
+            return Ok(Err(NoForm::because(
+                "this kind of join has no incremental form yet",
+            )));
         };
+        let swapped = matches!(form, Form::Swapped(_));
         let on = match self.join_keys(join)? {
             Ok(on) => on,
             Err(reason) => return Ok(Err(reason)),
@@ -30,26 +38,74 @@ impl Lowering<'_> {
         let right = self.node(&join.right, depth + 1)?;
         let (left_schema, right_schema) = (join.left.schema().inner(), join.right.schema().inner());
         let config = JoinConfig {
-            kind,
+            kind: JoinKind::Inner,
             left: Arc::clone(if swapped { right_schema } else { left_schema }),
             right: Arc::clone(if swapped { left_schema } else { right_schema }),
-            on: if swapped { on.into_iter().map(|(l, r)| (r, l)).collect() } else { on },
+            on: if swapped {
+                on.into_iter().map(|(l, r)| (r, l)).collect()
+            } else {
+                on
+            },
             null_equals_null: join.null_equality == NullEquality::NullEqualsNull,
             residual,
             schema: Arc::clone(join.schema.inner()),
         };
-        let inputs = if swapped { [right, left] } else { [left, right] };
-        Ok(Ok(self.add(operators::Join::new(config), &inputs)))
+        Ok(Ok(match form {
+            Form::Plain(kind) => {
+                let config = JoinConfig { kind, ..config };
+                self.add(operators::Join::new(config), &[left, right])
+            }
+            Form::Swapped(kind) => {
+                let config = JoinConfig { kind, ..config };
+                self.add(operators::Join::new(config), &[right, left])
+            }
+            Form::Mark => self.mark_join(config, [left, right]),
+        }))
+    }
+
+    /// Every left row and whether it has a partner: the rows that have one, and those that have none. Two
+    /// indexes of the same inputs, where one kernel with a mark of its own would need one.
+    fn mark_join(&mut self, config: JoinConfig, inputs: [NodeId; 2]) -> NodeId {
+        let JoinConfig {
+            left,
+            right,
+            on,
+            null_equals_null,
+            residual,
+            schema,
+            ..
+        } = config;
+        let mut sides = Vec::with_capacity(2);
+        for (kind, mark) in [(JoinKind::LeftSemi, true), (JoinKind::LeftAnti, false)] {
+            let config = JoinConfig {
+                kind,
+                left: Arc::clone(&left),
+                right: Arc::clone(&right),
+                on: on.clone(),
+                null_equals_null,
+                residual: residual.clone(),
+                schema: Arc::clone(&left),
+            };
+            let rows = self.add(operators::Join::new(config), &inputs);
+            let mut exprs = columns_as(&left, &left);
+            exprs.push(Arc::new(Literal::new(ScalarValue::Boolean(Some(mark)))));
+            sides.push(self.add(operators::Project::new(exprs, Arc::clone(&schema)), &[rows]));
+        }
+        self.add(operators::Union::new(schema), &sides)
     }
 
     fn join_keys(&self, join: &Join) -> Result<std::result::Result<Keys, NoForm>> {
         let mut on = Vec::with_capacity(join.on.len());
         for (left, right) in &join.on {
             if left.get_type(join.left.schema())? != right.get_type(join.right.schema())? {
-                return Ok(Err(NoForm::because("the two sides of a join key differ in type")));
+                return Ok(Err(NoForm::because(
+                    "the two sides of a join key differ in type",
+                )));
             }
-            let sides =
-                [self.physical(left, join.left.schema())?, self.physical(right, join.right.schema())?];
+            let sides = [
+                self.physical(left, join.left.schema())?,
+                self.physical(right, join.right.schema())?,
+            ];
             match sides {
                 [Ok(left), Ok(right)] => on.push((left, right)),
                 [Err(reason), _] | [_, Err(reason)] => return Ok(Err(reason)),
@@ -73,35 +129,35 @@ impl Lowering<'_> {
             (join.left.schema(), join.right.schema())
         };
         let Ok(pair) = first.join(second) else {
-            return Ok(Err(NoForm::because("the two sides of a join have a column of one name")));
+            return Ok(Err(NoForm::because(
+                "the two sides of a join have a column of one name",
+            )));
         };
         Ok(self.physical(filter, &pair)?.map(Some))
     }
 }
 
-/// The engine's kind, and whether it wants the inputs the other way round.
-fn kind_of(join: &Join) -> Option<(JoinKind, bool)> {
-    if join.null_aware {
-        return None;
-    }
-    match join.join_type {
-        JoinType::Inner => Some((JoinKind::Inner, false)),
-        JoinType::Left => Some((JoinKind::Left, false)),
-        JoinType::Right => Some((JoinKind::Right, false)),
-        JoinType::Full => Some((JoinKind::Full, false)),
-        JoinType::LeftSemi => Some((JoinKind::LeftSemi, false)),
-        JoinType::LeftAnti => Some((JoinKind::LeftAnti, false)),
-        // Their output has the columns of one side alone, so that the swap shows nowhere else.
-        JoinType::RightSemi => Some((JoinKind::LeftSemi, true)),
-        JoinType::RightAnti => Some((JoinKind::LeftAnti, true)),
-        JoinType::LeftMark | JoinType::RightMark => None,
-    }
+/// How the engine computes a join.
+enum Form {
+    /// By a kind of its own.
+    Plain(JoinKind),
+    /// By a kind that wants the inputs the other way round; the output has the columns of one side alone.
+    Swapped(JoinKind),
+    /// By two joins.
+    Mark,
 }
 
-fn no_kind(join: &Join) -> &'static str {
-    if join.null_aware {
-        "NOT IN over values that may be NULL has no incremental form yet"
-    } else {
-        "a subquery inside OR or NOT has no incremental form yet"
+fn form_of(join: &Join) -> Option<Form> {
+    match join.join_type {
+        JoinType::Inner => Some(Form::Plain(JoinKind::Inner)),
+        JoinType::Left => Some(Form::Plain(JoinKind::Left)),
+        JoinType::Right => Some(Form::Plain(JoinKind::Right)),
+        JoinType::Full => Some(Form::Plain(JoinKind::Full)),
+        JoinType::LeftSemi => Some(Form::Plain(JoinKind::LeftSemi)),
+        JoinType::LeftAnti => Some(Form::Plain(JoinKind::LeftAnti)),
+        JoinType::RightSemi => Some(Form::Swapped(JoinKind::LeftSemi)),
+        JoinType::RightAnti => Some(Form::Swapped(JoinKind::LeftAnti)),
+        JoinType::LeftMark => Some(Form::Mark),
+        JoinType::RightMark => None,
     }
 }

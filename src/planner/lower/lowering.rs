@@ -18,6 +18,7 @@ use crate::base::{ObjectId, Result};
 use crate::engine::operators::{self, Recompute};
 use crate::engine::{Dataflow, DataflowBuilder, NodeId, Operator};
 use crate::planner::explain::{Explain, ExplainLine};
+use crate::planner::stack::on_big_stack;
 
 /// A plan that runs on deltas.
 pub struct Lowered {
@@ -51,6 +52,14 @@ pub fn lower(
     resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
+    on_big_stack(|| lower_here(plan, resolve, evaluators))
+}
+
+fn lower_here(
+    plan: &LogicalPlan,
+    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    evaluators: &dyn EvaluatorFactory,
+) -> Result<Lowered> {
     expressions::refuse_unstable(plan)?;
     let plan = join_scalars(plan_for_both_modes(plan)?)?;
     let mut lowering = Lowering {
@@ -62,11 +71,19 @@ pub fn lower(
         evaluators,
     };
     let output = lowering.node(&plan, 0)?;
-    let Lowering { builder, sources, explain, .. } = lowering;
+    let Lowering {
+        builder,
+        sources,
+        explain,
+        ..
+    } = lowering;
     Ok(Lowered {
         dataflow: builder.finish(output),
         schema: Arc::clone(plan.schema().inner()),
-        sources: sources.into_iter().map(|(id, (_, schema))| (id, schema)).collect(),
+        sources: sources
+            .into_iter()
+            .map(|(id, (_, schema))| (id, schema))
+            .collect(),
         explain: explain.finish(),
     })
 }
@@ -125,7 +142,9 @@ impl Lowering<'_> {
         };
         let input = self.node(&projection.input, depth + 1)?;
         let schema = Arc::clone(projection.schema.inner());
-        Ok(Ok(self.add(operators::Project::new(exprs, schema), &[input])))
+        Ok(Ok(
+            self.add(operators::Project::new(exprs, schema), &[input])
+        ))
     }
 
     fn filter(&mut self, filter: &Filter, depth: usize) -> Result<Formed> {
@@ -149,18 +168,25 @@ impl Lowering<'_> {
 
     /// One node is evaluated anew by DataFusion; what lies below it stays incremental.
     fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
-        let Region { plan: region, inputs, inner } = region_of(plan)?;
+        let Region {
+            plan: region,
+            inputs,
+            inner,
+        } = region_of(plan)?;
         for (below, node) in &inner {
             let line = self.explain.open(node, depth + below);
-            self.explain.recomputed(line, "evaluated with the node above");
+            self.explain
+                .recomputed(line, "evaluated with the node above");
         }
         let deepest = inner.iter().map(|(below, _)| *below).max().unwrap_or(0);
         let mut nodes = Vec::with_capacity(inputs.len());
         for input in &inputs {
             nodes.push(self.node(input, depth + deepest + 1)?);
         }
-        let schemas: Vec<SchemaRef> =
-            inputs.iter().map(|input| Arc::clone(input.schema().inner())).collect();
+        let schemas: Vec<SchemaRef> = inputs
+            .iter()
+            .map(|input| Arc::clone(input.schema().inner()))
+            .collect();
         let evaluator = self.evaluators.evaluator(region, schemas.clone())?;
         let schema = Arc::clone(plan.schema().inner());
         Ok(self.add(Recompute::new(evaluator, schemas, schema), &nodes))
@@ -172,7 +198,10 @@ impl Lowering<'_> {
             return input;
         }
         let exprs = expressions::columns_as(from.inner(), to.inner());
-        self.add(operators::Project::new(exprs, Arc::clone(to.inner())), &[input])
+        self.add(
+            operators::Project::new(exprs, Arc::clone(to.inner())),
+            &[input],
+        )
     }
 
     pub(super) fn add(&mut self, operator: impl Operator + 'static, inputs: &[NodeId]) -> NodeId {

@@ -16,11 +16,14 @@ mod grouping;
 mod hoist;
 mod join;
 mod lowering;
+mod not_in;
 mod region;
 mod rewrite;
 mod scalars;
 mod scan;
 mod tolerant;
+mod tolerant_condition;
+mod tolerant_exec;
 
 #[cfg(test)]
 mod tests;

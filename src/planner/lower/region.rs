@@ -33,9 +33,16 @@ pub(super) struct Region {
 
 /// The region whose root is `plan`.
 pub(super) fn region_of(plan: &LogicalPlan) -> Result<Region> {
-    let mut cut = Cut { inputs: Vec::new(), inner: Vec::new() };
+    let mut cut = Cut {
+        inputs: Vec::new(),
+        inner: Vec::new(),
+    };
     let plan = cut.keep(plan.clone(), 0)?;
-    Ok(Region { plan, inputs: cut.inputs, inner: cut.inner })
+    Ok(Region {
+        plan,
+        inputs: cut.inputs,
+        inner: cut.inner,
+    })
 }
 
 struct Cut {
@@ -48,7 +55,9 @@ impl Cut {
     fn keep(&mut self, plan: LogicalPlan, depth: usize) -> Result<LogicalPlan, DataFusionError> {
         let kept = children_to_keep(&plan);
         let mut child = 0;
-        let plan = plan.map_subqueries(|subquery| self.cut_subquery(subquery))?.data;
+        let plan = plan
+            .map_subqueries(|subquery| self.cut_subquery(subquery))?
+            .data;
         let plan = plan.map_children(|input| {
             let keep = kept.contains(&child);
             child += 1;
@@ -62,16 +71,25 @@ impl Cut {
         Ok(plan.data)
     }
 
-    fn cut_subquery(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    fn cut_subquery(
+        &mut self,
+        plan: LogicalPlan,
+    ) -> Result<Transformed<LogicalPlan>, DataFusionError> {
         let LogicalPlan::Subquery(subquery) = plan else {
             return Ok(Transformed::no(plan));
         };
         if !subquery.outer_ref_columns.is_empty() {
-            return Err(Error::unsupported("this correlated subquery has no form as a join")
-                .with_hint("write it as a join or as a window function")
-                .into());
+            return Err(
+                Error::unsupported("this correlated subquery has no form as a join")
+                    .with_hint("write it as a join or as a window function")
+                    .into(),
+            );
         }
-        let Subquery { subquery, outer_ref_columns, spans } = subquery;
+        let Subquery {
+            subquery,
+            outer_ref_columns,
+            spans,
+        } = subquery;
         let inner = self.placeholder(Arc::unwrap_or_clone(subquery));
         Ok(Transformed::yes(LogicalPlan::Subquery(Subquery {
             subquery: Arc::new(inner),
@@ -83,7 +101,11 @@ impl Cut {
     fn placeholder(&mut self, plan: LogicalPlan) -> LogicalPlan {
         let index = self.inputs.len();
         let schema = Arc::clone(plan.schema());
-        let provider = Placeholder { index, schema: Arc::clone(schema.inner()), rows: Vec::new() };
+        let provider = Placeholder {
+            index,
+            schema: Arc::clone(schema.inner()),
+            rows: Vec::new(),
+        };
         self.inputs.push(plan);
         LogicalPlan::TableScan(TableScan {
             table_name: TableReference::bare(format!("__lotic_input_{index}")),
@@ -109,7 +131,12 @@ fn children_to_keep(plan: &LogicalPlan) -> Vec<usize> {
         (ordered && leads_to_sort(input)) || reads_open_recursion(input, &mut Vec::new())
     };
     let inputs = plan.inputs();
-    inputs.iter().enumerate().filter(|(_, input)| keep(input)).map(|(position, _)| position).collect()
+    inputs
+        .iter()
+        .enumerate()
+        .filter(|(_, input)| keep(input))
+        .map(|(position, _)| position)
+        .collect()
 }
 
 /// Whether the rows of `plan` come in the order of a Sort.
@@ -137,7 +164,10 @@ fn reads_open_recursion(plan: &LogicalPlan, closed: &mut Vec<String>) -> bool {
             closed.pop();
             reads
         }
-        other => other.inputs().into_iter().any(|input| reads_open_recursion(input, closed)),
+        other => other
+            .inputs()
+            .into_iter()
+            .any(|input| reads_open_recursion(input, closed)),
     }
 }
 
@@ -176,7 +206,7 @@ impl TableProvider for Placeholder {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let plan = MemorySourceConfig::try_new_exec(
-            &[self.rows.clone()],
+            std::slice::from_ref(&self.rows),
             Arc::clone(&self.schema),
             projection.cloned(),
         )?;
@@ -215,7 +245,10 @@ fn rows_of(
     placeholder: &Placeholder,
 ) -> Result<Vec<RecordBatch>, DataFusionError> {
     let batches = inputs.get(placeholder.index).ok_or_else(|| {
-        Error::internal(format!("input {} of a recomputed node is missing", placeholder.index))
+        Error::internal(format!(
+            "input {} of a recomputed node is missing",
+            placeholder.index
+        ))
     })?;
     // The planner's schema may carry metadata that the rows lack; the types are the same.
     batches

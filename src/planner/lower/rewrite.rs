@@ -37,7 +37,12 @@ fn without_idle_sorts(
         _ => false,
     };
     let plan = plan.map_subqueries(|subquery| {
-        let LogicalPlan::Subquery(Subquery { subquery, outer_ref_columns, spans }) = subquery else {
+        let LogicalPlan::Subquery(Subquery {
+            subquery,
+            outer_ref_columns,
+            spans,
+        }) = subquery
+        else {
             return Ok(Transformed::no(subquery));
         };
         let inner = without_idle_sorts(Arc::unwrap_or_clone(subquery), false)?;

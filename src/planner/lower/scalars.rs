@@ -97,7 +97,9 @@ impl Found {
             let value = Projection::try_new(vec![value], scalar.subquery)?;
             let value = Arc::new(LogicalPlan::Projection(value));
             let right = match target.relation {
-                Some(name) => Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(value, name)?)),
+                Some(name) => Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(
+                    value, name,
+                )?)),
                 None => value,
             };
             joined = Arc::new(LogicalPlan::Join(Join::try_new(

@@ -47,15 +47,20 @@ impl Lowering<'_> {
             return Ok(Ok(node));
         }
         let exprs = projected_columns(scan, &schema)?;
-        Ok(Ok(self.add(operators::Project::new(exprs, Arc::clone(projected)), &[node])))
+        Ok(Ok(self.add(
+            operators::Project::new(exprs, Arc::clone(projected)),
+            &[node],
+        )))
     }
 
     /// A relation that is not in the catalog: the rows of a table function never change.
     fn constant_table(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Formed> {
         let provider = source_as_provider(&scan.source)?;
         if !(provider.as_ref() as &dyn Any).is::<GenerateSeriesTable>() {
-            return Err(Error::unsupported(format!("a model cannot read \"{}\"", scan.table_name))
-                .with_hint("models read tables, sources and other models"));
+            return Err(
+                Error::unsupported(format!("a model cannot read \"{}\"", scan.table_name))
+                    .with_hint("models read tables, sources and other models"),
+            );
         }
         let evaluator = self.evaluators.evaluator(plan.clone(), Vec::new())?;
         let schema = plan.schema().inner();
@@ -88,9 +93,10 @@ impl Lowering<'_> {
     pub(super) fn empty(&mut self, empty: &EmptyRelation) -> Result<Formed> {
         let schema = empty.schema.inner();
         let rows = if empty.produce_one_row {
-            let nulls = schema.fields().iter().map(|field| {
-                arrow::array::new_null_array(field.data_type(), 1)
-            });
+            let nulls = schema
+                .fields()
+                .iter()
+                .map(|field| arrow::array::new_null_array(field.data_type(), 1));
             let options = RecordBatchOptions::new().with_row_count(Some(1));
             RecordBatch::try_new_with_options(Arc::clone(schema), nulls.collect(), &options)?
         } else {
@@ -99,7 +105,8 @@ impl Lowering<'_> {
         Ok(Ok(self.constant(rows)))
     }
 
-    fn constant(&mut self, rows: RecordBatch) -> NodeId {
+    /// Rows that are there from the first step on.
+    pub(super) fn constant(&mut self, rows: RecordBatch) -> NodeId {
         self.add(operators::Values::new(rows), &[])
     }
 }
@@ -119,7 +126,12 @@ fn projected_columns(scan: &TableScan, schema: &SchemaRef) -> Result<Vec<Arc<dyn
         .collect()
 }
 
-fn unit_rows(rows: usize) -> Result<RecordBatch> {
+/// Rows without columns.
+pub(super) fn unit_rows(rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(Schema::empty()),
+        Vec::new(),
+        &options,
+    )?)
 }

@@ -17,7 +17,9 @@ fn state(partitions: usize) -> SessionState {
     let state = SessionStateBuilder::new().with_default_features().build();
     let config = state.config().clone().with_target_partitions(partitions);
     let config = config.with_create_default_catalog_and_schema(false);
-    let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+    let state = SessionStateBuilder::new_from_existing(state)
+        .with_config(config)
+        .build();
     let t = Arc::new(Schema::new(vec![
         Field::new("k", DataType::Int64, true),
         Field::new("a", DataType::Int64, true),
@@ -31,27 +33,43 @@ fn state(partitions: usize) -> SessionState {
         ];
         RecordBatch::try_new(Arc::clone(&t), columns).unwrap()
     };
-    let batches =
-        vec![row(vec![1, 2, 3], vec![5, 0, 2], vec!["1", "x", "3"]), row(vec![4], vec![1], vec!["4"])];
-    register(&state, "t", MemTable::try_new(Arc::clone(&t), vec![batches]).unwrap());
+    let batches = vec![
+        row(vec![1, 2, 3], vec![5, 0, 2], vec!["1", "x", "3"]),
+        row(vec![4], vec![1], vec!["4"]),
+    ];
+    register(
+        &state,
+        "t",
+        MemTable::try_new(Arc::clone(&t), vec![batches]).unwrap(),
+    );
     let u = Arc::new(Schema::new(vec![
         Field::new("k", DataType::Int64, true),
         Field::new("b", DataType::Int64, true),
     ]));
-    let columns: Vec<Arc<dyn Array>> =
-        vec![Arc::new(Int64Array::from(vec![1, 1, 3])), Arc::new(Int64Array::from(vec![0, 2, 1]))];
+    let columns: Vec<Arc<dyn Array>> = vec![
+        Arc::new(Int64Array::from(vec![1, 1, 3])),
+        Arc::new(Int64Array::from(vec![0, 2, 1])),
+    ];
     let batch = RecordBatch::try_new(Arc::clone(&u), columns).unwrap();
-    register(&state, "u", MemTable::try_new(u, vec![vec![batch]]).unwrap());
+    register(
+        &state,
+        "u",
+        MemTable::try_new(u, vec![vec![batch]]).unwrap(),
+    );
     state
 }
 
 fn register(state: &SessionState, name: &str, table: MemTable) {
     let schema = state.schema_for_ref(name).unwrap();
-    schema.register_table(name.to_owned(), Arc::new(table)).unwrap();
+    schema
+        .register_table(name.to_owned(), Arc::new(table))
+        .unwrap();
 }
 
 fn planned(state: &SessionState, sql: &str) -> LogicalPlan {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let plan = runtime.block_on(state.create_logical_plan(sql)).unwrap();
     state.optimize(&plan).unwrap()
 }
@@ -59,7 +77,10 @@ fn planned(state: &SessionState, sql: &str) -> LogicalPlan {
 fn run(sql: &str) -> BatchRun {
     let state = state(3);
     let plan = planned(&state, sql);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(run_batch(&state, &plan)).unwrap()
 }
 
@@ -67,9 +88,10 @@ fn lines(run: &BatchRun) -> Vec<String> {
     let mut lines = Vec::new();
     for batch in &run.batches {
         for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().map(|column| {
-                arrow::util::display::array_value_to_string(column, row).unwrap()
-            });
+            let values = batch
+                .columns()
+                .iter()
+                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
             lines.push(values.collect::<Vec<_>>().join(","));
         }
     }
@@ -136,13 +158,18 @@ fn the_shared_plan_is_a_fixed_point() {
     ] {
         let once = plan_batch(&planned(&state, sql)).unwrap();
         let twice = plan_batch(&once).unwrap();
-        assert_eq!(once.display_indent().to_string(), twice.display_indent().to_string());
+        assert_eq!(
+            once.display_indent().to_string(),
+            twice.display_indent().to_string()
+        );
     }
 }
 
 #[test]
 fn blocking_work_may_start_on_a_thread_that_drives_a_runtime() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let answer = runtime.block_on(async { block_on(async { 42 }) });
     assert_eq!(answer.unwrap(), 42);
 }

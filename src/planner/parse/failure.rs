@@ -6,7 +6,7 @@ use sqlparser::tokenizer::TokenizerError;
 use crate::base::{Error, Kind};
 
 /// What a statement that would nest too deep is answered with (54001).
-pub(super) fn too_deep() -> Error {
+pub fn too_deep() -> Error {
     Error::new(Kind::Limit, "54001", "stack depth limit exceeded").with_hint(
         "the statement nests too deep or chains too many operators: use IN (...) or = ANY (...) for long \
          lists, and VALUES, UNION of fewer parts or several statements for the rest",

@@ -27,6 +27,10 @@ pub const MAX_DEPTH: usize = 1_000;
 /// many frames.
 pub(super) const MAX_NESTING: usize = 128;
 
+/// The deepest nesting of WITH inside WITH. DataFusion's resolver walks the queries of a WITH twice, so the time
+/// doubles at each level.
+pub(super) const MAX_WITH: usize = 8;
+
 /// Refuses a text that is too large to tokenize within bounded memory.
 pub(super) fn check_size(text: &str) -> Result<()> {
     if text.len() > MAX_STATEMENT_BYTES {
@@ -73,6 +77,8 @@ fn count_tokens(text: &str) -> usize {
 struct Level {
     /// Opened by CASE, so that END closes it.
     case: bool,
+    /// Has a WITH of its own.
+    with: bool,
     /// Inside a FROM list, where a comma is a join.
     from: bool,
     /// Set operations and joins: they add up over the whole level.
@@ -147,7 +153,8 @@ pub(super) fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
             periods = 0;
         }
         let open = levels.last().map_or(0, Level::depth);
-        if levels.len() > MAX_NESTING || open > MAX_DEPTH {
+        let nested_with = before == Keyword::WITH && levels.iter().filter(|level| level.with).count() > MAX_WITH;
+        if levels.len() > MAX_NESTING || open > MAX_DEPTH || nested_with {
             return Err(too_deep());
         }
     }
@@ -175,6 +182,7 @@ fn keyword(levels: &mut Vec<Level>, word: Keyword, before: Keyword) {
     let Some(level) = levels.last_mut() else { return };
     match word {
         Keyword::NoKeyword => {}
+        Keyword::WITH => level.with = true,
         Keyword::CASE => levels.push(Level { case: true, ..Level::default() }),
         Keyword::END => {
             if level.case {

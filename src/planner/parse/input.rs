@@ -35,11 +35,6 @@ impl<'a> Input<'a> {
         Self { parser: parser_over(tokens), text, start }
     }
 
-    /// The statement's own text.
-    pub(super) fn text(&self) -> &'a str {
-        self.text
-    }
-
     /// The place of the next token.
     pub(super) fn here(&self) -> Location {
         self.parser.peek_token_ref().span.start

@@ -32,12 +32,12 @@ impl fmt::Display for Name {
 }
 
 /// An identifier as PostgreSQL means it: folded to lower case unless quoted.
-pub(super) fn fold(ident: &ast::Ident) -> String {
+pub fn fold(ident: &ast::Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// Reads a name of one to three parts; the first of three must be the catalog `lotic`.
-pub(super) fn object_name(name: &ast::ObjectName) -> Result<Name> {
+pub fn object_name(name: &ast::ObjectName) -> Result<Name> {
     let mut parts = Vec::with_capacity(name.0.len());
     for part in &name.0 {
         match part {

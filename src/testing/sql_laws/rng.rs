@@ -13,7 +13,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,7 +24,7 @@ impl Rng {
     /// A number of `range`, which must not be empty.
     pub fn within(&mut self, range: Range<usize>) -> usize {
         let width = u64::try_from(range.len().max(1)).unwrap_or(u64::MAX);
-        range.start + usize::try_from(self.next() % width).unwrap_or(0)
+        range.start + usize::try_from(self.bits() % width).unwrap_or(0)
     }
 
     /// True once in `times`.
@@ -47,7 +47,10 @@ impl Rng {
 
 /// The seeds to run: the one of `LOTIC_SEED`, or `count` fixed ones.
 pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("LOTIC_SEED").ok().and_then(|text| text.parse().ok()) {
+    match std::env::var("LOTIC_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
         Some(seed) => vec![seed],
         None => (1..=count).collect(),
     }

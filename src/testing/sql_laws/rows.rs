@@ -58,8 +58,15 @@ impl Bag {
     /// What `self` has more (+) or less (-) than `other`, a line a row.
     pub fn difference(&self, other: &Self) -> String {
         let mut lines = Vec::new();
-        for key in self.0.keys().chain(other.0.keys().filter(|key| !self.0.contains_key(*key))) {
-            let (have, want) = (self.0.get(key).unwrap_or(&0), other.0.get(key).unwrap_or(&0));
+        for key in self
+            .0
+            .keys()
+            .chain(other.0.keys().filter(|key| !self.0.contains_key(*key)))
+        {
+            let (have, want) = (
+                self.0.get(key).unwrap_or(&0),
+                other.0.get(key).unwrap_or(&0),
+            );
             if have != want {
                 lines.push(format!("{:+} x {key}", have - want));
             }
@@ -73,7 +80,11 @@ impl Bag {
 /// # Errors
 /// When a value has no scalar form.
 pub(super) fn row_of(batch: &RecordBatch, row: usize) -> Result<Row> {
-    batch.columns().iter().map(|column| Ok(ScalarValue::try_from_array(column, row)?)).collect()
+    batch
+        .columns()
+        .iter()
+        .map(|column| Ok(ScalarValue::try_from_array(column, row)?))
+        .collect()
 }
 
 fn text(value: &ScalarValue) -> String {
@@ -100,11 +111,17 @@ pub(super) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
             if rows.is_empty() {
                 return Ok(new_empty_array(field.data_type()));
             }
-            Ok(ScalarValue::iter_to_array(rows.iter().map(|row| row[index].clone()))?)
+            Ok(ScalarValue::iter_to_array(
+                rows.iter().map(|row| row[index].clone()),
+            )?)
         })
         .collect::<Result<Vec<ArrayRef>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }
 
 /// A delta of `rows` with their weights.
@@ -117,5 +134,8 @@ pub(super) fn delta(schema: &SchemaRef, rows: &[(Row, i64)]) -> Result<Delta> {
     if rows.iter().all(|(_, weight)| *weight == 1) {
         return Ok(Delta::inserts(batch));
     }
-    Delta::new(batch, Int64Array::from_iter_values(rows.iter().map(|(_, weight)| *weight)))
+    Delta::new(
+        batch,
+        Int64Array::from_iter_values(rows.iter().map(|(_, weight)| *weight)),
+    )
 }

@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
 use datafusion::datasource::MemTable;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
-use datafusion::optimizer::Optimizer;
 
-use super::{World, check, seeds};
+use super::{Subject, World, check, seeds};
 use crate::base::Result;
+use crate::planner::context::{ContextOptions, PlanFor, optimize, plan_query, session_state};
 use crate::planner::explain::render;
+use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
 use crate::planner::lower::{DataFusionEvaluators, lower};
+use crate::planner::parse::{Statement, parse};
+use crate::planner::prepass::prepare_query;
 
 /// A query of a file, with the comment before it as its name.
 struct Query {
@@ -38,7 +43,10 @@ fn queries(file: &str) -> Vec<Query> {
         if let Some(statement) = line.strip_suffix(';') {
             assert!(!statement.is_empty());
             let whole = sql.trim_end().trim_end_matches(';').to_owned();
-            queries.push(Query { name: name.clone(), sql: whole });
+            queries.push(Query {
+                name: name.clone(),
+                sql: whole,
+            });
             sql.clear();
         }
     }
@@ -54,32 +62,61 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let state = session();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        let tables = Arc::new(MemorySchemaProvider::new());
+        catalog
+            .register_schema("public", Arc::clone(&tables) as Arc<dyn SchemaProvider>)
+            .unwrap();
+        let state = session(catalog);
         let mut world = World::default();
         for query in queries("schema") {
-            let plan = runtime.block_on(state.create_logical_plan(&query.sql)).unwrap();
+            let plan = runtime
+                .block_on(state.create_logical_plan(&query.sql))
+                .unwrap();
             let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) = plan else {
                 panic!("{} is not CREATE TABLE", query.sql);
             };
             let schema = Arc::clone(table.input.schema().inner());
             let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap();
-            let catalog = state.schema_for_ref(table.name.clone()).unwrap();
-            catalog.register_table(table.name.table().to_owned(), Arc::new(empty)).unwrap();
+            tables
+                .register_table(table.name.table().to_owned(), Arc::new(empty))
+                .unwrap();
             world.add(table.name.table(), schema);
         }
-        Self { runtime, state, world }
+        Self {
+            runtime,
+            state,
+            world,
+        }
     }
 
-    fn plan(&self, sql: &str) -> Result<LogicalPlan> {
-        let plan = self.runtime.block_on(self.state.create_logical_plan(sql))?;
-        Ok(self.state.optimize(&plan)?)
+    fn subject(&self, sql: &str) -> Result<Subject> {
+        let parsed = parse(sql)?;
+        let Some(Statement::Query(query)) =
+            parsed.into_iter().next().map(|parsed| parsed.statement)
+        else {
+            panic!("{sql} is not a query");
+        };
+        let mut query = query;
+        prepare_query(&mut query)?;
+        let bound = self.runtime.block_on(plan_query(&self.state, &query))?;
+        let optimised = optimize(&self.state, bound.clone())?;
+        Ok(Subject { bound, optimised })
     }
 
     fn explain(&self, sql: &str) -> String {
         let evaluators = DataFusionEvaluators::new(&self.state);
-        let lowered =
-            self.plan(sql).and_then(|plan| lower(&plan, &|name| self.world.resolve(name), &evaluators));
+        let lowered = self.subject(sql).and_then(|subject| {
+            lower(
+                &subject.optimised,
+                &|name| self.world.resolve(name),
+                &evaluators,
+            )
+        });
         match lowered {
             Ok(lowered) => render(&lowered.explain),
             Err(error) => format!("error: {error}\n"),
@@ -91,18 +128,23 @@ impl Bench {
         let mut failures = Vec::new();
         let only = std::env::var("LOTIC_QUERY").ok();
         for query in queries(file) {
-            if only.as_ref().is_some_and(|only| !query.name.contains(only.as_str())) {
+            if only
+                .as_ref()
+                .is_some_and(|only| !query.name.contains(only.as_str()))
+            {
                 continue;
             }
-            let plan = match self.plan(&query.sql) {
-                Ok(plan) => plan,
+            let subject = match self.subject(&query.sql) {
+                Ok(subject) => subject,
                 Err(error) => {
                     failures.push(format!("{}: {}\n{error}", query.name, query.sql));
                     continue;
                 }
             };
             for seed in seeds(runs) {
-                let checked = self.runtime.block_on(check(&self.state, &self.world, &plan, seed));
+                let checked =
+                    self.runtime
+                        .block_on(check(&self.state, &self.world, &subject, seed));
                 if let Err(error) = checked {
                     let Query { name, sql } = &query;
                     failures.push(format!("{name}: LOTIC_SEED={seed}\n{sql}\n{error}"));
@@ -110,29 +152,46 @@ impl Bench {
                 }
             }
         }
-        assert!(failures.is_empty(), "{} of {file}:\n{}", failures.len(), failures.join("\n\n"));
+        assert!(
+            failures.is_empty(),
+            "{} of {file}:\n{}",
+            failures.len(),
+            failures.join("\n\n")
+        );
     }
 
     /// Compares the plans of `file` with the stored ones; `UPDATE=1` stores them.
     fn plans(&self, file: &str) {
         let mut text = String::new();
         for query in queries(file) {
-            text.push_str(&format!("-- {}\n{}\n", query.name, self.explain(&query.sql)));
+            text.push_str(&format!(
+                "-- {}\n{}\n",
+                query.name,
+                self.explain(&query.sql)
+            ));
         }
         let path = folder().join(format!("{file}.plan"));
         if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
             std::fs::write(&path, &text).unwrap();
         }
         let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(stored, text, "{file}.plan differs; UPDATE=1 stores the new plans");
+        assert_eq!(
+            stored, text,
+            "{file}.plan differs; UPDATE=1 stores the new plans"
+        );
     }
 }
 
-/// A session with the optimizer rules of models.
-fn session() -> SessionState {
-    let off = ["eliminate_join", "single_distinct_aggregation_to_group_by", "push_down_limit"];
-    let rules = Optimizer::new().rules.into_iter().filter(|rule| !off.contains(&rule.name()));
-    SessionStateBuilder::new().with_default_features().with_optimizer_rules(rules.collect()).build()
+/// A session as models have it.
+fn session(catalog: Arc<dyn CatalogProvider>) -> SessionState {
+    let options = ContextOptions {
+        plan_for: PlanFor::Model,
+        scalar_functions: all_udfs(),
+        aggregates: all_udafs(),
+        analyzer_rules: vec![checked_arithmetic_rule()],
+        ..ContextOptions::new(catalog)
+    };
+    session_state(&options).unwrap()
 }
 
 macro_rules! laws_of {
@@ -164,9 +223,15 @@ laws_of! {
 fn a_function_that_changes_by_itself_is_refused() {
     let bench = Bench::new();
     let volatile = bench.explain("SELECT k, random() AS r FROM t");
-    assert!(volatile.contains("random() cannot be used in a model"), "{volatile}");
+    assert!(
+        volatile.contains("random() cannot be used in a model"),
+        "{volatile}"
+    );
     let stable = bench.explain("SELECT k FROM t WHERE ts > now()");
-    assert!(stable.contains("now() cannot be used in a model yet"), "{stable}");
+    assert!(
+        stable.contains("now() cannot be used in a model yet"),
+        "{stable}"
+    );
 }
 
 #[test]

@@ -39,7 +39,14 @@ impl World {
     /// Adds an empty table.
     pub fn add(&mut self, name: &str, schema: SchemaRef) {
         let id = ObjectId(u64::try_from(self.tables.len()).unwrap_or(0) + 1);
-        self.tables.insert(name.to_owned(), Table { id, schema, rows: Vec::new() });
+        self.tables.insert(
+            name.to_owned(),
+            Table {
+                id,
+                schema,
+                rows: Vec::new(),
+            },
+        );
     }
 
     /// The identity of a table.
@@ -106,8 +113,11 @@ impl Table {
     /// # Errors
     /// When the rows do not fit: a defect of the harness.
     pub fn provider(&self) -> Result<MemTable> {
-        let batches =
-            self.rows.chunks(5).map(|rows| batch(&self.schema, rows)).collect::<Result<Vec<_>>>()?;
+        let batches = self
+            .rows
+            .chunks(5)
+            .map(|rows| batch(&self.schema, rows))
+            .collect::<Result<Vec<_>>>()?;
         Ok(MemTable::try_new(Arc::clone(&self.schema), vec![batches])?)
     }
 }
@@ -155,9 +165,9 @@ fn random_value(kind: &DataType, nullable: bool, rng: &mut Rng) -> ScalarValue {
             ))
         }
         DataType::Date32 => ScalarValue::Date32(Some(i32::try_from(small).unwrap_or(0) + 10_000)),
-        other => {
-            ScalarValue::Int64(Some(small)).cast_to(other).unwrap_or_else(|_| null_of(other))
-        }
+        other => ScalarValue::Int64(Some(small))
+            .cast_to(other)
+            .unwrap_or_else(|_| null_of(other)),
     }
 }
 
@@ -167,5 +177,15 @@ fn null_of(kind: &DataType) -> ScalarValue {
     ScalarValue::try_from_array(&nulls, 0).unwrap_or(ScalarValue::Null)
 }
 
-const FLOATS: [f64; 9] = [0.0, -0.0, 1.5, 0.1, 0.2, 1e16, -1e16, f64::NAN, f64::INFINITY];
+const FLOATS: [f64; 9] = [
+    0.0,
+    -0.0,
+    1.5,
+    0.1,
+    0.2,
+    1e16,
+    -1e16,
+    f64::NAN,
+    f64::INFINITY,
+];
 const TEXTS: [&str; 6] = ["", "a", "b", "abc", "12", "7"];

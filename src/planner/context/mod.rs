@@ -1,0 +1,24 @@
+//! Sessions for planning and running queries: the only place where a `SessionState` is made.
+//!
+//! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
+//! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
+//! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `models` is the list of
+//! optimizer rules for models; `cancel` lets a running plan end.
+
+mod cancel;
+mod models;
+mod multiset;
+mod options;
+mod plan;
+mod session;
+#[cfg(test)]
+mod tests;
+mod total_order;
+mod types;
+
+pub use cancel::{CancelFlag, make_cancellable};
+pub use models::model_optimizer;
+pub use options::{ContextOptions, PlanFor};
+pub use plan::{optimize, physical_plan, plan_expression, plan_query};
+pub use session::session_state;
+pub use total_order::TotalOrder;

@@ -1,0 +1,60 @@
+//! From a prepared query to a plan, on a large stack.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::OptimizerContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::parser::Statement as DfStatement;
+use sqlparser::ast::{self, ExprWithAlias};
+
+use super::multiset;
+use crate::base::Result;
+use crate::planner::stack::{on_big_stack, poll_on_big_stack};
+
+/// Plans a query that `prepare_query` has prepared. Not analysed, not optimised; nothing is read but schemas.
+///
+/// # Errors
+/// What DataFusion answers, with the SQLSTATEs of `base::Error`.
+pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<LogicalPlan> {
+    let statement = ast::Statement::Query(Box::new(on_big_stack(|| query.clone())));
+    let statement = DfStatement::Statement(Box::new(statement));
+    let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
+    on_big_stack(|| multiset::rewrite(plan))
+}
+
+/// Plans an expression over the columns of `schema`, as in UPDATE ... SET or a watermark.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
+    on_big_stack(|| {
+        let expr = ExprWithAlias { expr: expr.clone(), alias: None };
+        Ok(state.create_logical_expr_from_sql_expr(expr, schema)?)
+    })
+}
+
+/// Analyses and optimises a plan with the session's rules. `now()` is left as it is, so a plan of a model does not
+/// freeze it.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    on_big_stack(|| {
+        let options = Arc::clone(state.config_options());
+        let plan = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
+        let context = OptimizerContext::new_with_config_options(options)
+            .without_query_execution_start_time();
+        Ok(state.optimizer().optimize(plan, &context, |_, _| {})?)
+    })
+}
+
+/// The physical plan of a query that a session asks now: `now()` is the session's start of the statement.
+///
+/// # Errors
+/// As [`plan_query`].
+pub async fn physical_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(poll_on_big_stack(state.create_physical_plan(plan)).await?)
+}

@@ -1,0 +1,87 @@
+//! The session that plans and runs queries.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
+use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::Analyzer;
+use datafusion::prelude::SessionConfig;
+
+use super::models::model_optimizer;
+use super::options::{ContextOptions, PlanFor};
+use super::total_order::TotalOrder;
+use super::types::OwnTypes;
+use crate::base::Result;
+
+/// The catalog's name, which clients see as the database.
+pub(crate) const CATALOG: &str = "lotic";
+
+/// The schema of a name without one.
+pub(crate) const SCHEMA: &str = "public";
+
+/// Builds a session. It reaches no file, object store, table factory or spill folder: what it can read is what the
+/// catalog gives it. A decimal literal is a decimal, as in PostgreSQL; text is `Utf8View`.
+///
+/// # Errors
+/// 22023 when the time zone or another setting is refused.
+pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&options.catalog));
+    let pool = match &options.memory_pool {
+        Some(pool) => Arc::clone(pool),
+        None => Arc::new(FairSpillPool::new(options.memory_bytes)),
+    };
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(pool)
+        // Spilled rows would be plain text on disk. Until spill is sealed, a query over its budget is refused.
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()?;
+    let mut analyzer = Analyzer::new();
+    analyzer.rules.extend(options.analyzer_rules.iter().map(Arc::clone));
+    analyzer.rules.push(Arc::new(TotalOrder::new(options.plan_for)));
+    let mut builder = SessionStateBuilder::new()
+        .with_config(config(options)?)
+        .with_runtime_env(runtime)
+        .with_catalog_list(Arc::new(catalogs))
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_type_planner(Arc::new(OwnTypes))
+        .with_analyzer_rules(analyzer.rules);
+    if options.plan_for == PlanFor::Model {
+        builder = builder.with_optimizer_rules(model_optimizer().rules);
+    }
+    // Later registrations of a name replace earlier ones.
+    extend(builder.scalar_functions(), &options.scalar_functions);
+    extend(builder.aggregate_functions(), &options.aggregates);
+    extend(builder.window_functions(), &options.windows);
+    Ok(builder.build())
+}
+
+fn extend<T>(slot: &mut Option<Vec<Arc<T>>>, own: &[Arc<T>]) {
+    slot.get_or_insert_default().extend(own.iter().map(Arc::clone));
+}
+
+fn config(options: &ContextOptions) -> Result<SessionConfig> {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_information_schema(true)
+        .with_target_partitions(options.target_partitions.max(1))
+        .with_batch_size(options.batch_size.max(1));
+    let settings = config.options_mut();
+    settings.sql_parser.parse_float_as_decimal = true;
+    settings.sql_parser.map_string_types_to_utf8view = true;
+    settings.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    settings.execution.time_zone = Some(options.time_zone.clone());
+    // Statistics may be stale by a version of a collection; answers come from rows.
+    settings.execution.collect_statistics = false;
+    Ok(config)
+}

@@ -1,0 +1,1 @@
+//! Planning and running queries through a session over tables in memory.

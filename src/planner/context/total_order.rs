@@ -1,0 +1,223 @@
+//! Choices among ties made total, in batch and in stream alike.
+//!
+//! `ORDER BY a LIMIT 3`, `row_number() OVER (ORDER BY a)` and `first_value(b ORDER BY a)` leave open which of several equal
+//! rows they mean. Here the remaining columns of the input break every tie; rows equal in all columns are
+//! the same row, so nothing is left open. For a model also `LIMIT` without ORDER BY and
+//! order-sensitive aggregates without ORDER BY get an order; an ad-hoc query keeps its cheap form there.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
+use datafusion::logical_expr::{
+    Aggregate, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias, Window, WindowFrameBound,
+    WindowFrameUnits,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::options::PlanFor;
+
+type Outcome<T> = Result<T, DataFusionError>;
+
+/// The analyzer rule. It runs last, on types that are already coerced.
+#[derive(Debug)]
+pub struct TotalOrder {
+    plan_for: PlanFor,
+}
+
+impl TotalOrder {
+    /// A rule for queries or for models.
+    pub fn new(plan_for: PlanFor) -> Self {
+        Self { plan_for }
+    }
+
+    fn node(&self, node: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
+        match node {
+            LogicalPlan::Limit(limit) => self.limit(limit),
+            LogicalPlan::Window(window) => self.window(window),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            node => Ok(Transformed::no(node)),
+        }
+    }
+
+    fn limit(&self, limit: Limit) -> Outcome<Transformed<LogicalPlan>> {
+        let Limit { skip, fetch, input } = limit;
+        let (input, found) = order_below(Arc::unwrap_or_clone(input))?;
+        let input = if found || self.plan_for == PlanFor::Query {
+            input
+        } else {
+            let expr = remaining(input.schema(), &[]);
+            if expr.is_empty() {
+                input
+            } else {
+                LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None })
+            }
+        };
+        Ok(Transformed::yes(LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input) })))
+    }
+
+    fn window(&self, window: Window) -> Outcome<Transformed<LogicalPlan>> {
+        let schema = Arc::clone(window.input.schema());
+        let mut changed = false;
+        let mut window_expr = Vec::with_capacity(window.window_expr.len());
+        for expr in &window.window_expr {
+            let before = expr.schema_name().to_string();
+            let after = expr.clone().transform_down(|expr| match expr {
+                Expr::WindowFunction(mut call) if leaves_ties(&call) => {
+                    let partition = call.params.partition_by.iter();
+                    let known: Vec<Expr> =
+                        call.params.order_by.iter().map(|key| &key.expr).chain(partition).cloned().collect();
+                    let added = remaining(&schema, &known);
+                    let any = !added.is_empty();
+                    call.params.order_by.extend(added);
+                    let call = Expr::WindowFunction(call);
+                    Ok(if any { Transformed::yes(call) } else { Transformed::no(call) })
+                }
+                expr => Ok(Transformed::no(expr)),
+            })?;
+            changed |= after.transformed;
+            // Parents know the column by its old name.
+            window_expr.push(if after.transformed { after.data.alias(before) } else { after.data });
+        }
+        if !changed {
+            return Ok(Transformed::no(LogicalPlan::Window(window)));
+        }
+        rename_window(window, window_expr).map(Transformed::yes)
+    }
+
+    fn aggregate(&self, aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
+        let schema = Arc::clone(aggregate.input.schema());
+        let mut changed = false;
+        let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
+        for expr in &aggregate.aggr_expr {
+            let before = expr.schema_name().to_string();
+            let after = expr.clone().transform_down(|expr| match expr {
+                Expr::AggregateFunction(mut call) if self.is_order_sensitive(&call) => {
+                    let known: Vec<Expr> =
+                        call.params.order_by.iter().map(|key| key.expr.clone()).collect();
+                    let added = if call.params.distinct || !chooses(&call) {
+                        call.params.args.iter().take(1).filter(|arg| !known.contains(arg)).map(key).collect()
+                    } else {
+                        remaining(&schema, &known)
+                    };
+                    let any = !added.is_empty();
+                    call.params.order_by.extend(added);
+                    let call = Expr::AggregateFunction(call);
+                    Ok(if any { Transformed::yes(call) } else { Transformed::no(call) })
+                }
+                expr => Ok(Transformed::no(expr)),
+            })?;
+            changed |= after.transformed;
+            calls.push(if after.transformed { after.data.alias(before) } else { after.data });
+        }
+        if !changed {
+            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+        }
+        let built = Aggregate::try_new(aggregate.input, aggregate.group_expr, calls)?;
+        Ok(Transformed::yes(LogicalPlan::Aggregate(built)))
+    }
+
+    fn is_order_sensitive(&self, call: &AggregateFunction) -> bool {
+        let sensitive = matches!(
+            call.func.name(),
+            "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value"
+        );
+        sensitive && (self.plan_for == PlanFor::Model || !call.params.order_by.is_empty())
+    }
+}
+
+impl AnalyzerRule for TotalOrder {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Outcome<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|node| self.node(node))?.data)
+    }
+
+    fn name(&self) -> &str {
+        "lotic_total_order"
+    }
+}
+
+/// The value chosen depends on the whole row, where `array_agg` depends on its argument alone.
+fn chooses(call: &AggregateFunction) -> bool {
+    matches!(call.func.name(), "first_value" | "last_value" | "nth_value")
+}
+
+/// Whether the result of a window function depends on the order of rows that are peers.
+fn leaves_ties(call: &WindowFunction) -> bool {
+    let frame = &call.params.window_frame;
+    let starts_open = frame.start_bound.is_unbounded();
+    let ends_open = matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
+    match call.fun.name() {
+        "row_number" | "ntile" | "lag" | "lead" => true,
+        "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
+        // With a RANGE frame that ends at the current row's last peer, splitting the peers would change the frame;
+        // the first row of a frame with an open start stays the same whatever its end.
+        "first_value" => starts_open || frame.units == WindowFrameUnits::Rows,
+        "last_value" | "nth_value" => (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows,
+        // Aggregates: a frame counted in rows cuts through peers.
+        _ => frame.units == WindowFrameUnits::Rows && !(starts_open && ends_open),
+    }
+}
+
+/// Completes the Sort under a LIMIT, through nodes that keep the order of rows.
+fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
+    match plan {
+        LogicalPlan::Sort(mut sort) => {
+            let known: Vec<Expr> = sort.expr.iter().map(|key| key.expr.clone()).collect();
+            sort.expr.extend(remaining(sort.input.schema(), &known));
+            Ok((LogicalPlan::Sort(sort), true))
+        }
+        LogicalPlan::Projection(Projection { expr, input, schema, .. }) => {
+            let (input, found) = order_below(Arc::unwrap_or_clone(input))?;
+            let built = Projection::try_new_with_schema(expr, Arc::new(input), schema)?;
+            Ok((LogicalPlan::Projection(built), found))
+        }
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => {
+            let (input, found) = order_below(Arc::unwrap_or_clone(input))?;
+            let built = SubqueryAlias::try_new(Arc::new(input), alias)?;
+            Ok((LogicalPlan::SubqueryAlias(built), found))
+        }
+        plan => Ok((plan, false)),
+    }
+}
+
+/// A window node whose columns keep their names though their expressions have changed.
+fn rename_window(window: Window, window_expr: Vec<Expr>) -> Outcome<LogicalPlan> {
+    let built = Window::try_new(
+        window_expr.iter().map(|expr| expr.clone().unalias()).collect(),
+        Arc::clone(&window.input),
+    )?;
+    let width = window.input.schema().fields().len();
+    let mut columns: Vec<Expr> =
+        window.input.schema().columns().into_iter().map(Expr::Column).collect();
+    for (place, expr) in window_expr.iter().enumerate() {
+        let (old, new) = (window.schema.qualified_field(width + place), built.schema.qualified_field(width + place));
+        let column = Expr::Column(datafusion::common::Column::from(new));
+        let renamed = matches!(expr, Expr::Alias(_));
+        columns.push(if renamed { column.alias_qualified(old.0.cloned(), old.1.name()) } else { column });
+    }
+    let projection = Projection::try_new(columns, Arc::new(LogicalPlan::Window(built)))?;
+    Ok(LogicalPlan::Projection(projection))
+}
+
+/// Keys over the columns of `schema` that are not among `known`.
+fn remaining(schema: &DFSchema, known: &[Expr]) -> Vec<SortKey> {
+    schema
+        .iter()
+        .filter(|(_, field)| has_order(field.data_type()))
+        .map(|(qualifier, field)| Expr::Column(datafusion::common::Column::from((qualifier, field))))
+        .filter(|column| !known.contains(column))
+        .map(|column| key(&column))
+        .collect()
+}
+
+fn key(expr: &Expr) -> SortKey {
+    SortKey::new(expr.clone(), true, false)
+}
+
+/// Types that have no order are left out; two rows that differ in such a column alone stay a tie.
+fn has_order(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Map(..) | DataType::Union(..) | DataType::Null)
+}

@@ -1,0 +1,24 @@
+//! One pass over a query's tree before DataFusion plans it, the same in batch and in stream.
+//!
+//! DataFusion parses some syntax and then ignores it, lacks some, and gets some wrong. `reject` refuses the first
+//! kind with a clear error; `window_tables`, `fetch`, `table` and `names` rewrite the second. (INTERSECT ALL and EXCEPT ALL are
+//! mended after planning, in `context::multiset`, where the columns of `*` are known.) `dependencies` collects
+//! what a query reads and `volatile` refuses in a model what would not give the same answer twice.
+
+mod dependencies;
+mod expansion;
+mod fetch;
+mod interval;
+mod names;
+mod reject;
+mod table;
+#[cfg(test)]
+mod tests;
+mod visit;
+mod volatile;
+mod window_tables;
+
+pub use dependencies::Dependencies;
+pub use names::{output_name, restore_names};
+pub use visit::{prepare_expression, prepare_query};
+pub use volatile::{check_model_plan, check_model_query};

@@ -1,0 +1,1 @@
+//! SQL in, SQL out or error out, for each rule.

@@ -1,0 +1,70 @@
+//! The one walk that applies every rule.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
+
+use super::dependencies::{self, Dependencies};
+use super::{expansion, fetch, names, reject, table, window_tables};
+use crate::base::{Error, Result};
+use crate::planner::stack::on_big_stack;
+
+/// Makes `query` fit for DataFusion and says what it reads. Preparing twice changes nothing more.
+///
+/// # Errors
+/// 0A000 for syntax that would be ignored or that cannot run, 54001 for a query that its CTEs blow up.
+pub fn prepare_query(query: &mut Query) -> Result<Dependencies> {
+    on_big_stack(|| {
+        walk(query)?;
+        expansion::check(query)?;
+        dependencies::of_query(query)
+    })
+}
+
+/// The same for an expression that stands alone, as in UPDATE ... SET and WHERE.
+///
+/// # Errors
+/// As [`prepare_query`].
+pub fn prepare_expression(expr: &mut Expr) -> Result<Dependencies> {
+    on_big_stack(|| {
+        walk(expr)?;
+        dependencies::of_expression(expr)
+    })
+}
+
+fn walk(node: &mut impl VisitMut) -> Result<()> {
+    match node.visit(&mut Walk) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Visits parents before children, so that what a rewrite makes is visited too.
+struct Walk;
+
+fn flow(result: Result<()>) -> ControlFlow<Error> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+impl VisitorMut for Walk {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        flow(reject::query(query).and_then(|()| table::rewrite(query)).and_then(|()| fetch::rewrite(query)))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        flow(reject::select(select).map(|()| names::rewrite(select)))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        flow(window_tables::rewrite(factor).and_then(|()| reject::factor(factor)))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        flow(reject::expr(expr))
+    }
+}

@@ -1,0 +1,178 @@
+//! `TUMBLE(t, ts, size)` and `HOP(t, ts, slide, size)` in FROM, RisingWave's form, become subqueries.
+//!
+//! A tumbling window adds two columns. A hopping window puts every row in `size / slide` windows: a UNION ALL of as many
+//! shifted projections, because projection and union are linear operators and so incremental for free.
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, Interval, ObjectName, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
+    TableFactor, Value, WildcardAdditionalOptions,
+};
+
+use super::interval::microseconds;
+use super::table::{from, query, relation, select};
+use crate::base::{Error, Result};
+use crate::planner::parse::MAX_DEPTH;
+
+/// Rewrites `factor` where it is TUMBLE or HOP.
+pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
+    let TableFactor::Table { name, alias, args: Some(args), .. } = &*factor else { return Ok(()) };
+    let subquery = match name.to_string().to_uppercase().as_str() {
+        "TUMBLE" => tumble(&plain(&args.args)?)?,
+        "HOP" => hop(&plain(&args.args)?)?,
+        "SESSION" => return Err(Error::unsupported("SESSION windows are not supported")),
+        _ => return Ok(()),
+    };
+    let alias = match alias {
+        Some(alias) => Some(alias.clone()),
+        None => default_alias(&args.args),
+    };
+    *factor =
+        TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias, sample: None };
+    Ok(())
+}
+
+/// Without an alias the windows are called by the table's own name.
+fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
+    let name = match plain(args).ok()?.first()? {
+        Expr::Identifier(ident) => ident.clone(),
+        Expr::CompoundIdentifier(parts) => parts.last()?.clone(),
+        _ => return None,
+    };
+    Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
+}
+
+fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
+    args.iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+            other => Err(Error::syntax(format!("unexpected argument {other} of a window table"))),
+        })
+        .collect()
+}
+
+fn tumble(args: &[Expr]) -> Result<Query> {
+    let [input, ts, size] = args else {
+        return Err(Error::syntax("TUMBLE takes a table, a time column and a size")
+            .with_hint("TUMBLE(t, ts, INTERVAL '10 minutes')"));
+    };
+    let size = microseconds(size, "the size of TUMBLE")?;
+    let branch = window(source(input)?, ts, Shape { slide: size, size, back: 0 });
+    Ok(query(branch))
+}
+
+fn hop(args: &[Expr]) -> Result<Query> {
+    let [input, ts, slide, size] = args else {
+        return Err(Error::syntax("HOP takes a table, a time column, a slide and a size")
+            .with_hint("HOP(t, ts, INTERVAL '1 minute', INTERVAL '10 minutes')"));
+    };
+    let slide = microseconds(slide, "the slide of HOP")?;
+    let size = microseconds(size, "the size of HOP")?;
+    if size % slide != 0 {
+        return Err(Error::invalid("the size of HOP must be a multiple of its slide"));
+    }
+    let copies = usize::try_from(size / slide).unwrap_or(usize::MAX);
+    if copies > MAX_DEPTH / 10 {
+        return Err(Error::limit(format!(
+            "HOP would put each row in {copies} windows, over the limit of {}",
+            MAX_DEPTH / 10
+        ))
+        .with_hint("use a longer slide"));
+    }
+    let source = source(input)?;
+    let mut body: Option<SetExpr> = None;
+    let mut back = 0;
+    while back < size {
+        let branch = window(source.clone(), ts, Shape { slide, size, back });
+        body = Some(match body {
+            None => branch,
+            Some(left) => SetExpr::SetOperation {
+                left: Box::new(left),
+                op: SetOperator::Union,
+                set_quantifier: SetQuantifier::All,
+                right: Box::new(branch),
+            },
+        });
+        back += slide;
+    }
+    body.map(query).ok_or_else(|| Error::invalid("the size of HOP must be positive"))
+}
+
+fn source(input: &Expr) -> Result<TableFactor> {
+    match input {
+        Expr::Identifier(ident) => Ok(relation(ObjectName::from(vec![ident.clone()]))),
+        Expr::CompoundIdentifier(parts) => Ok(relation(ObjectName::from(parts.clone()))),
+        Expr::Subquery(subquery) => Ok(TableFactor::Derived {
+            lateral: false,
+            subquery: subquery.clone(),
+            alias: Some(TableAlias {
+                explicit: true,
+                name: Ident::new("__window_input"),
+                columns: Vec::new(),
+                at: None,
+            }),
+            sample: None,
+        }),
+        other => Err(Error::syntax(format!("{other} is neither a table nor a subquery"))),
+    }
+}
+
+/// The windows of one projection, in microseconds.
+struct Shape {
+    slide: i64,
+    size: i64,
+    /// How far the window starts before the last slide.
+    back: i64,
+}
+
+fn window(source: TableFactor, ts: &Expr, shape: Shape) -> SetExpr {
+    let last = call("date_bin", vec![interval(shape.slide), ts.clone()]);
+    let start = shift(last.clone(), -shape.back);
+    let end = shift(last, shape.size - shape.back);
+    let named = |expr, name| SelectItem::ExprWithAlias { expr, alias: Ident::new(name) };
+    let projection = vec![
+        SelectItem::Wildcard(WildcardAdditionalOptions::default()),
+        named(start, "window_start"),
+        named(end, "window_end"),
+    ];
+    SetExpr::Select(Box::new(select(projection, vec![from(source)])))
+}
+
+fn shift(expr: Expr, by: i64) -> Expr {
+    let op = match by {
+        0 => return expr,
+        1.. => BinaryOperator::Plus,
+        _ => BinaryOperator::Minus,
+    };
+    let right = Box::new(interval(by.saturating_abs()));
+    Expr::BinaryOp { left: Box::new(expr), op, right }
+}
+
+fn interval(microseconds: i64) -> Expr {
+    let text = format!("{microseconds} microseconds");
+    Expr::Interval(Interval {
+        value: Box::new(Expr::Value(Value::SingleQuotedString(text).into())),
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
