@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -67,7 +67,7 @@ fn clean_into(text: &str, answer: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, AsArray, LargeStringArray, StringArray};
+    use arrow::array::{AsArray, LargeStringArray, StringArray};
     use datafusion_expr::ScalarUDF;
 
     use super::*;

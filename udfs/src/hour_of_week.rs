@@ -119,9 +119,9 @@ mod tests {
         let function = ScalarUDF::new_from_impl(HourOfWeek::default());
         let moments = TimestampNanosecondArray::from(vec![Some(-1), Some(i64::MIN), None]);
         let answer = call(&function, &[Arc::new(moments)]);
+        assert_eq!(answer.null_count(), 1);
         let answer = answer.as_primitive::<arrow::datatypes::Int32Type>();
         assert_eq!(answer.value(0), 71);
         assert!((0..168).contains(&answer.value(1)));
-        assert_eq!(answer.null_count(), 1);
     }
 }

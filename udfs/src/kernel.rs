@@ -1,6 +1,6 @@
 //! What the kernels share: constants in, a constant out; and one type of text.
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use arrow::array::{ArrayRef, AsArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, ScalarValue};
