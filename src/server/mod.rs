@@ -1,1 +1,4 @@
-//! The wires: PostgreSQL and HTTP.
+//! What clients talk to: the PostgreSQL wire and the TLS under it.
+
+pub mod pgwire;
+pub mod tls;

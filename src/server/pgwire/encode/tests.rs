@@ -1,0 +1,1 @@
+//! Whole rows, written and looked at.

@@ -1,0 +1,1 @@
+//! The wire over real sockets, against a backend made for the purpose.
