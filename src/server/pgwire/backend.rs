@@ -1,6 +1,7 @@
 //! What the wire needs from the engine, as two traits, so that it can be served and tested apart.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
@@ -115,6 +116,8 @@ pub enum Response {
         columns: usize,
         /// Whether the format is binary.
         binary: bool,
+        /// How many rows the stream has given so far, for the tag.
+        rows: Arc<AtomicU64>,
     },
     /// The statement was empty.
     Empty,

@@ -109,11 +109,6 @@ impl Running {
         self.token.cancelled()
     }
 
-    /// Whether someone has cancelled it.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.token.is_cancelled()
-    }
-
     /// Cancels it from inside, as when its client is gone.
     pub(crate) fn cancel(&self) {
         self.slot.cancel();

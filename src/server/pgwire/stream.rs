@@ -1,5 +1,6 @@
 //! Sends rows as they come: never a whole result in memory, never a row that waits for the next.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -52,11 +53,6 @@ impl Rows {
         zone: Zone,
     ) -> Self {
         Self { stream, schema, formats, zone, tag, current: None }
-    }
-
-    /// How many columns they have.
-    pub(crate) fn columns(&self) -> usize {
-        self.schema.fields().len()
     }
 
     /// Adds the RowDescription.
@@ -176,8 +172,10 @@ impl<S: BackendSession> Connection<S> {
                 self.output.message(&CommandComplete::new(tag));
             }
             Response::CopyIn(target) => self.copy_in(target, running).await?,
-            Response::CopyOut { stream, columns, binary } => {
+            Response::CopyOut { stream, columns, binary, rows } => {
                 self.copy_out(stream, columns, binary, running).await?;
+                let rows = rows.load(Ordering::Relaxed);
+                self.output.message(&CommandComplete::new(format!("COPY {rows}")));
             }
             Response::Empty => {
                 self.output.message(&EmptyQueryResponse::new());

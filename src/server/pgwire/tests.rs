@@ -1,1 +1,0 @@
-//! The wire over real sockets, against a backend made for the purpose.
