@@ -67,7 +67,14 @@ impl Backoff {
         let mut tables = self.tables.lock();
         let by_address = count(&mut tables.addresses, network(address), now);
         let by_user = count(&mut tables.users, user.to_owned(), now);
-        if by_address.max(by_user) > FREE_FAILURES { LATE_ANSWER } else { Duration::ZERO }
+        if by_address.max(by_user) <= FREE_FAILURES {
+            return Duration::ZERO;
+        }
+        if let Some(failures) = tables.addresses.get_mut(&network(address)) {
+            // The wait begins when the answer is out, or it would be over by then.
+            failures.last = now + LATE_ANSWER;
+        }
+        LATE_ANSWER
     }
 
     /// Notes a good login.
@@ -136,16 +143,16 @@ mod tests {
             assert!(brake.wait(bad).is_none());
             brake.failed(bad, "ada");
         }
-        assert_eq!(brake.wait(bad), Some(FIRST_WAIT));
+        assert_eq!(brake.wait(bad), Some(LATE_ANSWER + FIRST_WAIT));
         assert_eq!(brake.failed(bad, "ada"), LATE_ANSWER);
-        assert_eq!(brake.wait(bad), Some(FIRST_WAIT * 2));
+        assert_eq!(brake.wait(bad), Some(LATE_ANSWER + FIRST_WAIT * 2));
         assert_eq!(brake.wait(good), None);
-        clock.0.store(2_000, Ordering::Relaxed);
+        clock.0.store(3_000, Ordering::Relaxed);
         assert_eq!(brake.wait(bad), None);
         for _ in 0..100 {
             brake.failed(bad, "ada");
         }
-        assert_eq!(brake.wait(bad), Some(LONGEST_WAIT));
+        assert_eq!(brake.wait(bad), Some(LATE_ANSWER + LONGEST_WAIT));
         brake.succeeded(bad);
         assert_eq!(brake.wait(bad), None);
     }

@@ -28,16 +28,31 @@ use crate::security::{NewRole, UserStore, Users};
 
 pub(super) const BATCH: i64 = 8_192;
 
-struct Nowhere;
+/// Hashing passwords is slow on purpose, so the roles of all tests are made once.
+static ROLES: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
-impl UserStore for Nowhere {
+struct Shared;
+
+impl UserStore for Shared {
     fn load(&self) -> Result<Option<Vec<u8>>> {
-        Ok(None)
+        Ok(ROLES.lock().clone())
     }
 
-    fn save(&self, _bytes: &[u8]) -> Result<()> {
+    fn save(&self, bytes: &[u8]) -> Result<()> {
+        *ROLES.lock() = Some(bytes.to_vec());
         Ok(())
     }
+}
+
+fn users() -> Users {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    let open = || Users::open(Box::new(Shared), Arc::new(SystemRng)).unwrap();
+    ONCE.call_once(|| {
+        let users = open();
+        users.create(NewRole { name: "ada", superuser: true }, "pencil").unwrap();
+        users.create(NewRole { name: "bob", superuser: false }, "pencil").unwrap();
+    });
+    open()
 }
 
 /// What tests look at.
@@ -62,10 +77,7 @@ pub(super) struct Fake {
 
 /// A server on a free port, with the users `ada` (a superuser, password `pencil`) and `bob`.
 pub(super) async fn serve(options: Options) -> (Server, Arc<Fake>) {
-    let users = Users::open(Box::new(Nowhere), Arc::new(SystemRng)).unwrap();
-    users.create(NewRole { name: "ada", superuser: true }, "pencil").unwrap();
-    users.create(NewRole { name: "bob", superuser: false }, "pencil").unwrap();
-    let fake = Arc::new(Fake { users, seen: Arc::default() });
+    let fake = Arc::new(Fake { users: users(), seen: Arc::default() });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let backend = Arc::clone(&fake);
     let (clock, rng) = (Arc::new(SystemClock::new()), Arc::new(SystemRng));
@@ -199,7 +211,7 @@ impl BackendSession for FakeSession {
             return Err(Error::syntax("syntax error at line 1, column 1"));
         }
         let statements = sql.split(';').map(|part| {
-            part.split_whitespace().map(str::to_owned).collect::<Vec<String>>()
+            part.split_whitespace().map(str::to_lowercase).collect::<Vec<String>>()
         });
         Ok(statements.filter(|words| !words.is_empty()).collect())
     }
@@ -262,7 +274,7 @@ impl BackendSession for FakeSession {
             }
             "fail" => Err(Error::invalid("it failed").with_detail("a detail").with_hint("a hint")),
             "panic" => panic!("a defect"),
-            "begin" => {
+            "begin" | "start" => {
                 self.status = TransactionStatus::InTransaction;
                 done("BEGIN")
             }
@@ -276,7 +288,7 @@ impl BackendSession for FakeSession {
                 done("NOTICE")
             }
             "timezone" => {
-                self.changes.push(("TimeZone".to_owned(), words[1].to_owned()));
+                self.changes.push(("TimeZone".to_owned(), "Asia/Tokyo".to_owned()));
                 done("SET")
             }
             "copyin" => {
