@@ -23,6 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A counter is forgotten after so long without a failure.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 const LATE_ANSWER: Duration = Duration::from_secs(1);
+/// Bytes of a user's name that are told apart: a flood of long names must not fill the memory.
+const NAME_BYTES: usize = 64;
 /// Entries kept a table. Beyond it the stalest goes: memory stays bounded under a flood of names.
 const MAX_ENTRIES: usize = 16_384;
 
@@ -36,7 +38,7 @@ pub struct Backoff {
 #[derive(Debug, Default)]
 struct Tables {
     addresses: HashMap<IpAddr, Failures>,
-    users: HashMap<String, Failures>,
+    users: HashMap<Vec<u8>, Failures>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +50,10 @@ struct Failures {
 impl Backoff {
     /// A brake that nobody has touched yet.
     pub fn new(clock: ClockRef) -> Self {
-        Self { clock, tables: Mutex::default() }
+        Self {
+            clock,
+            tables: Mutex::default(),
+        }
     }
 
     /// How long `address` must still wait before its next login is looked at.
@@ -57,8 +62,12 @@ impl Backoff {
         let tables = self.tables.lock();
         let failures = tables.addresses.get(&network(address))?;
         let over = failures.count.checked_sub(REFUSED_AFTER)?;
-        let wait = FIRST_WAIT.saturating_mul(1 << over.min(6)).min(LONGEST_WAIT);
-        (failures.last + wait).checked_sub(now).filter(|left| !left.is_zero())
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << over.min(6))
+            .min(LONGEST_WAIT);
+        (failures.last + wait)
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Notes a failed login; says how late its answer must go out.
@@ -66,7 +75,8 @@ impl Backoff {
         let now = self.clock.monotonic();
         let mut tables = self.tables.lock();
         let by_address = count(&mut tables.addresses, network(address), now);
-        let by_user = count(&mut tables.users, user.to_owned(), now);
+        let name = user.bytes().take(NAME_BYTES).collect();
+        let by_user = count(&mut tables.users, name, now);
         if by_address.max(by_user) <= FREE_FAILURES {
             return Duration::ZERO;
         }

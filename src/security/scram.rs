@@ -54,19 +54,32 @@ pub struct Exchange {
 
 enum State {
     Start,
-    Challenged { nonce: String, first_bare: String, server_first: String, binding: Vec<u8> },
+    Challenged {
+        nonce: String,
+        first_bare: String,
+        server_first: String,
+        binding: Vec<u8>,
+    },
     Over,
 }
 
 impl Exchange {
     /// A login against `verifier`, over a channel whose certificate hashes to `end_point`.
     pub fn new(verifier: Verifier, end_point: Option<Vec<u8>>) -> Self {
-        Self { verifier, end_point, state: State::Start }
+        Self {
+            verifier,
+            end_point,
+            state: State::Start,
+        }
     }
 
     /// The mechanisms to offer, best first.
     pub fn mechanisms(&self) -> &'static [&'static str] {
-        if self.end_point.is_some() { &[PLUS, PLAIN] } else { &[PLAIN] }
+        if self.end_point.is_some() {
+            &[PLUS, PLAIN]
+        } else {
+            &[PLAIN]
+        }
     }
 
     /// Takes the client's first message, gives the server's first.
@@ -90,7 +103,10 @@ impl Exchange {
         message: &[u8],
         server_nonce: &str,
     ) -> Result<String, Refusal> {
-        let started = matches!(std::mem::replace(&mut self.state, State::Over), State::Start);
+        let started = matches!(
+            std::mem::replace(&mut self.state, State::Over),
+            State::Start
+        );
         if !started {
             return Err(Refusal::Malformed("unexpected SCRAM message"));
         }
@@ -98,7 +114,9 @@ impl Exchange {
         let (flag, rest) = text.split_once(',').ok_or(MALFORMED_FIRST)?;
         let (authzid, bare) = rest.split_once(',').ok_or(MALFORMED_FIRST)?;
         if !authzid.is_empty() {
-            return Err(Refusal::Malformed("SCRAM authorization identity is not supported"));
+            return Err(Refusal::Malformed(
+                "SCRAM authorization identity is not supported",
+            ));
         }
         let certificate = self.check_binding_flag(mechanism, flag)?;
         let client_nonce = client_nonce(bare)?;
@@ -108,8 +126,12 @@ impl Exchange {
         let mut binding = format!("{flag},,").into_bytes();
         binding.extend_from_slice(certificate);
         let first_bare = bare.to_owned();
-        self.state =
-            State::Challenged { nonce, first_bare, server_first: server_first.clone(), binding };
+        self.state = State::Challenged {
+            nonce,
+            first_bare,
+            server_first: server_first.clone(),
+            binding,
+        };
         Ok(server_first)
     }
 
@@ -122,14 +144,16 @@ impl Exchange {
                  someone may stand in between",
             )),
             (PLUS, flag, Some(hash)) if flag.strip_prefix("p=") == Some(BINDING) => Ok(hash),
-            (PLUS, _, None) => {
-                Err(Refusal::Malformed("SCRAM-SHA-256-PLUS needs an encrypted connection"))
-            }
-            (PLAIN | PLUS, flag, _) if flag.starts_with("p=") => {
-                Err(Refusal::Malformed("this SCRAM channel binding was not offered"))
-            }
+            (PLUS, _, None) => Err(Refusal::Malformed(
+                "SCRAM-SHA-256-PLUS needs an encrypted connection",
+            )),
+            (PLAIN | PLUS, flag, _) if flag.starts_with("p=") => Err(Refusal::Malformed(
+                "this SCRAM channel binding was not offered",
+            )),
             (PLAIN | PLUS, _, _) => Err(Refusal::Malformed("malformed SCRAM channel binding flag")),
-            _ => Err(Refusal::Malformed("the client chose a SASL mechanism that was not offered")),
+            _ => Err(Refusal::Malformed(
+                "the client chose a SASL mechanism that was not offered",
+            )),
         }
     }
 
@@ -138,8 +162,12 @@ impl Exchange {
     /// # Errors
     /// [`Refusal::WrongProof`] when the password is wrong or the user unknown.
     pub fn last(&mut self, message: &[u8]) -> Result<String, Refusal> {
-        let State::Challenged { nonce, first_bare, server_first, binding } =
-            std::mem::replace(&mut self.state, State::Over)
+        let State::Challenged {
+            nonce,
+            first_bare,
+            server_first,
+            binding,
+        } = std::mem::replace(&mut self.state, State::Over)
         else {
             return Err(Refusal::Malformed("unexpected SCRAM message"));
         };
@@ -148,7 +176,10 @@ impl Exchange {
         let mut parts = without_proof.split(',');
         let channel = parts.next().and_then(|part| part.strip_prefix("c="));
         let echoed = parts.next().and_then(|part| part.strip_prefix("r="));
-        let (channel, echoed) = (channel.ok_or(MALFORMED_LAST)?, echoed.ok_or(MALFORMED_LAST)?);
+        let (channel, echoed) = (
+            channel.ok_or(MALFORMED_LAST)?,
+            echoed.ok_or(MALFORMED_LAST)?,
+        );
         let channel = STANDARD.decode(channel).map_err(|_| MALFORMED_LAST)?;
         let proof: [u8; DIGEST] = STANDARD
             .decode(proof)
@@ -182,7 +213,9 @@ impl Exchange {
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("bound", &self.end_point.is_some()).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("bound", &self.end_point.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -202,9 +235,14 @@ fn client_nonce(bare: &str) -> Result<&str, Refusal> {
     let mut parts = bare.split(',');
     let user = parts.next().ok_or(MALFORMED_FIRST)?;
     if user.starts_with("m=") {
-        return Err(Refusal::Malformed("the client asks for an unknown SCRAM extension"));
+        return Err(Refusal::Malformed(
+            "the client asks for an unknown SCRAM extension",
+        ));
     }
-    let nonce = parts.next().and_then(|part| part.strip_prefix("r=")).ok_or(MALFORMED_FIRST)?;
+    let nonce = parts
+        .next()
+        .and_then(|part| part.strip_prefix("r="))
+        .ok_or(MALFORMED_FIRST)?;
     let printable = nonce.bytes().all(|byte| byte.is_ascii_graphic());
     if !user.starts_with("n=") || nonce.is_empty() || !printable {
         return Err(MALFORMED_FIRST);
@@ -228,7 +266,9 @@ mod tests {
     fn challenged() -> Exchange {
         let mut exchange = Exchange::new(pencil(), None);
         let first = format!("n,,n=user,r={CLIENT_NONCE}");
-        let answer = exchange.first_with_nonce(PLAIN, first.as_bytes(), SERVER_NONCE).unwrap();
+        let answer = exchange
+            .first_with_nonce(PLAIN, first.as_bytes(), SERVER_NONCE)
+            .unwrap();
         assert_eq!(
             answer,
             format!("r={CLIENT_NONCE}{SERVER_NONCE},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
@@ -248,7 +288,10 @@ mod tests {
         let nonce = format!("{CLIENT_NONCE}{SERVER_NONCE}");
         let wrong = PROOF.replace("dHz", "dHy");
         for (last, wanted) in [
-            (format!("c=biws,r={nonce},p={wrong}"), Some(Refusal::WrongProof)),
+            (
+                format!("c=biws,r={nonce},p={wrong}"),
+                Some(Refusal::WrongProof),
+            ),
             (format!("c=biws,r={CLIENT_NONCE},p={PROOF}"), None),
             (format!("c=eSws,r={nonce},p={PROOF}"), None),
             (format!("c=biws,r={nonce},p=AAAA"), None),
@@ -272,7 +315,9 @@ mod tests {
         assert!(exchange.last(last.as_bytes()).is_err());
         let mut other = Exchange::new(pencil(), None);
         let first = format!("n,,n=user,r={CLIENT_NONCE}");
-        other.first_with_nonce(PLAIN, first.as_bytes(), "another").unwrap();
+        other
+            .first_with_nonce(PLAIN, first.as_bytes(), "another")
+            .unwrap();
         assert!(other.last(last.as_bytes()).is_err());
     }
 
@@ -302,11 +347,30 @@ mod tests {
 
     #[test]
     fn malformed_first_messages_are_refused() {
-        for first in ["", "n", "n,", "n,,", "n,,n=", "n,,n=,r=", "n,a=x,n=,r=a", "n,,m=1,r=a", "z,,n=,r=a"] {
+        for first in [
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "n,,n=",
+            "n,,n=,r=",
+            "n,a=x,n=,r=a",
+            "n,,m=1,r=a",
+            "z,,n=,r=a",
+        ] {
             let mut exchange = Exchange::new(pencil(), None);
-            assert!(exchange.first_with_nonce(PLAIN, first.as_bytes(), "s").is_err(), "{first}");
+            assert!(
+                exchange
+                    .first_with_nonce(PLAIN, first.as_bytes(), "s")
+                    .is_err(),
+                "{first}"
+            );
         }
         let mut exchange = Exchange::new(pencil(), None);
-        assert!(exchange.first_with_nonce(PLAIN, b"n,,n=,r=\xff", "s").is_err());
+        assert!(
+            exchange
+                .first_with_nonce(PLAIN, b"n,,n=,r=\xff", "s")
+                .is_err()
+        );
     }
 }

@@ -78,9 +78,16 @@ impl Users {
         } else {
             let mut mock = Zeroizing::new([0; DIGEST]);
             rng.fill(mock.as_mut_slice())?;
-            State { mock, roles: BTreeMap::new() }
+            State {
+                mock,
+                roles: BTreeMap::new(),
+            }
         };
-        Ok(Self { store, rng, state: RwLock::new(state) })
+        Ok(Self {
+            store,
+            rng,
+            state: RwLock::new(state),
+        })
     }
 
     /// Whether nobody can log in yet: the first start.
@@ -91,7 +98,11 @@ impl Users {
     /// The names of all roles, sorted, each with whether it is a superuser.
     pub fn roles(&self) -> Vec<(String, bool)> {
         let state = self.state.read();
-        state.roles.iter().map(|(name, role)| (name.clone(), role.superuser)).collect()
+        state
+            .roles
+            .iter()
+            .map(|(name, role)| (name.clone(), role.superuser))
+            .collect()
     }
 
     /// Whether a role of this name exists.
@@ -101,7 +112,11 @@ impl Users {
 
     /// Whether the role exists and is a superuser.
     pub fn is_superuser(&self, name: &str) -> bool {
-        self.state.read().roles.get(name).is_some_and(|role| role.superuser)
+        self.state
+            .read()
+            .roles
+            .get(name)
+            .is_some_and(|role| role.superuser)
     }
 
     /// Creates a role. Hashing the password takes some milliseconds of one core.
@@ -112,7 +127,10 @@ impl Users {
         check_name(role.name)?;
         check_password(password)?;
         let verifier = Verifier::new(password, self.rng.as_ref())?;
-        let added = Role { superuser: role.superuser, verifier };
+        let added = Role {
+            superuser: role.superuser,
+            verifier,
+        };
         self.change(|roles| {
             if roles.contains_key(role.name) {
                 let message = format!("role \"{}\" already exists", role.name);
@@ -170,14 +188,14 @@ impl Users {
         let state = self.state.read();
         // Made for known names too, so that both take the same time.
         let mock = Verifier::mock(name, &state.mock);
-        state.roles.get(name).map_or(mock, |role| role.verifier.clone())
+        state
+            .roles
+            .get(name)
+            .map_or(mock, |role| role.verifier.clone())
     }
 
     /// Applies a change to a copy, saves it, and only then shows it.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<String, Role>) -> Result<()>,
-    ) -> Result<()> {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Role>) -> Result<()>) -> Result<()> {
         let mut state = self.state.write();
         let mut next = state.clone();
         change(&mut next.roles)?;
@@ -190,7 +208,9 @@ impl Users {
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.roles().into_iter().map(|(name, _)| name).collect();
-        f.debug_struct("Users").field("roles", &names).finish_non_exhaustive()
+        f.debug_struct("Users")
+            .field("roles", &names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,7 +223,11 @@ pub fn generate_password(rng: &RngRef) -> Result<Zeroizing<String>> {
     rng.fill(bytes.as_mut_slice())?;
     let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
     // A leading dash would be taken for an option.
-    Ok(Zeroizing::new(text.replacen('-', "_", usize::from(text.starts_with('-')))))
+    Ok(Zeroizing::new(text.replacen(
+        '-',
+        "_",
+        usize::from(text.starts_with('-')),
+    )))
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -220,13 +244,19 @@ fn check_name(name: &str) -> Result<()> {
 
 fn check_password(password: &str) -> Result<()> {
     if password.is_empty() || password.len() > MAX_PASSWORD || password.contains('\0') {
-        return Err(Error::invalid(format!("a password must have 1 to {MAX_PASSWORD} bytes")));
+        return Err(Error::invalid(format!(
+            "a password must have 1 to {MAX_PASSWORD} bytes"
+        )));
     }
     Ok(())
 }
 
 fn no_role(name: &str) -> Error {
-    Error::new(Kind::Missing, "42704", format!("role \"{name}\" does not exist"))
+    Error::new(
+        Kind::Missing,
+        "42704",
+        format!("role \"{name}\" does not exist"),
+    )
 }
 
 #[derive(Serialize, Deserialize)]
@@ -250,8 +280,11 @@ impl State {
             superuser: role.superuser,
             verifier: role.verifier.to_text(),
         });
-        let blob =
-            Blob { version: VERSION, mock: STANDARD.encode(&*self.mock), roles: roles.collect() };
+        let blob = Blob {
+            version: VERSION,
+            mock: STANDARD.encode(*self.mock),
+            roles: roles.collect(),
+        };
         serde_json::to_vec(&blob)
             .map(Zeroizing::new)
             .map_err(|error| Error::internal(format!("roles do not encode: {error}")))
@@ -260,7 +293,10 @@ impl State {
     fn decode(bytes: &[u8]) -> Result<Self> {
         // The parser's own message could quote a verifier; its position is enough.
         let mut blob: Blob = serde_json::from_slice(bytes).map_err(|error| {
-            Error::corrupt(format!("the file of roles is damaged at column {}", error.column()))
+            Error::corrupt(format!(
+                "the file of roles is damaged at column {}",
+                error.column()
+            ))
         })?;
         if blob.version != VERSION {
             return Err(Error::unsupported(format!(
@@ -268,16 +304,28 @@ impl State {
                 blob.version
             )));
         }
-        let mock = STANDARD.decode(&blob.mock).ok().and_then(|bytes| bytes.try_into().ok());
+        let mock = STANDARD
+            .decode(&blob.mock)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
         let mock = mock.ok_or_else(|| Error::corrupt("the file of roles holds no mock secret"))?;
         blob.mock.zeroize();
         let mut roles = BTreeMap::new();
         for mut role in blob.roles {
             let verifier = Verifier::from_text(&role.verifier)?;
             role.verifier.zeroize();
-            roles.insert(role.name, Role { superuser: role.superuser, verifier });
+            roles.insert(
+                role.name,
+                Role {
+                    superuser: role.superuser,
+                    verifier,
+                },
+            );
         }
-        Ok(Self { mock: Zeroizing::new(mock), roles })
+        Ok(Self {
+            mock: Zeroizing::new(mock),
+            roles,
+        })
     }
 }
 
@@ -308,7 +356,10 @@ mod tests {
         Users::open(Box::new(memory.clone()), Arc::new(SystemRng)).unwrap()
     }
 
-    const ADA: NewRole<'_> = NewRole { name: "ada", superuser: true };
+    const ADA: NewRole<'_> = NewRole {
+        name: "ada",
+        superuser: true,
+    };
 
     #[test]
     fn roles_survive_a_restart_and_the_password_is_nowhere() {
@@ -345,7 +396,15 @@ mod tests {
         assert_eq!(users.create(ADA, "y").unwrap_err().code(), "42710");
         assert_eq!(users.remove("ada").unwrap_err().code(), "2BP01");
         assert!(users.contains("ada"));
-        users.create(NewRole { name: "bob", superuser: false }, "x").unwrap();
+        users
+            .create(
+                NewRole {
+                    name: "bob",
+                    superuser: false,
+                },
+                "x",
+            )
+            .unwrap();
         users.remove("bob").unwrap();
         assert_eq!(users.set_password("bob", "z").unwrap_err().code(), "42704");
     }
@@ -370,7 +429,10 @@ mod tests {
     fn damaged_and_later_blobs_are_refused() {
         for text in ["", "{}", "{\"version\":2,\"mock\":\"\",\"roles\":[]}"] {
             let memory = Memory(Arc::new(Mutex::new(Some(text.as_bytes().to_vec()))));
-            assert!(Users::open(Box::new(memory), Arc::new(SystemRng)).is_err(), "{text}");
+            assert!(
+                Users::open(Box::new(memory), Arc::new(SystemRng)).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -380,6 +442,10 @@ mod tests {
         let password = generate_password(&rng).unwrap();
         assert_eq!(password.len(), 32);
         assert!(!password.starts_with('-'));
-        assert!(password.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        assert!(
+            password
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
     }
 }

@@ -72,7 +72,12 @@ impl Verifier {
         let server_key = mac(&salted, &[b"Server Key"]);
         salted.zeroize();
         client_key.zeroize();
-        Ok(Self { iterations, salt: salt.to_vec(), stored_key, server_key })
+        Ok(Self {
+            iterations,
+            salt: salt.to_vec(),
+            stored_key,
+            server_key,
+        })
     }
 
     /// A verifier that no password fits, the same on each call for a user and a secret.
@@ -127,7 +132,9 @@ impl Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("iterations", &self.iterations).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("iterations", &self.iterations)
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,7 +176,13 @@ mod tests {
     fn text_form_reads_back_and_hostile_text_does_not() {
         let verifier = Verifier::derive("pencil", b"0123456789abcdef", 4_096).unwrap();
         assert_eq!(Verifier::from_text(&verifier.to_text()).unwrap(), verifier);
-        for bad in ["", "SCRAM-SHA-256", "SCRAM-SHA-256$1:AA==$AA==:AA==", "md5abc", "a$b$c$d"] {
+        for bad in [
+            "",
+            "SCRAM-SHA-256",
+            "SCRAM-SHA-256$1:AA==$AA==:AA==",
+            "md5abc",
+            "a$b$c$d",
+        ] {
             assert!(Verifier::from_text(bad).is_err(), "{bad}");
         }
         let weak = verifier.to_text().replace("4096", "4095");

@@ -32,7 +32,10 @@ impl Tls {
             .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
             .map_err(|error| unreadable("certificate", certificate, &error))?;
         let Some(leaf) = chain.first() else {
-            return Err(Error::invalid(format!("{}: no certificate in it", certificate.display())));
+            return Err(Error::invalid(format!(
+                "{}: no certificate in it",
+                certificate.display()
+            )));
         };
         let end_point = end_point_hash(leaf);
         let private = PrivateKeyDer::from_pem_file(key)
@@ -44,10 +47,16 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(chain, private)
             .map_err(|error| {
-                Error::invalid(format!("{}: unusable with this key: {error}", certificate.display()))
+                Error::invalid(format!(
+                    "{}: unusable with this key: {error}",
+                    certificate.display()
+                ))
             })?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), end_point })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            end_point,
+        })
     }
 
     /// Takes the handshake of one connection.
@@ -64,13 +73,18 @@ impl Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("binds", &self.end_point.is_some()).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("binds", &self.end_point.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 fn unreadable(what: &str, path: &Path, error: &rustls::pki_types::pem::Error) -> Error {
-    Error::invalid(format!("{}: could not load the TLS {what}: {error}", path.display()))
-        .with_hint("name readable PEM files, or leave TLS out")
+    Error::invalid(format!(
+        "{}: could not load the TLS {what}: {error}",
+        path.display()
+    ))
+    .with_hint("name readable PEM files, or leave TLS out")
 }
 
 /// `tls-server-end-point` of RFC 5929, 4.1: the certificate hashed with the hash of its signature,
@@ -121,9 +135,18 @@ fn der(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
             return None;
         }
         let (digits, rest) = rest.split_at_checked(count)?;
-        (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
+        (
+            digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit)),
+            rest,
+        )
     };
-    if found == tag { rest.split_at_checked(length) } else { None }
+    if found == tag {
+        rest.split_at_checked(length)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +161,13 @@ mod tests {
 
     #[test]
     fn hostile_der_has_no_hash() {
-        for bytes in [&b""[..], b"\x30", b"\x30\x84\xff\xff\xff\xff", b"\x30\x80", b"\x31\x00"] {
+        for bytes in [
+            &b""[..],
+            b"\x30",
+            b"\x30\x84\xff\xff\xff\xff",
+            b"\x30\x80",
+            b"\x31\x00",
+        ] {
             assert_eq!(end_point_hash(bytes), None);
         }
     }

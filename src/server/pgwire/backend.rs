@@ -53,7 +53,8 @@ pub trait BackendSession: Send + 'static {
     ) -> Result<Self::Prepared>;
 
     /// The types of the parameters, and of the rows if the statement returns any.
-    fn describe<'a>(&self, prepared: &'a Self::Prepared) -> (&'a [DataType], Option<&'a SchemaRef>);
+    fn describe<'a>(&self, prepared: &'a Self::Prepared)
+    -> (&'a [DataType], Option<&'a SchemaRef>);
 
     /// Runs a statement. A stream of rows in the answer is polled later, ends with an error when
     /// cancelled, and outlives further calls on the session.

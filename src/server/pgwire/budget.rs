@@ -12,12 +12,17 @@ pub struct Budget {
 impl Budget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(bytes) })
+        Arc::new(Self {
+            left: AtomicUsize::new(bytes),
+        })
     }
 
     /// An empty claim on it.
     pub fn claim(self: &Arc<Self>) -> Claim {
-        Claim { budget: Arc::clone(self), bytes: 0 }
+        Claim {
+            budget: Arc::clone(self),
+            bytes: 0,
+        }
     }
 
     /// What nobody holds.
@@ -37,12 +42,17 @@ impl Claim {
     /// Makes the claim `bytes` large. False, and unchanged, when the budget has not got so much.
     pub fn resize(&mut self, bytes: usize) -> bool {
         if bytes <= self.bytes {
-            self.budget.left.fetch_add(self.bytes - bytes, Ordering::Relaxed);
+            self.budget
+                .left
+                .fetch_add(self.bytes - bytes, Ordering::Relaxed);
         } else {
             let more = bytes - self.bytes;
             let take = |left: usize| left.checked_sub(more);
             let left = &self.budget.left;
-            if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            if left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                .is_err()
+            {
                 return false;
             }
         }

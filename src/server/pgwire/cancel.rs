@@ -41,9 +41,17 @@ impl Registry {
             if process == 0 || slots.contains_key(&process) {
                 continue;
             }
-            let slot = Arc::new(Slot { process, secret, canceller, running: Mutex::new(None) });
+            let slot = Arc::new(Slot {
+                process,
+                secret,
+                canceller,
+                running: Mutex::new(None),
+            });
             slots.insert(process, Arc::clone(&slot));
-            return Ok(Entered { registry: Arc::clone(self), slot });
+            return Ok(Entered {
+                registry: Arc::clone(self),
+                slot,
+            });
         }
     }
 
@@ -72,7 +80,10 @@ impl Slot {
     pub(crate) fn start(self: &Arc<Self>) -> Running {
         let token = CancellationToken::new();
         *self.running.lock() = Some(token.clone());
-        Running { slot: Arc::clone(self), token }
+        Running {
+            slot: Arc::clone(self),
+            token,
+        }
     }
 
     /// A request that finds no statement running has no effect, also not on the next one.

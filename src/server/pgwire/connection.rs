@@ -13,7 +13,7 @@ use super::cancel::{Entered, Running};
 use super::encode::Zone;
 use super::error;
 use super::extended::{Portal, Statement};
-use super::frontend::{Message, decode};
+use super::frontend::{Message, decode, unknown};
 use super::input::{Frame, Input};
 use super::options::Limits;
 use super::output::{FLUSH_AT, Output};
@@ -145,6 +145,10 @@ impl<S: BackendSession> Connection<S> {
             }
         };
         match frame {
+            // A password that nobody asked for: the two sides are out of step.
+            Ok(Some(frame)) if frame.kind == b'p' => {
+                Err(Stop::Connection(Some(unknown(frame.kind))))
+            }
             Ok(Some(frame)) => Ok(frame),
             Ok(None) => Err(Stop::Connection(None)),
             Err(reason) => Err(Stop::Connection(Some(reason))),

@@ -23,7 +23,8 @@ impl<S: BackendSession> Connection<S> {
         running: &Running,
     ) -> Result<(), Stop> {
         let (columns, formats) = formats(target.columns(), 0)?;
-        self.output.message(&CopyInResponse::new(0, columns, formats));
+        self.output
+            .message(&CopyInResponse::new(0, columns, formats));
         send(&mut self.input, &mut self.output, running).await?;
         loop {
             let frame = tokio::select! {
@@ -48,8 +49,7 @@ impl<S: BackendSession> Connection<S> {
                 Message::Flush | Message::Sync => {}
                 Message::Terminate => return Err(Stop::Connection(None)),
                 _ => {
-                    let message =
-                        format!("unexpected message type {kind} during COPY from stdin");
+                    let message = format!("unexpected message type {kind} during COPY from stdin");
                     return Err(violation(message).into());
                 }
             }
@@ -70,7 +70,8 @@ impl<S: BackendSession> Connection<S> {
     ) -> Result<(), Stop> {
         let format = i8::from(binary);
         let (columns, formats) = formats(columns, i16::from(format))?;
-        self.output.message(&CopyOutResponse::new(format, columns, formats));
+        self.output
+            .message(&CopyOutResponse::new(format, columns, formats));
         let (input, output) = (&mut self.input, &mut self.output);
         while let Some(piece) = next(&mut stream, input, output, running).await? {
             let piece = piece?;

@@ -69,21 +69,37 @@ impl<S: BackendSession> Connection<S> {
             let statement = supervise(prepare, &mut self.input, &running).await?;
             let (found, schema) = self.session.describe(&statement);
             check_width(schema.map_or(0, |schema| schema.fields().len()))?;
-            complete(&mut types, found.iter().map(|found| PgType::of_data(found).oid));
+            complete(
+                &mut types,
+                found.iter().map(|found| PgType::of_data(found).oid),
+            );
             prepared = Some(Arc::new(statement));
         }
-        self.statements.insert(name, Statement { prepared, types, bytes: sql.len() });
+        self.statements.insert(
+            name,
+            Statement {
+                prepared,
+                types,
+                bytes: sql.len(),
+            },
+        );
         self.output.message(&ParseComplete::new());
         Ok(())
     }
 
     fn check_room(&self, bytes: usize) -> Result<()> {
-        let held: usize = self.statements.values().map(|statement| statement.bytes).sum();
+        let held: usize = self
+            .statements
+            .values()
+            .map(|statement| statement.bytes)
+            .sum();
         if self.statements.len() >= self.limits.statements
             || held.saturating_add(bytes) > self.limits.statement_bytes
         {
-            return Err(Error::limit("this connection holds too many prepared statements")
-                .with_hint("DEALLOCATE or close those that are not needed"));
+            return Err(
+                Error::limit("this connection holds too many prepared statements")
+                    .with_hint("DEALLOCATE or close those that are not needed"),
+            );
         }
         Ok(())
     }
@@ -100,7 +116,10 @@ impl<S: BackendSession> Connection<S> {
             let error = Error::limit("this connection holds too many open portals");
             return Err(error.with_hint("close those that are not needed").into());
         }
-        let statement = self.statements.get(&bind.statement).ok_or_else(|| no_statement(&bind))?;
+        let statement = self
+            .statements
+            .get(&bind.statement)
+            .ok_or_else(|| no_statement(&bind))?;
         let wanted = statement.types.len();
         let given = bind.parameters.len();
         if wanted != given {
@@ -126,7 +145,12 @@ impl<S: BackendSession> Connection<S> {
         }
         let prepared = statement.prepared.as_ref().map(Arc::clone);
         let formats = bind.result_formats;
-        let portal = Portal { prepared, values, formats, state: State::Bound };
+        let portal = Portal {
+            prepared,
+            values,
+            formats,
+            state: State::Bound,
+        };
         self.portals.insert(bind.portal, portal);
         self.output.message(&BindComplete::new());
         Ok(())
@@ -137,7 +161,8 @@ impl<S: BackendSession> Connection<S> {
         let (prepared, formats) = match target {
             Target::Statement(name) => {
                 let statement = self.statements.get(name).ok_or_else(|| missing(target))?;
-                self.output.message(&ParameterDescription::new(statement.types.clone()));
+                self.output
+                    .message(&ParameterDescription::new(statement.types.clone()));
                 (&statement.prepared, &[][..])
             }
             Target::Portal(name) => {
@@ -145,7 +170,9 @@ impl<S: BackendSession> Connection<S> {
                 (&portal.prepared, portal.formats.as_slice())
             }
         };
-        let schema = prepared.as_ref().and_then(|prepared| self.session.describe(prepared).1);
+        let schema = prepared
+            .as_ref()
+            .and_then(|prepared| self.session.describe(prepared).1);
         match schema {
             Some(schema) => describe(schema, formats, &mut self.output),
             None => {
@@ -158,7 +185,10 @@ impl<S: BackendSession> Connection<S> {
     /// Execute: runs a portal, up to `max_rows` rows; none or less means all.
     pub(crate) async fn execute(&mut self, name: &str, max_rows: i32) -> Result<(), Stop> {
         let target = || Target::Portal(name.to_owned());
-        let portal = self.portals.get_mut(name).ok_or_else(|| missing(&target()))?;
+        let portal = self
+            .portals
+            .get_mut(name)
+            .ok_or_else(|| missing(&target()))?;
         let Some(prepared) = &portal.prepared else {
             self.output.message(&EmptyQueryResponse::new());
             return Ok(());
@@ -168,7 +198,12 @@ impl<S: BackendSession> Connection<S> {
             portal.state = State::Ended;
             let execute = self.session.execute(prepared, &portal.values);
             let response = supervise(execute, &mut self.input, &running).await?;
-            let Response::Rows { schema, stream, tag } = response else {
+            let Response::Rows {
+                schema,
+                stream,
+                tag,
+            } = response
+            else {
                 self.report();
                 return self.respond(response, &running).await;
             };
@@ -179,17 +214,31 @@ impl<S: BackendSession> Connection<S> {
                     .with_hint("prepare it again")
                     .into());
             }
-            let rows = Rows::new(stream, schema, tag, portal.formats.clone(), self.zone.clone());
+            let rows = Rows::new(
+                stream,
+                schema,
+                tag,
+                portal.formats.clone(),
+                self.zone.clone(),
+            );
             portal.state = State::Open(Box::new(rows));
             self.report();
         }
-        let Some(portal) = self.portals.get_mut(name) else { return Err(missing(&target()).into()) };
+        let Some(portal) = self.portals.get_mut(name) else {
+            return Err(missing(&target()).into());
+        };
         let State::Open(rows) = &mut portal.state else {
             let message = format!("portal \"{name}\" cannot be run any more");
             return Err(Error::new(Kind::Conflict, "55000", message).into());
         };
-        let limit = u64::try_from(max_rows).ok().filter(|limit| *limit > 0).unwrap_or(u64::MAX);
-        match rows.run(limit, &mut self.input, &mut self.output, &running).await {
+        let limit = u64::try_from(max_rows)
+            .ok()
+            .filter(|limit| *limit > 0)
+            .unwrap_or(u64::MAX);
+        match rows
+            .run(limit, &mut self.input, &mut self.output, &running)
+            .await
+        {
             Ok((Progress::Suspended, _)) => {
                 self.output.message(&PortalSuspended::new());
             }
@@ -236,7 +285,11 @@ fn same_types(
     actual: &arrow::datatypes::SchemaRef,
 ) -> bool {
     let types = |schema: &arrow::datatypes::SchemaRef| {
-        schema.fields().iter().map(|field| PgType::of(field).oid).collect::<Vec<_>>()
+        schema
+            .fields()
+            .iter()
+            .map(|field| PgType::of(field).oid)
+            .collect::<Vec<_>>()
     };
     types(described) == types(actual)
 }
@@ -261,8 +314,10 @@ fn missing(target: &Target) -> Error {
             let message = format!("prepared statement \"{name}\" does not exist");
             Error::new(Kind::Missing, "26000", message)
         }
-        Target::Portal(name) => {
-            Error::new(Kind::Missing, "34000", format!("portal \"{name}\" does not exist"))
-        }
+        Target::Portal(name) => Error::new(
+            Kind::Missing,
+            "34000",
+            format!("portal \"{name}\" does not exist"),
+        ),
     }
 }

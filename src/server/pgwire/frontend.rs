@@ -11,10 +11,17 @@ const MAX_NAME: usize = 1_024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Query(String),
-    Parse { name: String, sql: String, types: Vec<u32> },
+    Parse {
+        name: String,
+        sql: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, max_rows: i32 },
+    Execute {
+        portal: String,
+        max_rows: i32,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -91,7 +98,10 @@ pub(crate) fn decode(kind: u8, body: Bytes) -> Result<Message> {
             result_formats: body.list(Body::format)?,
         }),
         b'D' => Message::Describe(body.target()?),
-        b'E' => Message::Execute { portal: body.name()?, max_rows: body.i32()? },
+        b'E' => Message::Execute {
+            portal: body.name()?,
+            max_rows: body.i32()?,
+        },
         b'C' => Message::Close(body.target()?),
         b'H' => Message::Flush,
         b'S' => Message::Sync,
@@ -154,17 +164,29 @@ struct Body(Bytes);
 
 impl Body {
     fn text(&mut self) -> Result<String> {
-        let end = self.0.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or_else(malformed)?;
         let bytes = self.0.split_to(end);
         self.0.advance(1);
         String::from_utf8(bytes.into()).map_err(|_| {
-            Error::new(Kind::Invalid, "22021", "invalid byte sequence for encoding \"UTF8\"")
+            Error::new(
+                Kind::Invalid,
+                "22021",
+                "invalid byte sequence for encoding \"UTF8\"",
+            )
         })
     }
 
     fn name(&mut self) -> Result<String> {
         let limit = self.0.iter().take(MAX_NAME + 1).any(|byte| *byte == 0);
-        if limit { self.text() } else { Err(violation("a name in a message is too long")) }
+        if limit {
+            self.text()
+        } else {
+            Err(violation("a name in a message is too long"))
+        }
     }
 
     fn u16(&mut self) -> Result<u16> {
@@ -237,7 +259,13 @@ mod tests {
         assert_eq!(bind.parameter_formats, [Format::Binary]);
         assert_eq!(bind.parameters, [None, Some(Bytes::from_static(b"x"))]);
         let execute = decode(b'E', Bytes::from_static(b"\0\xff\xff\xff\xff")).unwrap();
-        assert_eq!(execute, Message::Execute { portal: String::new(), max_rows: -1 });
+        assert_eq!(
+            execute,
+            Message::Execute {
+                portal: String::new(),
+                max_rows: -1
+            }
+        );
     }
 
     #[test]
@@ -255,11 +283,19 @@ mod tests {
             (b'S', b"\0"),
             (b'?', b""),
         ] {
-            assert_eq!(decode(kind, Bytes::from_static(body)).unwrap_err().code(), "08P01");
+            assert_eq!(
+                decode(kind, Bytes::from_static(body)).unwrap_err().code(),
+                "08P01"
+            );
         }
         let long = [vec![b'n'; 1 << 20], vec![0]].concat();
         assert!(decode(b'P', long.into()).is_err());
-        assert_eq!(decode(b'Q', Bytes::from_static(b"\xff\0")).unwrap_err().code(), "22021");
+        assert_eq!(
+            decode(b'Q', Bytes::from_static(b"\xff\0"))
+                .unwrap_err()
+                .code(),
+            "22021"
+        );
     }
 
     proptest! {

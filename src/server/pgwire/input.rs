@@ -106,13 +106,18 @@ impl Input {
 
     /// The length that the buffered message announces (type byte not counted), once known.
     fn announced(&self) -> Result<Option<usize>> {
-        let Some(kind) = self.buffer.first() else { return Ok(None) };
+        let Some(kind) = self.buffer.first() else {
+            return Ok(None);
+        };
         let limit = match kind {
             b'Q' | b'P' | b'B' | b'd' => self.message_bytes,
             b'D' | b'E' | b'C' | b'H' | b'S' | b'c' | b'f' | b'X' | b'p' => SMALL_MESSAGE,
             _ => return Err(unknown(*kind)),
         };
-        let Some(length) = self.buffer.get(1..HEADER).and_then(|bytes| bytes.try_into().ok())
+        let Some(length) = self
+            .buffer
+            .get(1..HEADER)
+            .and_then(|bytes| bytes.try_into().ok())
         else {
             return Ok(None);
         };
@@ -132,7 +137,10 @@ impl Input {
         self.began = None;
         let mut whole = self.buffer.split_to(length + 1).freeze();
         let body = whole.split_off(HEADER);
-        Frame { kind: whole.first().copied().unwrap_or_default(), body }
+        Frame {
+            kind: whole.first().copied().unwrap_or_default(),
+            body,
+        }
     }
 
     /// Reads some bytes of the `missing` ones. False at the end of the stream.
@@ -193,7 +201,10 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(3);
         let mut input = input(server, 0);
         let sender = async {
-            client.write_all(b"Q\0\0\0\x06a\0S\0\0\0\x04").await.unwrap();
+            client
+                .write_all(b"Q\0\0\0\x06a\0S\0\0\0\x04")
+                .await
+                .unwrap();
             drop(client);
         };
         let receiver = async {
@@ -216,7 +227,11 @@ mod tests {
             b"\0\0\0\0\x08",
         ] {
             let mut input = input(header, 0);
-            assert_eq!(input.next().await.unwrap_err().code(), "08P01", "{header:?}");
+            assert_eq!(
+                input.next().await.unwrap_err().code(),
+                "08P01",
+                "{header:?}"
+            );
         }
     }
 

@@ -55,7 +55,11 @@ impl Request {
         if database.is_empty() {
             database.clone_from(&user);
         }
-        Ok(Self { user, database, settings: others })
+        Ok(Self {
+            user,
+            database,
+            settings: others,
+        })
     }
 }
 
@@ -65,9 +69,15 @@ fn split_options(options: &str) -> Result<Vec<(String, String)>> {
     let mut chars = options.chars();
     while let Some(char) = chars.next() {
         match char {
-            '\\' => words.last_mut().into_iter().for_each(|word| word.extend(chars.next())),
+            '\\' => words
+                .last_mut()
+                .into_iter()
+                .for_each(|word| word.extend(chars.next())),
             char if char.is_whitespace() => words.push(String::new()),
-            char => words.last_mut().into_iter().for_each(|word| word.push(char)),
+            char => words
+                .last_mut()
+                .into_iter()
+                .for_each(|word| word.push(char)),
         }
     }
     let mut settings = Vec::new();
@@ -91,8 +101,10 @@ fn check_encoding(name: &str) -> Result<()> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     match plain.to_ascii_lowercase().as_str() {
         "utf8" | "unicode" | "auto" | "sqlascii" => Ok(()),
-        _ => Err(Error::invalid(format!("client_encoding \"{name}\" is not supported"))
-            .with_hint("use UTF8")),
+        _ => Err(
+            Error::invalid(format!("client_encoding \"{name}\" is not supported"))
+                .with_hint("use UTF8"),
+        ),
     }
 }
 
@@ -157,16 +169,24 @@ async fn exchange(
     output: &mut Output,
 ) -> Result<Option<std::result::Result<(), Refusal>>> {
     let mut exchange = Exchange::new(guard.users.verifier(user), guard.end_point.clone());
-    let offered = exchange.mechanisms().iter().map(|name| (*name).to_owned()).collect();
+    let offered = exchange
+        .mechanisms()
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
     output.message(&Authentication::SASL(offered));
-    let Some(body) = answer(input, output).await? else { return Ok(None) };
+    let Some(body) = answer(input, output).await? else {
+        return Ok(None);
+    };
     let (mechanism, data) = decode_sasl_initial(body)?;
     let challenge = match exchange.first(&mechanism, &data, guard.rng) {
         Ok(challenge) => challenge,
         Err(refusal) => return Ok(Some(Err(refusal))),
     };
     output.message(&Authentication::SASLContinue(challenge.into()));
-    let Some(body) = answer(input, output).await? else { return Ok(None) };
+    let Some(body) = answer(input, output).await? else {
+        return Ok(None);
+    };
     Ok(Some(exchange.last(&body).map(|signature| {
         output.message(&Authentication::SASLFinal(signature.into()));
     })))
@@ -197,10 +217,15 @@ pub(crate) fn welcome(
     (process, secret): (i32, i32),
 ) -> Vec<(String, String)> {
     output.message(&Authentication::Ok);
-    let mut settings: Vec<(String, String)> =
-        facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut settings: Vec<(String, String)> = facts
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     for (name, value) in session.parameter_changes() {
-        match settings.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+        match settings
+            .iter_mut()
+            .find(|(known, _)| known.eq_ignore_ascii_case(&name))
+        {
             Some((_, old)) => *old = value,
             None => settings.push((name, value)),
         }
@@ -230,7 +255,10 @@ mod tests {
     fn a_request_needs_a_user_and_utf8() {
         let setting = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
         assert_eq!(Request::new(vec![]).unwrap_err().code(), "28000");
-        assert_eq!(Request::new(setting("user", "ada")).unwrap().database, "ada");
+        assert_eq!(
+            Request::new(setting("user", "ada")).unwrap().database,
+            "ada"
+        );
         assert!(Request::new(setting("client_encoding", "LATIN1")).is_err());
     }
 }

@@ -61,7 +61,7 @@ impl Default for Limits {
         Self {
             connections: 200,
             reserved: 10,
-            pending: 400,
+            pending: 600,
             startup_deadline: Duration::from_secs(10),
             message_deadline: Duration::from_secs(30),
             stall_deadline: Duration::from_secs(300),

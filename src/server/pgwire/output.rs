@@ -30,7 +30,12 @@ pub(crate) struct Output {
 impl Output {
     /// Writes to `side`; gives up when the client takes nothing for `stall_deadline`.
     pub(crate) fn new(side: WriteSide, stall_deadline: Duration) -> Self {
-        Self { side, buffer: BytesMut::new(), whole: 0, stall_deadline }
+        Self {
+            side,
+            buffer: BytesMut::new(),
+            whole: 0,
+            stall_deadline,
+        }
     }
 
     /// Adds a message.

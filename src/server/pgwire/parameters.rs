@@ -23,7 +23,9 @@ pub(crate) fn decode(
     value: Option<&Bytes>,
     target: &DataType,
 ) -> Result<ScalarValue> {
-    let Some(bytes) = value else { return Ok(ScalarValue::try_from(target)?) };
+    let Some(bytes) = value else {
+        return Ok(ScalarValue::try_from(target)?);
+    };
     let value = match format {
         Format::Text => from_text(oid, text(bytes)?, target)?,
         Format::Binary => from_binary(oid, bytes.clone())?,
@@ -35,9 +37,15 @@ pub(crate) fn decode(
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
-    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'));
     text.ok_or_else(|| {
-        Error::new(Kind::Invalid, "22021", "invalid byte sequence for encoding \"UTF8\"")
+        Error::new(
+            Kind::Invalid,
+            "22021",
+            "invalid byte sequence for encoding \"UTF8\"",
+        )
     })
 }
 
@@ -60,7 +68,10 @@ fn from_text(oid: u32, text: &str, target: &DataType) -> Result<ScalarValue> {
         _ => Some(ScalarValue::from(text)),
     };
     value.ok_or_else(|| {
-        Error::bad_value(format!("invalid input syntax for a number: \"{}\"", shortened(text)))
+        Error::bad_value(format!(
+            "invalid input syntax for a number: \"{}\"",
+            shortened(text)
+        ))
     })
 }
 
@@ -83,7 +94,11 @@ fn boolean(text: &str) -> Result<bool> {
 fn bytea(text: &str) -> Result<Vec<u8>> {
     let bad = || Error::bad_value("invalid input syntax for type bytea");
     if let Some(digits) = text.strip_prefix("\\x") {
-        let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
+        let nibble = |byte: &u8| {
+            char::from(*byte)
+                .to_digit(16)
+                .and_then(|n| u8::try_from(n).ok())
+        };
         let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
         let byte = |[high, low]: &[u8; 2]| Some(nibble(high)? << 4 | nibble(low)?);
         let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>();
@@ -119,7 +134,10 @@ fn list(elements: Vec<Option<String>>) -> ScalarValue {
 /// The elements of `{a,"b c",NULL}`. One dimension only.
 fn elements(text: &str) -> Result<Vec<Option<String>>> {
     let bad = || Error::bad_value("malformed array literal");
-    let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    let inner = text
+        .trim()
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
     let mut chars = inner.ok_or_else(bad)?.chars().peekable();
     let mut elements = Vec::new();
     if chars.clone().all(char::is_whitespace) {
@@ -150,7 +168,11 @@ fn elements(text: &str) -> Result<Vec<Option<String>>> {
                 })),
             }
         }
-        let element = if quoted { element } else { element.trim().to_owned() };
+        let element = if quoted {
+            element
+        } else {
+            element.trim().to_owned()
+        };
         let null = !quoted && element.eq_ignore_ascii_case("null");
         elements.push((!null).then_some(element));
         if chars.next().is_none() {
@@ -178,7 +200,9 @@ fn from_binary(oid: u32, mut bytes: Bytes) -> Result<ScalarValue> {
             let days = bytes.try_get_i32().map_err(malformed)?;
             ScalarValue::Date32(Some(days.checked_add(EPOCH_DAYS).ok_or_else(out_of_range)?))
         }
-        types::TIME => ScalarValue::Time64Microsecond(Some(bytes.try_get_i64().map_err(malformed)?)),
+        types::TIME => {
+            ScalarValue::Time64Microsecond(Some(bytes.try_get_i64().map_err(malformed)?))
+        }
         types::TIMESTAMP | types::TIMESTAMPTZ => {
             let micros = bytes.try_get_i64().map_err(malformed)?;
             let micros = micros.checked_add(EPOCH_MICROS).ok_or_else(out_of_range)?;
@@ -193,8 +217,10 @@ fn from_binary(oid: u32, mut bytes: Bytes) -> Result<ScalarValue> {
             ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
         }
         types::UUID => {
-            let bytes: [u8; 16] =
-                std::mem::take(&mut bytes).as_ref().try_into().map_err(|_| self::malformed())?;
+            let bytes: [u8; 16] = std::mem::take(&mut bytes)
+                .as_ref()
+                .try_into()
+                .map_err(|_| self::malformed())?;
             ScalarValue::from(uuid(u128::from_be_bytes(bytes)))
         }
         types::JSONB => {
@@ -216,7 +242,11 @@ fn from_binary(oid: u32, mut bytes: Bytes) -> Result<ScalarValue> {
             return Err(Error::unsupported(message).with_hint("send them as text"));
         }
     };
-    if bytes.has_remaining() { Err(self::malformed()) } else { Ok(value) }
+    if bytes.has_remaining() {
+        Err(self::malformed())
+    } else {
+        Ok(value)
+    }
 }
 
 fn uuid(value: u128) -> String {
@@ -260,7 +290,9 @@ fn array(element: u32, mut bytes: Bytes) -> Result<ScalarValue> {
     if bytes.has_remaining() {
         return Err(malformed());
     }
-    Ok(ScalarValue::List(ScalarValue::new_list(&values, &item, true)))
+    Ok(ScalarValue::List(ScalarValue::new_list(
+        &values, &item, true,
+    )))
 }
 
 fn malformed() -> Error {
@@ -289,10 +321,24 @@ mod tests {
         assert_eq!(text(types::INT4, "42", &DataType::Int64).unwrap(), "42");
         assert_eq!(text(types::BOOL, "on", &DataType::Boolean).unwrap(), "true");
         assert_eq!(text(types::TEXT, "a b", &DataType::Utf8).unwrap(), "a b");
-        assert_eq!(text(types::NUMERIC, "1.25", &DataType::Decimal128(10, 2)).unwrap(), "1.25");
-        assert_eq!(text(types::DATE, "2024-02-29", &DataType::Date32).unwrap(), "2024-02-29");
-        assert_eq!(text(types::INT4, "x", &DataType::Int32).unwrap_err().code(), "22P02");
-        assert_eq!(text(types::DATE, "x", &DataType::Date32).unwrap_err().code(), "22P02");
+        assert_eq!(
+            text(types::NUMERIC, "1.25", &DataType::Decimal128(10, 2)).unwrap(),
+            "1.25"
+        );
+        assert_eq!(
+            text(types::DATE, "2024-02-29", &DataType::Date32).unwrap(),
+            "2024-02-29"
+        );
+        assert_eq!(
+            text(types::INT4, "x", &DataType::Int32).unwrap_err().code(),
+            "22P02"
+        );
+        assert_eq!(
+            text(types::DATE, "x", &DataType::Date32)
+                .unwrap_err()
+                .code(),
+            "22P02"
+        );
         let list = DataType::new_list(DataType::Int32, true);
         assert_eq!(text(1007, "{1,NULL, 3}", &list).unwrap(), "[1, , 3]");
         assert_eq!(bytea("\\x00ff").unwrap(), [0, 255]);
@@ -301,15 +347,35 @@ mod tests {
 
     #[test]
     fn binary_values_become_what_the_plan_wants() {
-        let seven = read(types::INT4, Format::Binary, &7_i32.to_be_bytes(), &DataType::Int64);
+        let seven = read(
+            types::INT4,
+            Format::Binary,
+            &7_i32.to_be_bytes(),
+            &DataType::Int64,
+        );
         assert_eq!(seven.unwrap(), ScalarValue::Int64(Some(7)));
         let numeric = [0, 2, 0, 0, 0, 0, 0, 2, 0, 12, 0x13, 0x88];
-        let numeric = read(types::NUMERIC, Format::Binary, &numeric, &DataType::Decimal128(10, 2));
-        assert_eq!(numeric.unwrap(), ScalarValue::Decimal128(Some(1_250), 10, 2));
-        let date = read(types::DATE, Format::Binary, &0_i32.to_be_bytes(), &DataType::Date32);
+        let numeric = read(
+            types::NUMERIC,
+            Format::Binary,
+            &numeric,
+            &DataType::Decimal128(10, 2),
+        );
+        assert_eq!(
+            numeric.unwrap(),
+            ScalarValue::Decimal128(Some(1_250), 10, 2)
+        );
+        let date = read(
+            types::DATE,
+            Format::Binary,
+            &0_i32.to_be_bytes(),
+            &DataType::Date32,
+        );
         assert_eq!(date.unwrap(), ScalarValue::Date32(Some(EPOCH_DAYS)));
-        assert_eq!(decode(types::INT4, Format::Binary, None, &DataType::Int64).unwrap(),
-            ScalarValue::Int64(None));
+        assert_eq!(
+            decode(types::INT4, Format::Binary, None, &DataType::Int64).unwrap(),
+            ScalarValue::Int64(None)
+        );
         let short = read(types::INT8, Format::Binary, &[0; 7], &DataType::Int64);
         assert_eq!(short.unwrap_err().code(), "22P03");
     }
@@ -318,7 +384,10 @@ mod tests {
     fn quoted_array_elements_keep_what_they_quote() {
         let read = elements("{\"a,b\",\"\\\"\",\"NULL\",null,c d}").unwrap();
         let read: Vec<Option<&str>> = read.iter().map(Option::as_deref).collect();
-        assert_eq!(read, [Some("a,b"), Some("\""), Some("NULL"), None, Some("c d")]);
+        assert_eq!(
+            read,
+            [Some("a,b"), Some("\""), Some("NULL"), None, Some("c d")]
+        );
         assert!(elements("{").is_err() && elements("{\"a").is_err() && elements("{{1}}").is_err());
     }
 

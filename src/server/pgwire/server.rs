@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,31 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Listens on an address, in the way that suits the server: a restart can take the address over at
+/// once, and a client that vanished without a word is noticed by keep-alive probes.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr) -> Result<TcpListener> {
+    const WAITING: u32 = 1_024;
+    let bind = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        // Accepted sockets inherit this.
+        socket.set_keepalive(true)?;
+        socket.bind(address)?;
+        socket.listen(WAITING)
+    };
+    bind().map_err(|error| {
+        Error::io(format!("listen on {address}"), &error)
+            .with_hint("another server may be running there: choose another port")
+    })
+}
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
@@ -54,9 +79,13 @@ impl Server {
         rng: RngRef,
     ) -> Result<Self> {
         if options.require_tls && options.tls.is_none() {
-            return Err(Error::invalid("TLS is required, but no certificate is configured"));
+            return Err(Error::invalid(
+                "TLS is required, but no certificate is configured",
+            ));
         }
-        let address = listener.local_addr().map_err(|error| Error::io("listen", &error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::io("listen", &error))?;
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared {
             backend,
@@ -73,8 +102,17 @@ impl Server {
         let tasks = shared.tasks.clone();
         let registry = Arc::clone(&shared.registry);
         let sessions = Arc::clone(&shared.sessions);
-        task::spawn("pgwire-accept", tasks.track_future(accept(listener, shared)));
-        Ok(Self { address, stop, tasks, registry, sessions })
+        task::spawn(
+            "pgwire-accept",
+            tasks.track_future(accept(listener, shared)),
+        );
+        Ok(Self {
+            address,
+            stop,
+            tasks,
+            registry,
+            sessions,
+        })
     }
 
     /// Where it listens.
@@ -92,9 +130,15 @@ impl Server {
     pub async fn shutdown(self, grace: Duration) {
         self.stop.send_replace(true);
         self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
             self.registry.cancel_all();
-            if tokio::time::timeout(GOODBYE, self.tasks.wait()).await.is_err() {
+            if tokio::time::timeout(GOODBYE, self.tasks.wait())
+                .await
+                .is_err()
+            {
                 tracing::warn!(left = self.tasks.len(), "connections did not end in time");
             }
         }
@@ -134,7 +178,7 @@ async fn accept<B: Backend>(listener: TcpListener, shared: Arc<Shared<B>>) {
         };
         match accepted {
             Ok((socket, peer)) => {
-                let waiting = shared.pending.enter();
+                let waiting = shared.pending.enter().await;
                 let serving = serve(Arc::clone(&shared), socket, peer, waiting);
                 task::spawn("pgwire-connection", shared.tasks.track_future(serving));
             }
@@ -225,11 +269,19 @@ async fn greet<B: Backend>(
             end_point: greeting.end_point,
         };
         let user = request.user.clone();
-        if login::authenticate(guard, &user, &mut input, &mut output).await?.is_none() {
+        if login::authenticate(guard, &user, &mut input, &mut output)
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let superuser = shared.backend.users().is_superuser(&user);
-        let seat = Seat::take(&shared.sessions, limits.connections, limits.reserved, superuser)?;
+        let seat = Seat::take(
+            &shared.sessions,
+            limits.connections,
+            limits.reserved,
+            superuser,
+        )?;
         let mut session = shared.backend.session(&user, &request.database)?;
         for (name, value) in &request.settings {
             session.start_parameter(name, value)?;
@@ -247,7 +299,10 @@ async fn greet<B: Backend>(
         }
     };
     let facts = [
-        ("server_version", concat!("15.0 (Lotic ", env!("CARGO_PKG_VERSION"), ")")),
+        (
+            "server_version",
+            concat!("15.0 (Lotic ", env!("CARGO_PKG_VERSION"), ")"),
+        ),
         ("server_encoding", "UTF8"),
         ("client_encoding", "UTF8"),
         ("DateStyle", "ISO, MDY"),
@@ -266,11 +321,21 @@ async fn greet<B: Backend>(
     input.logged_in(limits);
     let ports = (input, output);
     let stopping = shared.stopping.clone();
-    Some(Box::new(Connection::new(session, ports, (entered, seat), *limits, stopping, &settings)))
+    Some(Box::new(Connection::new(
+        session,
+        ports,
+        (entered, seat),
+        *limits,
+        stopping,
+        &settings,
+    )))
 }
 
 fn application_name(request: &Request) -> &str {
-    let named = request.settings.iter().find(|(name, _)| name == "application_name");
+    let named = request
+        .settings
+        .iter()
+        .find(|(name, _)| name == "application_name");
     named.map_or("", |(_, value)| value.as_str())
 }
 
@@ -284,12 +349,18 @@ impl Seat {
         reserved: usize,
         superuser: bool,
     ) -> Result<Self> {
-        let open = if superuser { places } else { places.saturating_sub(reserved) };
+        let open = if superuser {
+            places
+        } else {
+            places.saturating_sub(reserved)
+        };
         let sit = |taken: usize| (taken < open).then_some(taken + 1);
         match taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sit) {
             Ok(_) => Ok(Self(Arc::clone(taken))),
-            Err(_) => Err(Error::new(Kind::Limit, "53300", "sorry, too many clients already")
-                .with_hint("close some connections, or use a connection pool")),
+            Err(_) => Err(
+                Error::new(Kind::Limit, "53300", "sorry, too many clients already")
+                    .with_hint("close some connections, or use a connection pool"),
+            ),
         }
     }
 }

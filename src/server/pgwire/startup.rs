@@ -90,7 +90,13 @@ pub(crate) async fn open(
                 if clear {
                     return Ok(Opening::Refused(Box::new(write), tls_required()));
                 }
-                return Ok(greet(packet, (Box::new(read), Box::new(write)), buffer, None, waiting));
+                return Ok(greet(
+                    packet,
+                    (Box::new(read), Box::new(write)),
+                    buffer,
+                    None,
+                    waiting,
+                ));
             }
         }
     }
@@ -103,8 +109,12 @@ fn refused(socket: TcpStream, error: Error) -> Opening {
 }
 
 fn tls_required() -> Error {
-    Error::new(Kind::Denied, "28000", "this server takes encrypted connections only")
-        .with_hint("connect with sslmode=require")
+    Error::new(
+        Kind::Denied,
+        "28000",
+        "this server takes encrypted connections only",
+    )
+    .with_hint("connect with sslmode=require")
 }
 
 async fn direct_tls(
@@ -139,7 +149,13 @@ async fn over_tls(
         }
         Ok(packet) => {
             let end_point = tls.end_point().map(<[u8]>::to_vec);
-            Ok(greet(packet, (Box::new(read), Box::new(write)), buffer, end_point, waiting))
+            Ok(greet(
+                packet,
+                (Box::new(read), Box::new(write)),
+                buffer,
+                end_point,
+                waiting,
+            ))
         }
     }
 }
@@ -178,7 +194,10 @@ async fn read_packet(
 
 fn greet(
     mut packet: Packet,
-    (read, write): (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>),
+    (read, write): (
+        Box<dyn AsyncRead + Send + Unpin>,
+        Box<dyn AsyncWrite + Send + Unpin>,
+    ),
     rest: BytesMut,
     end_point: Option<Vec<u8>>,
     waiting: &mut Waiting,
@@ -201,8 +220,17 @@ fn greet(
         Err(error) => return Opening::Refused(write, error),
     };
     waiting.reached(Stage::Named);
-    let extensions = settings.iter().filter(|(name, _)| name.starts_with("_pq_."));
+    let extensions = settings
+        .iter()
+        .filter(|(name, _)| name.starts_with("_pq_."));
     let extensions: Vec<String> = extensions.map(|(name, _)| name.clone()).collect();
     let unsupported = (minor > 0 || !extensions.is_empty()).then_some(extensions);
-    Opening::Session(Greeting { read, write, rest, settings, unsupported, end_point })
+    Opening::Session(Greeting {
+        read,
+        write,
+        rest,
+        settings,
+        unsupported,
+        end_point,
+    })
 }

@@ -32,6 +32,8 @@ pub(crate) struct Rows {
     tag: &'static str,
     /// The batch that is being sent, and its next row.
     current: Option<(RowWriter, usize)>,
+    /// Whether the stream came to its end. It must not be polled after that.
+    ended: bool,
 }
 
 /// How a run of sending ended.
@@ -52,7 +54,15 @@ impl Rows {
         formats: Vec<Format>,
         zone: Zone,
     ) -> Self {
-        Self { stream, schema, formats, zone, tag, current: None }
+        Self {
+            stream,
+            schema,
+            formats,
+            zone,
+            tag,
+            current: None,
+            ended: false,
+        }
     }
 
     /// Adds the RowDescription.
@@ -85,6 +95,9 @@ impl Rows {
                     return Ok((Progress::Suspended, sent));
                 }
             }
+            if self.ended {
+                return Ok((Progress::Finished, sent));
+            }
             if sent >= limit {
                 return Ok((Progress::Suspended, sent));
             }
@@ -94,7 +107,7 @@ impl Rows {
                     let writer = RowWriter::new(&batch, &self.schema, &self.formats, &self.zone)?;
                     self.current = Some((writer, 0));
                 }
-                None => return Ok((Progress::Finished, sent)),
+                None => self.ended = true,
             }
         }
     }
@@ -159,7 +172,11 @@ impl<S: BackendSession> Connection<S> {
         running: &Running,
     ) -> Result<(), Stop> {
         match response {
-            Response::Rows { schema, stream, tag } => {
+            Response::Rows {
+                schema,
+                stream,
+                tag,
+            } => {
                 check_width(schema.fields().len())?;
                 let mut rows = Rows::new(stream, schema, tag, Vec::new(), self.zone.clone());
                 rows.describe(&mut self.output);
@@ -172,10 +189,16 @@ impl<S: BackendSession> Connection<S> {
                 self.output.message(&CommandComplete::new(tag));
             }
             Response::CopyIn(target) => self.copy_in(target, running).await?,
-            Response::CopyOut { stream, columns, binary, rows } => {
+            Response::CopyOut {
+                stream,
+                columns,
+                binary,
+                rows,
+            } => {
                 self.copy_out(stream, columns, binary, running).await?;
                 let rows = rows.load(Ordering::Relaxed);
-                self.output.message(&CommandComplete::new(format!("COPY {rows}")));
+                self.output
+                    .message(&CommandComplete::new(format!("COPY {rows}")));
             }
             Response::Empty => {
                 self.output.message(&EmptyQueryResponse::new());

@@ -89,7 +89,11 @@ impl PgType {
     pub fn of(field: &Field) -> Self {
         match extension(field) {
             Some("arrow.json") => Self::varying(JSON),
-            Some("arrow.uuid") => Self { oid: UUID, size: 16, modifier: -1 },
+            Some("arrow.uuid") => Self {
+                oid: UUID,
+                size: 16,
+                modifier: -1,
+            },
             _ => Self::of_data(field.data_type()),
         }
     }
@@ -108,7 +112,11 @@ impl PgType {
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
             | DataType::Decimal256(precision, scale) => {
-                return Self { oid: NUMERIC, size: -1, modifier: modifier(*precision, *scale) };
+                return Self {
+                    oid: NUMERIC,
+                    size: -1,
+                    modifier: modifier(*precision, *scale),
+                };
             }
             DataType::Binary
             | DataType::LargeBinary
@@ -129,17 +137,28 @@ impl PgType {
             DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => (JSON, -1),
             _ => (TEXT, -1),
         };
-        Self { oid, size, modifier: -1 }
+        Self {
+            oid,
+            size,
+            modifier: -1,
+        }
     }
 
     fn varying(oid: u32) -> Self {
-        Self { oid, size: -1, modifier: -1 }
+        Self {
+            oid,
+            size: -1,
+            modifier: -1,
+        }
     }
 }
 
 /// The name of a field's extension type, as Arrow keeps it in the metadata.
 pub(crate) fn extension(field: &Field) -> Option<&str> {
-    field.metadata().get("ARROW:extension:name").map(String::as_str)
+    field
+        .metadata()
+        .get("ARROW:extension:name")
+        .map(String::as_str)
 }
 
 /// The array type of an element type. What has none (a list of lists, of structs) goes as JSON.
@@ -150,7 +169,10 @@ fn array_of(element: u32) -> u32 {
     if element == UUID {
         return 2951;
     }
-    ARRAYS.iter().find(|(oid, _)| *oid == element).map_or(JSON, |(_, array)| *array)
+    ARRAYS
+        .iter()
+        .find(|(oid, _)| *oid == element)
+        .map_or(JSON, |(_, array)| *array)
 }
 
 /// The element type of an array type.
@@ -158,7 +180,10 @@ pub(crate) fn element_of(array: u32) -> Option<u32> {
     if array == 2951 {
         return Some(UUID);
     }
-    ARRAYS.iter().find(|(_, oid)| *oid == array).map(|(element, _)| *element)
+    ARRAYS
+        .iter()
+        .find(|(_, oid)| *oid == array)
+        .map(|(element, _)| *element)
 }
 
 /// `((precision << 16) | scale) + 4`, where the scale has eleven bits with sign.
@@ -198,7 +223,14 @@ mod tests {
     #[test]
     fn columns_show_themselves_as_postgres_types() {
         let decimal = PgType::of_data(&DataType::Decimal128(38, 10));
-        assert_eq!(decimal, PgType { oid: NUMERIC, size: -1, modifier: (38 << 16 | 10) + 4 });
+        assert_eq!(
+            decimal,
+            PgType {
+                oid: NUMERIC,
+                size: -1,
+                modifier: (38 << 16 | 10) + 4
+            }
+        );
         assert_eq!(PgType::of_data(&DataType::UInt32).oid, INT8);
         let strings = DataType::new_list(DataType::Utf8View, true);
         assert_eq!(PgType::of_data(&strings).oid, 1009);
@@ -213,6 +245,9 @@ mod tests {
     fn parameter_types_read_back() {
         assert_eq!(data_type(INT4), Some(DataType::Int32));
         assert_eq!(data_type(0), None);
-        assert_eq!(data_type(1007), Some(DataType::new_list(DataType::Int32, true)));
+        assert_eq!(
+            data_type(1007),
+            Some(DataType::new_list(DataType::Int32, true))
+        );
     }
 }

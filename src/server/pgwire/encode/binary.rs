@@ -24,7 +24,10 @@ use crate::base::{Error, Result};
 pub(super) fn writer(array: &ArrayRef, field: &Field) -> Result<Writer> {
     match array.data_type() {
         DataType::Boolean => {
-            let values = array.as_boolean_opt().ok_or_else(|| mistyped(array))?.clone();
+            let values = array
+                .as_boolean_opt()
+                .ok_or_else(|| mistyped(array))?
+                .clone();
             Ok(Box::new(move |row, out| {
                 out.put_u8(u8::from(values.value(row)));
                 Ok(())
@@ -165,7 +168,9 @@ fn calendar(array: &ArrayRef) -> Result<Writer> {
 fn timestamps(array: &ArrayRef, unit: TimeUnit) -> Result<Writer> {
     match unit {
         TimeUnit::Second => micros::<TimestampSecondType>(array, (SECOND, 1), EPOCH_MICROS),
-        TimeUnit::Millisecond => micros::<TimestampMillisecondType>(array, (1_000, 1), EPOCH_MICROS),
+        TimeUnit::Millisecond => {
+            micros::<TimestampMillisecondType>(array, (1_000, 1), EPOCH_MICROS)
+        }
         TimeUnit::Microsecond => micros::<TimestampMicrosecondType>(array, (1, 1), EPOCH_MICROS),
         TimeUnit::Nanosecond => micros::<TimestampNanosecondType>(array, (1, 1_000), EPOCH_MICROS),
     }

@@ -64,11 +64,18 @@ impl RowWriter {
                 Format::Text => text::writer(&array, field, zone)?,
                 Format::Binary => binary::writer(&array, field)?,
             };
-            columns.push(Column { nulls: array.logical_nulls(), write });
+            columns.push(Column {
+                nulls: array.logical_nulls(),
+                write,
+            });
         }
         let count = u16::try_from(columns.len())
             .map_err(|_| Error::limit("a result has too many columns"))?;
-        Ok(Self { columns, count, rows: batch.num_rows() })
+        Ok(Self {
+            columns,
+            count,
+            rows: batch.num_rows(),
+        })
     }
 
     /// How many rows there are.
@@ -83,7 +90,10 @@ impl RowWriter {
     pub(crate) fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
         out.put_u16(self.count);
         for column in &self.columns {
-            let null = column.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            let null = column
+                .nulls
+                .as_ref()
+                .is_some_and(|nulls| nulls.is_null(row));
             value(null, out, |out| (column.write)(row, out))?;
         }
         Ok(())
@@ -137,7 +147,10 @@ where
     T::Native: Send + Sync,
     F: Fn(T::Native, &mut BytesMut) -> Result<()> + Send + Sync + 'static,
 {
-    let values = array.as_primitive_opt::<T>().ok_or_else(|| mistyped(array))?.clone();
+    let values = array
+        .as_primitive_opt::<T>()
+        .ok_or_else(|| mistyped(array))?
+        .clone();
     Ok(Box::new(move |row, out| write(values.value(row), out)))
 }
 
@@ -191,7 +204,9 @@ fn dictionary(
     array: &ArrayRef,
     writer: impl FnOnce(&ArrayRef) -> Result<Writer>,
 ) -> Result<Writer> {
-    let dictionary = array.as_any_dictionary_opt().ok_or_else(|| mistyped(array))?;
+    let dictionary = array
+        .as_any_dictionary_opt()
+        .ok_or_else(|| mistyped(array))?;
     let keys = dictionary.normalized_keys();
     let write = writer(dictionary.values())?;
     Ok(Box::new(move |row, out| match keys.get(row) {
@@ -201,7 +216,10 @@ fn dictionary(
 }
 
 fn mistyped(array: &dyn Array) -> Error {
-    Error::internal(format!("an array is not of its own type {}", array.data_type()))
+    Error::internal(format!(
+        "an array is not of its own type {}",
+        array.data_type()
+    ))
 }
 
 #[cfg(test)]

@@ -59,7 +59,11 @@ impl Lists {
 }
 
 fn bounds<O: Copy + TryInto<usize>>(offsets: &[O], row: usize) -> Range<usize> {
-    let at = |index: usize| offsets.get(index).and_then(|offset| (*offset).try_into().ok());
+    let at = |index: usize| {
+        offsets
+            .get(index)
+            .and_then(|offset| (*offset).try_into().ok())
+    };
     at(row).unwrap_or_default()..at(row + 1).unwrap_or_default()
 }
 
@@ -68,7 +72,11 @@ pub(super) fn array_text(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
     if PgType::of_data(array.data_type()).oid == JSON {
         return json(array, zone);
     }
-    let Lists { item, values, range } = Lists::of(array)?;
+    let Lists {
+        item,
+        values,
+        range,
+    } = Lists::of(array)?;
     let nulls = values.logical_nulls();
     let write = text::writer(&values, &item, zone)?;
     Ok(Box::new(move |row, out| {
@@ -120,7 +128,11 @@ pub(super) fn array_binary(array: &ArrayRef) -> Result<Writer> {
     if PgType::of_data(array.data_type()).oid == JSON {
         return json(array, &Zone::utc());
     }
-    let Lists { item, values, range } = Lists::of(array)?;
+    let Lists {
+        item,
+        values,
+        range,
+    } = Lists::of(array)?;
     let nulls = values.logical_nulls();
     let write = binary::writer(&values, &item)?;
     let oid = PgType::of(&item).oid;
@@ -146,7 +158,10 @@ pub(super) fn array_binary(array: &ArrayRef) -> Result<Writer> {
 pub(super) fn json(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
     match array.data_type() {
         DataType::Struct(fields) => {
-            let columns = array.as_struct_opt().ok_or_else(|| mistyped(array))?.columns();
+            let columns = array
+                .as_struct_opt()
+                .ok_or_else(|| mistyped(array))?
+                .columns();
             let mut members = Vec::with_capacity(fields.len());
             for (field, column) in fields.iter().zip(columns) {
                 let mut key = BytesMut::new();
@@ -221,7 +236,10 @@ fn nullable(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
 fn leaf(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
     let field = arrow::datatypes::Field::new("", array.data_type().clone(), true);
     if let DataType::Boolean = array.data_type() {
-        let values = array.as_boolean_opt().ok_or_else(|| mistyped(array))?.clone();
+        let values = array
+            .as_boolean_opt()
+            .ok_or_else(|| mistyped(array))?
+            .clone();
         return Ok(Box::new(move |row, out| {
             out.put_slice(if values.value(row) { b"true" } else { b"false" });
             Ok(())

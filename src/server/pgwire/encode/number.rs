@@ -112,7 +112,11 @@ impl Digits {
                 for (place, digit) in buffer.iter_mut().rev().zip(digits.iter().rev()) {
                     *place = *digit;
                 }
-                Self { negative: text.starts_with('-'), buffer, start }
+                Self {
+                    negative: text.starts_with('-'),
+                    buffer,
+                    start,
+                }
             }
         }
     }
@@ -134,7 +138,11 @@ impl Digits {
             start -= 1;
             buffer[start] = b'0' + digit;
             if value == 0 {
-                return Self { negative, buffer, start };
+                return Self {
+                    negative,
+                    buffer,
+                    start,
+                };
             }
         }
     }
@@ -178,13 +186,16 @@ impl Digits {
         // The digit that stands for ten to the power of `power`.
         let digit = |power: i16| {
             let place = usize::try_from(count - 1 - shift - power).ok();
-            place.and_then(|place| digits.get(place)).map_or(0, |digit| i16::from(digit - b'0'))
+            place
+                .and_then(|place| digits.get(place))
+                .map_or(0, |digit| i16::from(digit - b'0'))
         };
         let group = |place: i16| {
-            (0..4).rev().fold(0, |sum, power| sum * 10 + digit(4 * place + power))
+            (0..4)
+                .rev()
+                .fold(0, |sum, power| sum * 10 + digit(4 * place + power))
         };
-        let (mut top, mut bottom) =
-            ((count - 1 - shift).div_euclid(4), (-shift).div_euclid(4));
+        let (mut top, mut bottom) = ((count - 1 - shift).div_euclid(4), (-shift).div_euclid(4));
         while top >= bottom && group(top) == 0 {
             top -= 1;
         }
@@ -194,7 +205,11 @@ impl Digits {
         let groups = top - bottom + 1;
         out.put_i16(groups);
         out.put_i16(if groups == 0 { 0 } else { top });
-        out.put_u16(if self.negative && groups > 0 { NEGATIVE } else { POSITIVE });
+        out.put_u16(if self.negative && groups > 0 {
+            NEGATIVE
+        } else {
+            POSITIVE
+        });
         out.put_i16(shift.max(0));
         for place in (bottom..=top).rev() {
             out.put_i16(group(place));
@@ -238,7 +253,10 @@ pub(crate) fn numeric_from_binary(bytes: &[u8]) -> Result<String> {
     }
     let group = |place: i32| {
         let index = usize::try_from(weight - place).ok();
-        index.and_then(|index| groups.get(index)).copied().unwrap_or_default()
+        index
+            .and_then(|index| groups.get(index))
+            .copied()
+            .unwrap_or_default()
     };
     let mut text = String::from(if sign == NEGATIVE { "-" } else { "" });
     for place in (0..=weight.max(0)).rev() {
@@ -311,19 +329,30 @@ mod tests {
             (i128::MIN, 0, "-170141183460469231731687303715884105728"),
             (i128::MAX, 38, "1.70141183460469231731687303715884105727"),
         ] {
-            assert_eq!(text(|out| Digits::of_i128(value).write_text(scale, out)), wanted);
+            assert_eq!(
+                text(|out| Digits::of_i128(value).write_text(scale, out)),
+                wanted
+            );
         }
         let large = i256::from_string(&"9".repeat(76)).unwrap();
         let wanted = format!("-{}.{}", "9".repeat(66), "9".repeat(10));
-        assert_eq!(text(|out| Digits::of_i256(-large).write_text(10, out)), wanted);
+        assert_eq!(
+            text(|out| Digits::of_i256(-large).write_text(10, out)),
+            wanted
+        );
     }
 
     #[test]
     fn binary_numerics_have_the_groups_of_postgres() {
         let binary = |value: i128, scale: i8| {
             let mut out = BytesMut::new();
-            Digits::of_i128(value).write_binary(scale, &mut out).unwrap();
-            out.to_vec().chunks(2).map(|b| i16::from_be_bytes([b[0], b[1]])).collect::<Vec<_>>()
+            Digits::of_i128(value)
+                .write_binary(scale, &mut out)
+                .unwrap();
+            out.to_vec()
+                .chunks(2)
+                .map(|b| i16::from_be_bytes([b[0], b[1]]))
+                .collect::<Vec<_>>()
         };
         assert_eq!(binary(0, 2), [0, 0, 0, 2]);
         assert_eq!(binary(1_234_567_891, 4), [3, 1, 0, 4, 12, 3456, 7891]);

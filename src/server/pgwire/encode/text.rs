@@ -34,7 +34,10 @@ pub(super) fn writer(array: &ArrayRef, field: &Field, zone: &Zone) -> Result<Wri
     match array.data_type() {
         DataType::Null => Ok(Box::new(|_, _| Ok(()))),
         DataType::Boolean => {
-            let values = array.as_boolean_opt().ok_or_else(|| mistyped(array))?.clone();
+            let values = array
+                .as_boolean_opt()
+                .ok_or_else(|| mistyped(array))?
+                .clone();
             Ok(Box::new(move |row, out| {
                 out.put_u8(if values.value(row) { b't' } else { b'f' });
                 Ok(())
@@ -190,7 +193,9 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, zone: Option<Zone>) -> Result<Wr
 }
 
 fn intervals(array: &ArrayRef) -> Result<Writer> {
-    each_interval(array, |(months, days, micros), out| time::interval(months, days, micros, out))
+    each_interval(array, |(months, days, micros), out| {
+        time::interval(months, days, micros, out)
+    })
 }
 
 /// Months, days and microseconds of each interval or duration type, handed to `write`.
@@ -254,7 +259,11 @@ fn hex(value: &[u8], out: &mut BytesMut) {
 fn hex_digits(value: &[u8], out: &mut BytesMut) {
     for byte in value {
         for nibble in [byte >> 4, byte & 15] {
-            out.put_u8(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+            out.put_u8(if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
+            });
         }
     }
 }

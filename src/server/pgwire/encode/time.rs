@@ -56,7 +56,11 @@ pub(super) fn date(days: i64, out: &mut BytesMut) {
 fn year_month_day(days: i64, out: &mut BytesMut) -> bool {
     let (year, month, day) = civil(days);
     // There is no year 0: what the calendar counts as 0 is 1 BC.
-    let (shown, bc) = if year > 0 { (year, false) } else { (1 - year, true) };
+    let (shown, bc) = if year > 0 {
+        (year, false)
+    } else {
+        (1 - year, true)
+    };
     padded(shown.unsigned_abs(), 4, out);
     out.put_u8(b'-');
     padded(month, 2, out);
@@ -108,11 +112,11 @@ pub(super) fn timestamptz(micros: i64, zone: &Zone, out: &mut BytesMut) {
     out.put_u8(if offset < 0 { b'-' } else { b'+' });
     let seconds = offset.unsigned_abs();
     padded(seconds / 3_600, 2, out);
-    if seconds % 3_600 != 0 {
+    if !seconds.is_multiple_of(3_600) {
         out.put_u8(b':');
         padded(seconds / 60 % 60, 2, out);
     }
-    if seconds % 60 != 0 {
+    if !seconds.is_multiple_of(60) {
         out.put_u8(b':');
         padded(seconds % 60, 2, out);
     }
@@ -176,7 +180,11 @@ fn civil(days: i64) -> (i64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month.unsigned_abs(), day.unsigned_abs())
 }
@@ -216,7 +224,10 @@ mod tests {
             assert_eq!(text(|out| date(days, out)), wanted);
         }
         assert_eq!(text(|out| timestamp(-1, out)), "1969-12-31 23:59:59.999999");
-        assert_eq!(text(|out| timestamp(1_500_000, out)), "1970-01-01 00:00:01.5");
+        assert_eq!(
+            text(|out| timestamp(1_500_000, out)),
+            "1970-01-01 00:00:01.5"
+        );
         assert_eq!(text(|out| time(86_399_000_000, out)), "23:59:59");
         let _no_panic = text(|out| timestamp(i64::MIN, out));
         let _no_panic = text(|out| timestamp(i64::MAX, out));

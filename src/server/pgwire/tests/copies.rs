@@ -10,7 +10,10 @@ use super::fake::{client, eventually, serve};
 use super::raw::{Raw, message, run, sync};
 
 fn trusting() -> Options {
-    Options { login: Login::TrustLoopback, ..Options::default() }
+    Options {
+        login: Login::TrustLoopback,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]
@@ -23,10 +26,25 @@ async fn a_driver_copies_in_and_out() {
         sink.send(Bytes::from(format!("{row}\n"))).await.unwrap();
     }
     assert_eq!(sink.finish().await.unwrap(), 1_000);
-    assert!(fake.seen.copied.lock().as_ref().unwrap().starts_with(b"0\n1\n2\n"));
+    assert!(
+        fake.seen
+            .copied
+            .lock()
+            .as_ref()
+            .unwrap()
+            .starts_with(b"0\n1\n2\n")
+    );
     let out = client.copy_out("copyout 100000").await.unwrap();
-    let bytes = out.try_fold(0, |sum, piece| async move { Ok(sum + piece.len()) }).await.unwrap();
-    assert_eq!(bytes, (0..100_000).map(|row: u32| row.to_string().len() + 1).sum::<usize>());
+    let bytes = out
+        .try_fold(0, |sum, piece| async move { Ok(sum + piece.len()) })
+        .await
+        .unwrap();
+    assert_eq!(
+        bytes,
+        (0..100_000)
+            .map(|row: u32| row.to_string().len() + 1)
+            .sum::<usize>()
+    );
 }
 
 #[tokio::test]
@@ -74,7 +92,8 @@ async fn extended_copies_skip_to_sync_after_an_error() {
 async fn a_client_that_leaves_in_the_middle_has_copied_nothing() {
     let (server, fake) = serve(trusting()).await;
     let mut raw = Raw::trusted(&server).await;
-    raw.send(&[message(b'Q', b"copyin\0"), message(b'd', b"a\n")].concat()).await;
+    raw.send(&[message(b'Q', b"copyin\0"), message(b'd', b"a\n")].concat())
+        .await;
     raw.until(b'G').await;
     drop(raw);
     eventually(|| fake.seen.abandoned.load(Ordering::Relaxed) == 1).await;

@@ -20,7 +20,7 @@ use super::super::backend::{
     Backend, BackendSession, Canceller, CopyTarget, Notice, Response, TransactionStatus,
 };
 use super::super::options::Options;
-use super::super::server::Server;
+use super::super::server::{Server, listen};
 use crate::base::clock::SystemClock;
 use crate::base::rng::SystemRng;
 use crate::base::{Error, Result};
@@ -49,8 +49,24 @@ fn users() -> Users {
     let open = || Users::open(Box::new(Shared), Arc::new(SystemRng)).unwrap();
     ONCE.call_once(|| {
         let users = open();
-        users.create(NewRole { name: "ada", superuser: true }, "pencil").unwrap();
-        users.create(NewRole { name: "bob", superuser: false }, "pencil").unwrap();
+        users
+            .create(
+                NewRole {
+                    name: "ada",
+                    superuser: true,
+                },
+                "pencil",
+            )
+            .unwrap();
+        users
+            .create(
+                NewRole {
+                    name: "bob",
+                    superuser: false,
+                },
+                "pencil",
+            )
+            .unwrap();
     });
     open()
 }
@@ -76,12 +92,19 @@ pub(super) struct Fake {
 }
 
 /// A server on a free port, with the users `ada` (a superuser, password `pencil`) and `bob`.
+#[expect(clippy::unused_async, reason = "a server is started inside a runtime")]
 pub(super) async fn serve(options: Options) -> (Server, Arc<Fake>) {
-    let fake = Arc::new(Fake { users: users(), seen: Arc::default() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fake = Arc::new(Fake {
+        users: users(),
+        seen: Arc::default(),
+    });
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let backend = Arc::clone(&fake);
     let (clock, rng) = (Arc::new(SystemClock::new()), Arc::new(SystemRng));
-    (Server::start(listener, backend, options, clock, rng).unwrap(), fake)
+    (
+        Server::start(listener, backend, options, clock, rng).unwrap(),
+        fake,
+    )
 }
 
 /// A client of tokio-postgres, logged in.
@@ -90,7 +113,9 @@ pub(super) async fn client(server: &Server) -> tokio_postgres::Client {
         "host=127.0.0.1 port={} user=ada password=pencil dbname=lotic",
         server.address().port()
     );
-    let (client, connection) = tokio_postgres::connect(&text, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&text, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     crate::base::task::spawn("test-client", async move {
         let _ended = connection.await;
     });
@@ -117,7 +142,11 @@ impl Backend for Fake {
 
     fn session(&self, _user: &str, database: &str) -> Result<FakeSession> {
         if database == "nowhere" {
-            return Err(Error::new(crate::base::Kind::Missing, "3D000", "no such database"));
+            return Err(Error::new(
+                crate::base::Kind::Missing,
+                "3D000",
+                "no such database",
+            ));
         }
         Ok(FakeSession {
             seen: Arc::clone(&self.seen),
@@ -176,19 +205,28 @@ impl FakeSession {
         let rows = batches.map(move |from| {
             let _held = &dropped;
             let to = count.min(from + BATCH);
-            seen.rows.fetch_add((to - from).unsigned_abs(), Ordering::Relaxed);
+            seen.rows
+                .fetch_add((to - from).unsigned_abs(), Ordering::Relaxed);
             Ok(rows_batch(from, to))
         });
-        let failure = || Err(DataFusionError::from(Error::new(
-            crate::base::Kind::Invalid, "22012", "division by zero",
-        )));
+        let failure = || {
+            Err(DataFusionError::from(Error::new(
+                crate::base::Kind::Invalid,
+                "22012",
+                "division by zero",
+            )))
+        };
         let rows: BoxStream<'static, _> = match end.as_str() {
             "hang" => rows.chain(stream::pending()).boxed(),
             "fail" => rows.chain(stream::once(async move { failure() })).boxed(),
             _ => rows.boxed(),
         };
         let stream = Box::pin(RecordBatchStreamAdapter::new(rows_schema(), rows));
-        Response::Rows { schema: rows_schema(), stream, tag: "SELECT" }
+        Response::Rows {
+            schema: rows_schema(),
+            stream,
+            tag: "SELECT",
+        }
     }
 
     fn one(&self, schema: SchemaRef, columns: Vec<ArrayRef>) -> Response {
@@ -197,7 +235,11 @@ impl FakeSession {
             Arc::clone(&schema),
             stream::once(async move { Ok(batch) }),
         );
-        Response::Rows { schema, stream: Box::pin(stream), tag: "SELECT" }
+        Response::Rows {
+            schema,
+            stream: Box::pin(stream),
+            tag: "SELECT",
+        }
     }
 }
 
@@ -211,7 +253,9 @@ impl BackendSession for FakeSession {
             return Err(Error::syntax("syntax error at line 1, column 1"));
         }
         let statements = sql.split(';').map(|part| {
-            part.split_whitespace().map(str::to_lowercase).collect::<Vec<String>>()
+            part.split_whitespace()
+                .map(str::to_lowercase)
+                .collect::<Vec<String>>()
         });
         Ok(statements.filter(|words| !words.is_empty()).collect())
     }
@@ -245,7 +289,11 @@ impl BackendSession for FakeSession {
             "unknown" => return Err(Error::no_relation(&words[1])),
             _ => {}
         }
-        Ok(FakePrepared { words, parameters, schema })
+        Ok(FakePrepared {
+            words,
+            parameters,
+            schema,
+        })
     }
 
     fn describe<'a>(&self, prepared: &'a FakePrepared) -> (&'a [DataType], Option<&'a SchemaRef>) {
@@ -261,18 +309,27 @@ impl BackendSession for FakeSession {
         let count = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
         let cancel = CancellationToken::new();
         *self.cancel.lock() = cancel.clone();
-        let done = |tag: &str| Ok(Response::Done { tag: tag.to_owned() });
+        let done = |tag: &str| {
+            Ok(Response::Done {
+                tag: tag.to_owned(),
+            })
+        };
         match words[0] {
             "rows" => Ok(self.rows(count, words.get(2).copied().unwrap_or_default())),
             "echo" => {
-                let columns = parameters.iter().map(|value| value.to_array().unwrap()).collect();
+                let columns = parameters
+                    .iter()
+                    .map(|value| value.to_array().unwrap())
+                    .collect();
                 Ok(self.one(Arc::clone(prepared.schema.as_ref().unwrap()), columns))
             }
             "hang" => {
                 cancel.cancelled().await;
                 Err(Error::cancelled("canceling statement due to user request"))
             }
-            "fail" => Err(Error::invalid("it failed").with_detail("a detail").with_hint("a hint")),
+            "fail" => Err(Error::invalid("it failed")
+                .with_detail("a detail")
+                .with_hint("a hint")),
             "panic" => panic!("a defect"),
             "begin" | "start" => {
                 self.status = TransactionStatus::InTransaction;
@@ -284,16 +341,25 @@ impl BackendSession for FakeSession {
             }
             "notice" => {
                 let message = "look out".to_owned();
-                self.notices.push(Notice { severity: "WARNING", code: "01000", message });
+                self.notices.push(Notice {
+                    severity: "WARNING",
+                    code: "01000",
+                    message,
+                });
                 done("NOTICE")
             }
             "timezone" => {
-                self.changes.push(("TimeZone".to_owned(), "Asia/Tokyo".to_owned()));
+                self.changes
+                    .push(("TimeZone".to_owned(), "Asia/Tokyo".to_owned()));
                 done("SET")
             }
             "copyin" => {
                 let (seen, finished) = (Arc::clone(&self.seen), AtomicBool::new(false));
-                Ok(Response::CopyIn(Box::new(Target { seen, bytes: Vec::new(), finished })))
+                Ok(Response::CopyIn(Box::new(Target {
+                    seen,
+                    bytes: Vec::new(),
+                    finished,
+                })))
             }
             "copyout" => {
                 let rows = Arc::new(AtomicU64::new(0));
@@ -302,7 +368,12 @@ impl BackendSession for FakeSession {
                     counter.fetch_add(1, Ordering::Relaxed);
                     Ok(Bytes::from(format!("{row}\n")))
                 });
-                Ok(Response::CopyOut { stream: pieces.boxed(), columns: 1, binary: false, rows })
+                Ok(Response::CopyOut {
+                    stream: pieces.boxed(),
+                    columns: 1,
+                    binary: false,
+                    rows,
+                })
             }
             _ => done("INSERT 0 1"),
         }

@@ -7,7 +7,11 @@ use super::fake::{client, serve};
 use super::raw::{Raw, message, run, start_up, sync};
 
 fn options(limits: Limits) -> Options {
-    Options { login: Login::TrustLoopback, limits, ..Options::default() }
+    Options {
+        login: Login::TrustLoopback,
+        limits,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]
@@ -19,7 +23,12 @@ async fn start_up_packets_with_impossible_lengths_are_refused() {
         assert_eq!(raw.refusal().await.as_deref(), Some("08P01"), "{length}");
         assert!(raw.next().await.is_none());
     }
-    for body in [&b"\0\x03\0\0user\0ada"[..], b"\0\x03\0\0\0\0\0", b"\0\x02\0\0\0", b"\xff\xff\xff\xff\0"] {
+    for body in [
+        &b"\0\x03\0\0user\0ada"[..],
+        b"\0\x03\0\0\0\0\0",
+        b"\0\x02\0\0\0",
+        b"\xff\xff\xff\xff\0",
+    ] {
         let mut raw = Raw::connect(&server).await;
         let length = u32::try_from(body.len() + 4).unwrap();
         raw.send(&[&length.to_be_bytes()[..], body].concat()).await;
@@ -41,8 +50,13 @@ async fn messages_with_impossible_lengths_end_their_connection() {
         (0, 4),
     ] {
         let mut raw = Raw::trusted(&server).await;
-        raw.send(&[&[kind][..], &length.to_be_bytes()].concat()).await;
-        assert_eq!(raw.refusal().await.as_deref(), Some("08P01"), "{kind} {length}");
+        raw.send(&[&[kind][..], &length.to_be_bytes()].concat())
+            .await;
+        assert_eq!(
+            raw.refusal().await.as_deref(),
+            Some("08P01"),
+            "{kind} {length}"
+        );
         assert!(raw.next().await.is_none());
     }
 }
@@ -66,8 +80,15 @@ async fn silent_and_slow_clients_are_closed_at_the_deadline() {
 
 #[tokio::test]
 async fn a_crowd_of_half_open_connections_keeps_nobody_out() {
-    let limits = Limits { pending: 50, ..Limits::default() };
-    let (server, _fake) = serve(Options { limits, ..Options::default() }).await;
+    let limits = Limits {
+        pending: 50,
+        ..Limits::default()
+    };
+    let (server, _fake) = serve(Options {
+        limits,
+        ..Options::default()
+    })
+    .await;
     let mut crowd = Vec::new();
     for _ in 0..300 {
         crowd.push(Raw::connect(&server).await);
@@ -81,13 +102,21 @@ async fn a_crowd_of_half_open_connections_keeps_nobody_out() {
 
 #[tokio::test]
 async fn long_messages_share_one_budget() {
-    let limits = Limits { buffered_bytes: 4 << 20, ..Limits::default() };
+    let limits = Limits {
+        buffered_bytes: 4 << 20,
+        ..Limits::default()
+    };
     let (server, _fake) = serve(options(limits)).await;
     let mut greedy = Raw::trusted(&server).await;
-    greedy.send(&[&b"Q"[..], &(8_i32 << 20).to_be_bytes()].concat()).await;
+    greedy
+        .send(&[&b"Q"[..], &(8_i32 << 20).to_be_bytes()].concat())
+        .await;
     let chunk = vec![b'a'; 1 << 20];
     for _ in 0..8 {
-        if tokio::io::AsyncWriteExt::write_all(&mut greedy.socket, &chunk).await.is_err() {
+        if tokio::io::AsyncWriteExt::write_all(&mut greedy.socket, &chunk)
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -98,23 +127,44 @@ async fn long_messages_share_one_budget() {
 
 #[tokio::test]
 async fn statements_and_portals_have_a_cap() {
-    let limits = Limits { statements: 10, portals: 10, ..Limits::default() };
+    let limits = Limits {
+        statements: 10,
+        portals: 10,
+        ..Limits::default()
+    };
     let (server, _fake) = serve(options(limits)).await;
     let mut raw = Raw::trusted(&server).await;
     for number in 0..10 {
-        raw.send(&message(b'P', format!("s{number}\0insert\0\0\0").as_bytes())).await;
+        raw.send(&message(
+            b'P',
+            format!("s{number}\0insert\0\0\0").as_bytes(),
+        ))
+        .await;
     }
-    raw.send(&[message(b'P', b"more\0insert\0\0\0"), sync()].concat()).await;
+    raw.send(&[message(b'P', b"more\0insert\0\0\0"), sync()].concat())
+        .await;
     assert_eq!(raw.kinds().await, "1111111111EZ");
     raw.send(&message(b'Q', b"begin\0")).await;
     raw.kinds().await;
     for number in 0..10 {
-        raw.send(&message(b'B', format!("p{number}\0s0\0\0\0\0\0\0\0").as_bytes())).await;
+        raw.send(&message(
+            b'B',
+            format!("p{number}\0s0\0\0\0\0\0\0\0").as_bytes(),
+        ))
+        .await;
     }
-    raw.send(&[message(b'B', b"more\0s0\0\0\0\0\0\0\0"), sync()].concat()).await;
+    raw.send(&[message(b'B', b"more\0s0\0\0\0\0\0\0\0"), sync()].concat())
+        .await;
     assert_eq!(raw.kinds().await, "2222222222EZ");
     let name = vec![b'n'; 1 << 20];
-    raw.send(&[message(b'P', &[&name[..], b"\0insert\0\0\0"].concat()), sync()].concat()).await;
+    raw.send(
+        &[
+            message(b'P', &[&name[..], b"\0insert\0\0\0"].concat()),
+            sync(),
+        ]
+        .concat(),
+    )
+    .await;
     assert_eq!(raw.kinds().await, "EZ");
     raw.send(&[run("rows 1", 0), sync()].concat()).await;
     assert_eq!(raw.kinds().await, "EZ");
@@ -125,12 +175,21 @@ async fn as_many_parameters_as_can_be_counted_are_bound() {
     let (server, _fake) = serve(options(Limits::default())).await;
     let mut raw = Raw::trusted(&server).await;
     let sql = format!("echo{}", " text".repeat(65_535));
-    raw.send(&message(b'P', format!("\0{sql}\0\0\0").as_bytes())).await;
+    raw.send(&message(b'P', format!("\0{sql}\0\0\0").as_bytes()))
+        .await;
     raw.send(&sync()).await;
     // 65,535 columns are over what a row can count, and that is an error like any other.
     assert_eq!(raw.kinds().await, "EZ");
     let values = [0xff_u8; 4 * 65_535];
     let bind = [&b"\0\0\0\0\xff\xff"[..], &values, b"\0\0"].concat();
-    raw.send(&[message(b'P', b"\0insert\0\0\0"), message(b'B', &bind), sync()].concat()).await;
+    raw.send(
+        &[
+            message(b'P', b"\0insert\0\0\0"),
+            message(b'B', &bind),
+            sync(),
+        ]
+        .concat(),
+    )
+    .await;
     assert_eq!(raw.kinds().await, "1EZ");
 }

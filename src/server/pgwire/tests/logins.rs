@@ -57,7 +57,10 @@ async fn an_address_that_guesses_is_made_to_wait() {
 
 #[tokio::test]
 async fn trust_is_for_this_machine_and_by_name_only() {
-    let options = Options { login: Login::TrustLoopback, ..Options::default() };
+    let options = Options {
+        login: Login::TrustLoopback,
+        ..Options::default()
+    };
     let (server, _fake) = serve(options).await;
     let _in = Raw::trusted(&server).await;
     let (strict, _fake) = serve(Options::default()).await;
@@ -69,11 +72,21 @@ async fn trust_is_for_this_machine_and_by_name_only() {
 
 #[tokio::test]
 async fn places_are_limited_and_some_are_kept_for_superusers() {
-    let limits = Limits { connections: 2, reserved: 1, ..Limits::default() };
-    let (server, _fake) = serve(Options { limits, ..Options::default() }).await;
+    let limits = Limits {
+        connections: 2,
+        reserved: 1,
+        ..Limits::default()
+    };
+    let (server, _fake) = serve(Options {
+        limits,
+        ..Options::default()
+    })
+    .await;
     let port = server.address().port();
     let text = config(port, "bob", "pencil");
-    let (_bob, _task) = tokio_postgres::connect(&text, tokio_postgres::NoTls).await.unwrap();
+    let (_bob, _task) = tokio_postgres::connect(&text, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     assert_eq!(refused(port, "bob", "pencil").await.0, "53300");
     let _ada = client(&server).await;
     assert_eq!(refused(port, "ada", "pencil").await.0, "53300");
@@ -81,7 +94,10 @@ async fn places_are_limited_and_some_are_kept_for_superusers() {
 
 #[tokio::test]
 async fn start_up_says_who_we_are_and_refuses_what_is_not_served() {
-    let options = Options { login: Login::TrustLoopback, ..Options::default() };
+    let options = Options {
+        login: Login::TrustLoopback,
+        ..Options::default()
+    };
     let (server, _fake) = serve(options).await;
     for (settings, wanted) in [
         (&[][..], "28000"),
@@ -94,10 +110,13 @@ async fn start_up_says_who_we_are_and_refuses_what_is_not_served() {
         assert_eq!(raw.refusal().await.as_deref(), Some(wanted));
     }
     let mut raw = Raw::connect(&server).await;
-    raw.send(&start_up(&[("user", "ada"), ("application_name", "test")])).await;
+    raw.send(&start_up(&[("user", "ada"), ("application_name", "test")]))
+        .await;
     let messages = raw.until(b'Z').await;
     let told = |text: &str| {
-        messages.iter().any(|(kind, body)| *kind == b'S' && body.starts_with(text.as_bytes()))
+        messages
+            .iter()
+            .any(|(kind, body)| *kind == b'S' && body.starts_with(text.as_bytes()))
     };
     for text in [
         "server_version\x0015.0 (Lotic ",
@@ -109,7 +128,11 @@ async fn start_up_says_who_we_are_and_refuses_what_is_not_served() {
     ] {
         assert!(told(text), "{text}");
     }
-    assert!(messages.iter().any(|(kind, body)| *kind == b'K' && body.len() == 8));
+    assert!(
+        messages
+            .iter()
+            .any(|(kind, body)| *kind == b'K' && body.len() == 8)
+    );
 }
 
 pub(super) fn tls() -> Tls {
@@ -126,13 +149,20 @@ async fn encryption_requests_are_answered_and_never_followed_by_clear_bytes() {
     for request in [[0, 0, 0, 8, 4, 210, 22, 48], SSL_REQUEST] {
         raw.send(&request).await;
         let mut answer = [0];
-        tokio::io::AsyncReadExt::read_exact(&mut raw.socket, &mut answer).await.unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut raw.socket, &mut answer)
+            .await
+            .unwrap();
         assert_eq!(&answer, b"N");
     }
-    let options = Options { tls: Some(tls()), require_tls: true, ..Options::default() };
+    let options = Options {
+        tls: Some(tls()),
+        require_tls: true,
+        ..Options::default()
+    };
     let (server, _fake) = serve(options).await;
     let mut raw = Raw::connect(&server).await;
-    raw.send(&[&SSL_REQUEST[..], &start_up(&[("user", "ada")])].concat()).await;
+    raw.send(&[&SSL_REQUEST[..], &start_up(&[("user", "ada")])].concat())
+        .await;
     assert_eq!(raw.refusal().await.as_deref(), Some("08P01"));
     let mut raw = Raw::connect(&server).await;
     raw.send(&start_up(&[("user", "ada")])).await;

@@ -11,7 +11,10 @@ use super::fake::{BATCH, client, eventually, serve};
 use super::raw::{Raw, code, message, run, sync};
 
 fn trusting() -> Options {
-    Options { login: Login::TrustLoopback, ..Options::default() }
+    Options {
+        login: Login::TrustLoopback,
+        ..Options::default()
+    }
 }
 
 fn query(sql: &str) -> Vec<u8> {
@@ -52,7 +55,10 @@ async fn errors_carry_code_detail_and_hint() {
     let error = error.as_db_error().unwrap();
     assert_eq!(error.code().code(), "22023");
     assert_eq!(error.message(), "it failed");
-    assert_eq!((error.detail(), error.hint()), (Some("a detail"), Some("a hint")));
+    assert_eq!(
+        (error.detail(), error.hint()),
+        (Some("a detail"), Some("a hint"))
+    );
     assert_eq!(client.simple_query("insert").await.unwrap().len(), 1);
 }
 
@@ -61,7 +67,10 @@ async fn parameters_go_in_and_come_back_in_binary() {
     let (server, _fake) = serve(Options::default()).await;
     let client = client(&server).await;
     let row = client
-        .query_one("echo int8 text int8s", &[&7_i64, &"a b", &vec![Some(1_i64), None]])
+        .query_one(
+            "echo int8 text int8s",
+            &[&7_i64, &"a b", &vec![Some(1_i64), None]],
+        )
         .await
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 7);
@@ -116,7 +125,8 @@ async fn a_suspended_portal_goes_on_where_it_stopped() {
 async fn after_an_error_everything_up_to_sync_is_ignored() {
     let (server, _fake) = serve(trusting()).await;
     let mut raw = Raw::trusted(&server).await;
-    raw.send(&[run("fail", 0), run("insert", 0), query("insert"), sync()].concat()).await;
+    raw.send(&[run("fail", 0), run("insert", 0), query("insert"), sync()].concat())
+        .await;
     assert_eq!(raw.kinds().await, "12EZ");
     raw.send(&[run("insert", 0), sync()].concat()).await;
     assert_eq!(raw.kinds().await, "12CZ");
@@ -134,16 +144,38 @@ async fn after_an_error_everything_up_to_sync_is_ignored() {
     let named = message(b'P', b"s\0insert\0\0\0");
     raw.send(&[named.clone(), named, sync()].concat()).await;
     assert_eq!(raw.kinds().await, "1EZ");
-    raw.send(&[message(b'C', b"Ss\0"), message(b'C', b"Ss\0"), sync()].concat()).await;
+    raw.send(&[message(b'C', b"Ss\0"), message(b'C', b"Ss\0"), sync()].concat())
+        .await;
     assert_eq!(raw.kinds().await, "33Z");
+}
+
+#[tokio::test]
+async fn a_portal_that_is_at_its_end_has_no_more_rows() {
+    let (server, _fake) = serve(trusting()).await;
+    let mut raw = Raw::trusted(&server).await;
+    let again = message(b'E', b"\0\0\0\0\0");
+    raw.send(&[run("rows 2", 0), again, sync()].concat()).await;
+    let messages = raw.until(b'Z').await;
+    let tags = messages
+        .iter()
+        .filter(|(kind, _)| *kind == b'C')
+        .map(|(_, tag)| tag.as_slice());
+    assert_eq!(tags.collect::<Vec<_>>(), [b"SELECT 2\0", b"SELECT 0\0"]);
 }
 
 #[tokio::test]
 async fn flush_answers_without_sync_and_empty_statements_say_so() {
     let (server, _fake) = serve(trusting()).await;
     let mut raw = Raw::trusted(&server).await;
-    raw.send(&[message(b'P', b"\0\0\0\0"), message(b'D', b"S\0"), message(b'H', b"")].concat())
-        .await;
+    raw.send(
+        &[
+            message(b'P', b"\0\0\0\0"),
+            message(b'D', b"S\0"),
+            message(b'H', b""),
+        ]
+        .concat(),
+    )
+    .await;
     let kinds: Vec<u8> = [raw.next().await, raw.next().await, raw.next().await]
         .into_iter()
         .map(|message| message.unwrap().0)
@@ -161,10 +193,16 @@ async fn a_stream_that_waits_gives_its_first_rows_at_once() {
     let rows = client.query_raw("rows 3 hang", none).await.unwrap();
     pin_mut!(rows);
     for id in 0..3 {
-        let row = tokio::time::timeout(Duration::from_secs(5), rows.next()).await.unwrap();
+        let row = tokio::time::timeout(Duration::from_secs(5), rows.next())
+            .await
+            .unwrap();
         assert_eq!(row.unwrap().unwrap().get::<_, i64>(0), id);
     }
-    client.cancel_token().cancel_query(tokio_postgres::NoTls).await.unwrap();
+    client
+        .cancel_token()
+        .cancel_query(tokio_postgres::NoTls)
+        .await
+        .unwrap();
     let error = rows.next().await.unwrap().unwrap_err();
     assert_eq!(error.code().unwrap().code(), "57014");
     assert_eq!(client.query("rows 2", &[]).await.unwrap().len(), 2);
@@ -190,8 +228,14 @@ async fn two_million_rows_stream_without_being_collected() {
         }
         before = now;
     }
-    assert!(before < 1_500_000, "{before} rows computed for a client that reads none");
-    let rest = rows.try_fold(0_u64, |sum, _| async move { Ok(sum + 1) }).await.unwrap();
+    assert!(
+        before < 1_500_000,
+        "{before} rows computed for a client that reads none"
+    );
+    let rest = rows
+        .try_fold(0_u64, |sum, _| async move { Ok(sum + 1) })
+        .await
+        .unwrap();
     assert_eq!(rest, 1_999_999);
 }
 
@@ -201,7 +245,12 @@ async fn cancels_reach_what_runs_and_wrong_keys_reach_nothing() {
     let mut raw = Raw::connect(&server).await;
     raw.send(&super::raw::start_up(&[("user", "ada")])).await;
     let messages = raw.until(b'Z').await;
-    let key = messages.iter().find(|(kind, _)| *kind == b'K').unwrap().1.clone();
+    let key = messages
+        .iter()
+        .find(|(kind, _)| *kind == b'K')
+        .unwrap()
+        .1
+        .clone();
     let cancel = |key: &[u8]| [&[0, 0, 0, 16, 4, 210, 22, 46], key].concat();
     raw.send(&query("hang")).await;
     let mut wrong = key.clone();

@@ -15,7 +15,10 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) async fn connect(server: &Server) -> Self {
         let socket = TcpStream::connect(server.address()).await.unwrap();
-        Self { socket, buffer: BytesMut::new() }
+        Self {
+            socket,
+            buffer: BytesMut::new(),
+        }
     }
 
     /// A client that is let in without a password (the server trusts this machine).
@@ -48,7 +51,10 @@ impl Raw {
 
     fn header(&self) -> Option<(u8, usize)> {
         let length = self.buffer.get(1..5)?.try_into().unwrap();
-        Some((self.buffer[0], usize::try_from(u32::from_be_bytes(length)).unwrap()))
+        Some((
+            self.buffer[0],
+            usize::try_from(u32::from_be_bytes(length)).unwrap(),
+        ))
     }
 
     /// Messages up to the first of this kind, or to the end.
@@ -66,19 +72,28 @@ impl Raw {
 
     /// The kinds of the messages up to ReadyForQuery.
     pub(super) async fn kinds(&mut self) -> String {
-        self.until(b'Z').await.into_iter().map(|(kind, _)| char::from(kind)).collect()
+        self.until(b'Z')
+            .await
+            .into_iter()
+            .map(|(kind, _)| char::from(kind))
+            .collect()
     }
 
     /// The SQLSTATE of the error that comes before the end or the next ReadyForQuery.
     pub(super) async fn refusal(&mut self) -> Option<String> {
         let messages = self.until(b'E').await;
-        messages.last().filter(|(kind, _)| *kind == b'E').map(|(_, body)| code(body))
+        messages
+            .last()
+            .filter(|(kind, _)| *kind == b'E')
+            .map(|(_, body)| code(body))
     }
 }
 
 /// The SQLSTATE in the body of an ErrorResponse.
 pub(super) fn code(body: &[u8]) -> String {
-    let field = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&b'C'));
+    let field = body
+        .split(|byte| *byte == 0)
+        .find(|field| field.first() == Some(&b'C'));
     String::from_utf8(field.unwrap()[1..].to_vec()).unwrap()
 }
 
