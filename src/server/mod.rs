@@ -7,3 +7,7 @@ mod tls;
 
 pub use servers::{Servers, start_pg};
 pub use tls::Tls;
+//! What clients talk to: the PostgreSQL wire and the TLS under it.
+
+pub mod pgwire;
+pub mod tls;
