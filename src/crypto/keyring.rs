@@ -72,6 +72,10 @@ impl Keyring {
         rng: &dyn Rng,
     ) -> Result<Self> {
         if let Some(found) = Self::open_existing(disk, data_dir, master)? {
+            // A kill may have left the file's name where no disk has seen it yet, and all that is
+            // written from here on hangs on it.
+            disk.sync_dir(data_dir)
+                .map_err(|error| Error::io(format!("sync {}", data_dir.display()), &error))?;
             return Ok(found);
         }
         super::load::refuse_lost_keyring(disk, data_dir)?;

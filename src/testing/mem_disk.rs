@@ -44,7 +44,7 @@ struct State {
 /// How a disk goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Outage {
-    /// The process ends: all that was written stays.
+    /// The process ends: all that was written stays, and what was not synced still is not.
     Kill,
     /// The power goes: of what was not synced some sectors stay, chosen by the seed.
     Power {
@@ -140,19 +140,34 @@ impl State {
             ..Self::default()
         };
         for (path, inode) in names {
-            let content = inode.lock();
-            let bytes = match outage {
-                Outage::Kill => content.bytes.clone(),
-                Outage::Power { .. } => torn(&content, &mut dice),
+            let content = inode.lock().clone();
+            let content = match outage {
+                Outage::Kill => content,
+                Outage::Power { .. } => {
+                    let bytes = torn(&content, &mut dice);
+                    Content {
+                        synced: bytes.clone(),
+                        bytes,
+                        mode: content.mode,
+                    }
+                }
             };
-            let content = Content {
-                synced: bytes.clone(),
-                bytes,
-                mode: content.mode,
-            };
-            let inode = Arc::new(Mutex::new(content));
-            after.durable.insert(path.clone(), Arc::clone(&inode));
-            after.files.insert(path.clone(), inode);
+            let is_durable = self
+                .durable
+                .get(path)
+                .is_some_and(|durable| Arc::ptr_eq(durable, inode));
+            let copy = Arc::new(Mutex::new(content));
+            if is_durable {
+                after.durable.insert(path.clone(), Arc::clone(&copy));
+            }
+            after.files.insert(path.clone(), copy);
+        }
+        if matches!(outage, Outage::Kill) {
+            // A name that was removed or replaced and not synced comes back with the old file.
+            for (path, inode) in &self.durable {
+                let old = || Arc::new(Mutex::new(inode.lock().clone()));
+                after.durable.entry(path.clone()).or_insert_with(old);
+            }
         }
         MemDisk(Arc::new(Mutex::new(after)))
     }

@@ -69,8 +69,8 @@ impl Log {
         let io = |error: std::io::Error| Error::io(format!("open {}", folder.display()), &error);
         if !disk.try_exists(&folder).map_err(io)? {
             disk.create_dir_all(&folder).map_err(io)?;
-            disk.sync_dir(dir).map_err(io)?;
         }
+        disk.sync_dir(dir).map_err(io)?;
         let shared = Arc::new(Shared {
             disk,
             keyring,
@@ -177,6 +177,8 @@ impl Log {
         let listed = disk
             .list(&self.folder)
             .map_err(|error| Error::io(format!("list {}", self.folder.display()), &error))?;
+        disk.sync_dir(&self.folder)
+            .map_err(|error| Error::io(format!("sync {}", self.folder.display()), &error))?;
         for folder in listed {
             if folder.extension().is_some_and(|end| end == DROPPED) {
                 self.shred(&folder)?;
@@ -195,6 +197,9 @@ impl Log {
                     .map_err(|error| Error::io(format!("remove {}", folder.display()), &error))?;
                 continue;
             }
+            // A kill may have left names that no disk has seen yet; what is shown must stay.
+            disk.sync_dir(&folder)
+                .map_err(|error| Error::io(format!("sync {}", folder.display()), &error))?;
             self.open_topic(&folder, TopicId(id))?;
         }
         Ok(())

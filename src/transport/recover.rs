@@ -376,6 +376,14 @@ impl Source<'_> {
             }
             *len = end;
         }
+        if found.changed
+            && let Some(segment) = found.segments.last()
+            && let Some(folder) = segment.path.parent()
+        {
+            // Likewise the name of a segment that the crash left just begun.
+            let synced = self.shared.disk.sync_dir(folder);
+            synced.map_err(|error| Error::io(format!("sync {}", folder.display()), &error))?;
+        }
         Ok(next)
     }
 }
