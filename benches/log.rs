@@ -21,13 +21,29 @@ fn open(folder: &Path) -> Arc<Log> {
     let (key, _) = load_or_create_key(&RealDisk, folder, None, None, &SystemRng).unwrap();
     let keyring = Arc::new(Keyring::open(&RealDisk, folder, &key, &SystemRng).unwrap());
     let (clock, rng) = (Arc::new(SystemClock::new()), Arc::new(SystemRng));
-    Log::open(folder, Arc::new(RealDisk), keyring, clock, rng, LogOptions::default()).unwrap()
+    Log::open(
+        folder,
+        Arc::new(RealDisk),
+        keyring,
+        clock,
+        rng,
+        LogOptions::default(),
+    )
+    .unwrap()
 }
 
 fn topic(log: &Log, id: u64) -> Arc<Topic> {
     // Old segments go, so that the bench does not fill the disk.
-    let retention = Retention { max_age_us: None, max_bytes: Some(512 << 20) };
-    let spec = TopicSpec { id: TopicId(id), partitions: 1, retention, durability: Durability::Os };
+    let retention = Retention {
+        max_age_us: None,
+        max_bytes: Some(512 << 20),
+    };
+    let spec = TopicSpec {
+        id: TopicId(id),
+        partitions: 1,
+        retention,
+        durability: Durability::Os,
+    };
     log.create_topic(spec).unwrap()
 }
 
@@ -42,7 +58,11 @@ fn append(topic: &Topic, payload: &Bytes) {
     let count = TURN_BYTES / payload.len();
     for _ in 0..count {
         let sender = sender.clone();
-        let record = Record { rows: 1000, flags: 0, payload: payload.clone() };
+        let record = Record {
+            rows: 1000,
+            flags: 0,
+            payload: payload.clone(),
+        };
         let done = Box::new(move |outcome| sender.send(outcome).unwrap());
         topic.append(vec![(PartitionId(0), record)], done);
     }
@@ -59,11 +79,17 @@ fn log(criterion: &mut Criterion) {
         let payload = payload(bytes);
         let mut group = criterion.benchmark_group(format!("log/{name}"));
         group.throughput(Throughput::Bytes(TURN_BYTES as u64));
-        group.sample_size(20).measurement_time(Duration::from_secs(5));
+        group
+            .sample_size(20)
+            .measurement_time(Duration::from_secs(5));
         id += 1;
         let written = topic(&log, id);
         group.bench_function("append", |bench| {
-            bench.iter_batched(|| (), |()| append(&written, &payload), BatchSize::PerIteration);
+            bench.iter_batched(
+                || (),
+                |()| append(&written, &payload),
+                BatchSize::PerIteration,
+            );
         });
         id += 1;
         let replayed = topic(&log, id);

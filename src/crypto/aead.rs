@@ -121,7 +121,9 @@ pub fn open(
 ) -> Result<Vec<u8>> {
     let mut bytes = sealed.to_vec();
     let Some(text) = key.cipher().open_in_place(nonce, aad, &mut bytes) else {
-        return Err(Error::corrupt("the sealed bytes are damaged or belong elsewhere"));
+        return Err(Error::corrupt(
+            "the sealed bytes are damaged or belong elsewhere",
+        ));
     };
     let len = text.len();
     bytes.truncate(len);

@@ -72,12 +72,19 @@ impl Keyring {
         rng: &dyn Rng,
     ) -> Result<Self> {
         if let Some(found) = Self::open_existing(disk, data_dir, master)? {
+            // A kill may have left the file's name where no disk has seen it yet, and all that is
+            // written from here on hangs on it.
+            disk.sync_dir(data_dir)
+                .map_err(|error| Error::io(format!("sync {}", data_dir.display()), &error))?;
             return Ok(found);
         }
         super::load::refuse_lost_keyring(disk, data_dir)?;
         let mut folder_id = [0; 16];
         rng.fill(&mut folder_id)?;
-        let keyring = Self { folder_id, root: SecretKey::generate(rng)? };
+        let keyring = Self {
+            folder_id,
+            root: SecretKey::generate(rng)?,
+        };
         keyring.store(disk, data_dir, master, rng)?;
         Ok(keyring)
     }
@@ -98,10 +105,16 @@ impl Keyring {
         let parsed = parse(&bytes).map_err(|error| error.at(&name))?;
         let aad = keyring_aad(&parsed.0);
         let root = unwrap_key(master.key(), &aad, &parsed.1).ok_or_else(|| {
-            refused(format!("the master key is not the one of data folder {}", data_dir.display()))
-                .with_hint("give the key that the folder was made with; nothing was changed")
+            refused(format!(
+                "the master key is not the one of data folder {}",
+                data_dir.display()
+            ))
+            .with_hint("give the key that the folder was made with; nothing was changed")
         })?;
-        Ok(Some(Self { folder_id: parsed.0, root }))
+        Ok(Some(Self {
+            folder_id: parsed.0,
+            root,
+        }))
     }
 
     /// Wraps the root key anew under `master`. No data is rewritten; once this returns, the old
@@ -147,11 +160,18 @@ impl Keyring {
     pub fn open_area(&self, name: &str, wrapped: &WrappedKey) -> Result<AreaKey> {
         unwrap_key(&self.root, &self.area_aad(name), wrapped)
             .map(AreaKey)
-            .ok_or_else(|| Error::corrupt(format!("the key of {name} is damaged or belongs elsewhere")))
+            .ok_or_else(|| {
+                Error::corrupt(format!("the key of {name} is damaged or belongs elsewhere"))
+            })
     }
 
     fn area_aad(&self, name: &str) -> Vec<u8> {
-        [b"lotic area 1\0".as_slice(), &self.folder_id, name.as_bytes()].concat()
+        [
+            b"lotic area 1\0".as_slice(),
+            &self.folder_id,
+            name.as_bytes(),
+        ]
+        .concat()
     }
 }
 

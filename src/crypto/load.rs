@@ -53,14 +53,20 @@ pub fn load_or_create_key(
 ) -> Result<(MasterKey, KeyOrigin)> {
     let own = data_dir.join("master.key");
     let (key, origin) = if let Some(path) = key_file {
-        (MasterKey::from_file(disk, path)?, KeyOrigin::File(path.to_owned()))
+        (
+            MasterKey::from_file(disk, path)?,
+            KeyOrigin::File(path.to_owned()),
+        )
     } else if let Some(value) = env {
         (MasterKey::from_env_value(value)?, KeyOrigin::Environment)
     } else if exists(disk, &own)? {
         (MasterKey::from_file(disk, &own)?, KeyOrigin::Folder(own))
     } else if exists(disk, &Keyring::path(data_dir))? {
-        return Err(refused(format!("data folder {} is encrypted and no master key was given", data_dir.display()))
-            .with_hint("give the key file or the environment value that the folder was made with"));
+        return Err(refused(format!(
+            "data folder {} is encrypted and no master key was given",
+            data_dir.display()
+        ))
+        .with_hint("give the key file or the environment value that the folder was made with"));
     } else {
         refuse_lost_keyring(disk, data_dir)?;
         let key = MasterKey::generate(rng)?;
@@ -86,8 +92,11 @@ pub(super) fn refuse_lost_keyring(disk: &dyn Disk, data_dir: &Path) -> Result<()
     for path in paths {
         let is_log = path.file_name().is_some_and(|file| file == "topics");
         if is_log || starts_sealed(disk, &path) {
-            return Err(refused(format!("data folder {name} has lost its keyring: {} is there, keyring is not", path.display()))
-                .with_hint("put the file keyring back from a copy of the folder"));
+            return Err(refused(format!(
+                "data folder {name} has lost its keyring: {} is there, keyring is not",
+                path.display()
+            ))
+            .with_hint("put the file keyring back from a copy of the folder"));
         }
     }
     Ok(())
@@ -96,9 +105,13 @@ pub(super) fn refuse_lost_keyring(disk: &dyn Disk, data_dir: &Path) -> Result<()
 fn starts_sealed(disk: &dyn Disk, path: &Path) -> bool {
     let mut start = [0; SEALED_MAGIC.len()];
     // A folder opens but does not read: it is not a sealed file.
-    disk.open_read(path).and_then(|file| file.read_at(0, &mut start)).is_ok() && start == *SEALED_MAGIC
+    disk.open_read(path)
+        .and_then(|file| file.read_at(0, &mut start))
+        .is_ok()
+        && start == *SEALED_MAGIC
 }
 
 fn exists(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    disk.try_exists(path).map_err(|error| Error::io(format!("look for {}", path.display()), &error))
+    disk.try_exists(path)
+        .map_err(|error| Error::io(format!("look for {}", path.display()), &error))
 }

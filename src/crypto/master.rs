@@ -28,16 +28,24 @@ impl MasterKey {
     /// 28000 where the file is missing, readable by all users of the machine, or holds no key.
     pub fn from_file(disk: &dyn Disk, path: &Path) -> Result<Self> {
         let name = path.display();
-        let refuse = |error: std::io::Error| refused(format!("could not read key file {name}: {error}"));
+        let refuse =
+            |error: std::io::Error| refused(format!("could not read key file {name}: {error}"));
         let mode = disk.mode(path).map_err(refuse)?;
         if mode & 0o006 != 0 {
-            return Err(refused(format!("key file {name} is open to every user of the machine (mode {mode:04o})"))
-                .with_hint(format!("take the right away: chmod 600 {name}; if others may have read it, make a new key")));
+            return Err(refused(format!(
+                "key file {name} is open to every user of the machine (mode {mode:04o})"
+            ))
+            .with_hint(format!(
+                "take the right away: chmod 600 {name}; if others may have read it, make a new key"
+            )));
         }
         let bytes = Zeroizing::new(disk.read(path).map_err(refuse)?);
         parse_file(&bytes).ok_or_else(|| {
-            refused(format!("key file {name} holds {} bytes that are no key", bytes.len()))
-                .with_hint("a key is 32 raw bytes, or 64 hex digits, or base64 of 32 bytes")
+            refused(format!(
+                "key file {name} holds {} bytes that are no key",
+                bytes.len()
+            ))
+            .with_hint("a key is 32 raw bytes, or 64 hex digits, or base64 of 32 bytes")
         })
     }
 
@@ -47,8 +55,11 @@ impl MasterKey {
     /// 28000 where it is no key; the value is not shown.
     pub fn from_env_value(value: &str) -> Result<Self> {
         parse_text(value).ok_or_else(|| {
-            refused(format!("the environment's master key of {} characters is no key", value.len()))
-                .with_hint("a key is 64 hex digits, or base64 of 32 bytes")
+            refused(format!(
+                "the environment's master key of {} characters is no key",
+                value.len()
+            ))
+            .with_hint("a key is 64 hex digits, or base64 of 32 bytes")
         })
     }
 
@@ -107,5 +118,7 @@ fn parse_text(text: &str) -> Option<MasterKey> {
         .or_else(|_| base64::engine::general_purpose::URL_SAFE.decode(text))
         .or_else(|_| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text));
     let bytes = Zeroizing::new(bytes.ok()?);
-    Some(MasterKey(SecretKey::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?)))
+    Some(MasterKey(SecretKey::new(
+        <[u8; 32]>::try_from(bytes.as_slice()).ok()?,
+    )))
 }

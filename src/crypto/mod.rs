@@ -15,7 +15,11 @@
 //! both copies go on. Wrapping uses random 96-bit nonces, one a wrap: far below 2^32 under a key.
 //!
 //! Not covered: the memory of the running process, and an operator who holds the master key.
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used
+)]
 
 mod aead;
 mod keyring;
@@ -24,6 +28,11 @@ mod master;
 mod sealed;
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may panic"
+)]
 mod tests;
 
 pub use aead::{Cipher, NONCE_BYTES, SecretKey, TAG_BYTES, open, seal};

@@ -69,7 +69,13 @@ pub fn write_sealed(
 
 fn aad(path: &Path, purpose: &str) -> Vec<u8> {
     let name = path.file_name().unwrap_or_default();
-    [b"lotic box 1\0".as_slice(), purpose.as_bytes(), b"\0", name.as_encoded_bytes()].concat()
+    [
+        b"lotic box 1\0".as_slice(),
+        purpose.as_bytes(),
+        b"\0",
+        name.as_encoded_bytes(),
+    ]
+    .concat()
 }
 
 fn open_box(bytes: &[u8], keyring: &Keyring, aad: &[u8]) -> Result<Vec<u8>> {
@@ -78,21 +84,31 @@ fn open_box(bytes: &[u8], keyring: &Keyring, aad: &[u8]) -> Result<Vec<u8>> {
     let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
     let (crc, body) = rest.split_first_chunk::<4>().ok_or_else(short)?;
     if magic != SEALED_MAGIC {
-        return Err(Error::corrupt("not a sealed file of lotic: byte 0 is damaged"));
+        return Err(Error::corrupt(
+            "not a sealed file of lotic: byte 0 is damaged",
+        ));
     }
     let version = u32::from_le_bytes(*version);
     if version != VERSION {
-        return Err(Error::corrupt(format!("sealed file of format {version} at byte 8, this Lotic knows format {VERSION}")));
+        return Err(Error::corrupt(format!(
+            "sealed file of format {version} at byte 8, this Lotic knows format {VERSION}"
+        )));
     }
     if u32::from_le_bytes(*crc) != crc32c::crc32c(body) {
-        return Err(Error::corrupt("the sealed bytes from byte 16 on do not match the checksum at byte 12"));
+        return Err(Error::corrupt(
+            "the sealed bytes from byte 16 on do not match the checksum at byte 12",
+        ));
     }
-    let (wrapped, sealed) = body.split_first_chunk::<WRAPPED_BYTES>().ok_or_else(short)?;
+    let (wrapped, sealed) = body
+        .split_first_chunk::<WRAPPED_BYTES>()
+        .ok_or_else(short)?;
     if sealed.len() < TAG_BYTES {
         return Err(short());
     }
     let key = keyring.open_file_key(aad, wrapped).ok_or_else(|| {
-        Error::corrupt("the key at byte 16 does not open: the file belongs elsewhere or was changed")
+        Error::corrupt(
+            "the key at byte 16 does not open: the file belongs elsewhere or was changed",
+        )
     })?;
     super::aead::open(&key, &NONCE, aad, sealed)
         .map_err(|_| Error::corrupt("the bytes from byte 76 on do not open: the file was changed"))

@@ -11,8 +11,11 @@ use crate::base::disk::RealDisk;
 use crate::base::rng::SystemRng;
 
 fn hex(text: &str) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap() as u8;
-    text.as_bytes().chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
+    let digit = |byte: &u8| u8::try_from(char::from(*byte).to_digit(16).unwrap()).unwrap();
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| digit(&pair[0]) << 4 | digit(&pair[1]))
+        .collect()
 }
 
 fn key(text: &str) -> SecretKey {
@@ -56,23 +59,36 @@ const VECTORS: [[&str; 5]; 4] = [
 fn known_vectors_seal_and_open() {
     for [secret, nonce, aad, text, sealed] in VECTORS {
         let (secret, nonce) = (key(secret), hex(nonce).try_into().unwrap());
-        assert_eq!(seal(&secret, &nonce, &hex(aad), &hex(text)).unwrap(), hex(sealed));
-        assert_eq!(open(&secret, &nonce, &hex(aad), &hex(sealed)).unwrap(), hex(text));
+        assert_eq!(
+            seal(&secret, &nonce, &hex(aad), &hex(text)).unwrap(),
+            hex(sealed)
+        );
+        assert_eq!(
+            open(&secret, &nonce, &hex(aad), &hex(sealed)).unwrap(),
+            hex(text)
+        );
     }
 }
 
 #[test]
 fn any_flipped_bit_and_any_cut_is_refused() {
     let [secret, nonce, aad, _, sealed] = VECTORS[3];
-    let (secret, nonce, aad, sealed) =
-        (key(secret), hex(nonce).try_into().unwrap(), hex(aad), hex(sealed));
+    let (secret, nonce, aad, sealed) = (
+        key(secret),
+        hex(nonce).try_into().unwrap(),
+        hex(aad),
+        hex(sealed),
+    );
     for bit in 0..sealed.len() * 8 {
         let mut damaged = sealed.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert!(open(&secret, &nonce, &aad, &damaged).is_err(), "bit {bit}");
     }
     for len in 0..sealed.len() {
-        assert!(open(&secret, &nonce, &aad, &sealed[..len]).is_err(), "{len} bytes");
+        assert!(
+            open(&secret, &nonce, &aad, &sealed[..len]).is_err(),
+            "{len} bytes"
+        );
     }
     assert!(open(&secret, &nonce, b"other", &sealed).is_err());
 }
@@ -91,9 +107,17 @@ fn master_key_is_read_from_hex_base64_and_raw_bytes() {
     let from_raw = MasterKey::from_file(&RealDisk, &path).unwrap();
     assert_eq!(from_hex.file_text(), from_base64.file_text());
     assert_eq!(from_hex.file_text(), from_raw.file_text());
-    for wrong in ["", "abc", &HEX_KEY[1..], "zz112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"] {
+    for wrong in [
+        "",
+        "abc",
+        &HEX_KEY[1..],
+        "zz112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF",
+    ] {
         let error = MasterKey::from_env_value(wrong).unwrap_err();
-        assert!(wrong.is_empty() || !error.to_string().contains(wrong), "{error}");
+        assert!(
+            wrong.is_empty() || !error.to_string().contains(wrong),
+            "{error}"
+        );
     }
     assert!(!format!("{from_hex:?}").contains("0011"));
 }
@@ -106,8 +130,12 @@ fn load(folder: &Path, file: Option<&Path>, env: Option<&str>) -> crate::base::R
 
 /// Names and bytes of the files in a folder.
 fn snapshot(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files = entries.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect::<Vec<_>>();
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files = entries
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect::<Vec<_>>();
     files.sort();
     files
 }
@@ -120,11 +148,23 @@ fn first_start_makes_a_private_key_and_later_starts_find_it() {
     let made = load(&data, None, None).unwrap();
     assert_eq!(made, KeyOrigin::Generated(own.clone()));
     assert!(made.notice().unwrap().contains("master.key"));
-    assert_eq!(std::fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(load(&data, None, None).unwrap(), KeyOrigin::Folder(own.clone()));
-    assert_eq!(load(&data, Some(&own), None).unwrap(), KeyOrigin::File(own.clone()));
+    assert_eq!(
+        std::fs::metadata(&own).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        load(&data, None, None).unwrap(),
+        KeyOrigin::Folder(own.clone())
+    );
+    assert_eq!(
+        load(&data, Some(&own), None).unwrap(),
+        KeyOrigin::File(own.clone())
+    );
     let text = std::fs::read_to_string(&own).unwrap();
-    assert_eq!(load(&data, None, Some(&text)).unwrap(), KeyOrigin::Environment);
+    assert_eq!(
+        load(&data, None, Some(&text)).unwrap(),
+        KeyOrigin::Environment
+    );
 }
 
 #[test]
@@ -156,7 +196,10 @@ fn wrong_missing_cut_and_open_keys_are_refused_and_nothing_is_written() {
         assert!(!error.to_string().contains(&text[..16]), "{error}");
     }
     assert_eq!(snapshot(&data), before);
-    assert_eq!(load(&data, None, Some(&text)).unwrap(), KeyOrigin::Environment);
+    assert_eq!(
+        load(&data, None, Some(&text)).unwrap(),
+        KeyOrigin::Environment
+    );
 }
 
 #[test]
@@ -166,7 +209,15 @@ fn every_flipped_bit_of_keyring_and_sealed_file_is_refused() {
     let (master, _) = load_or_create_key(&RealDisk, &data, None, None, &SystemRng).unwrap();
     let keyring = Keyring::open(&RealDisk, &data, &master, &SystemRng).unwrap();
     let path = data.join("catalog");
-    write_sealed(&RealDisk, &path, &keyring, "catalog", b"the text", &SystemRng).unwrap();
+    write_sealed(
+        &RealDisk,
+        &path,
+        &keyring,
+        "catalog",
+        b"the text",
+        &SystemRng,
+    )
+    .unwrap();
     for file in [Keyring::path(&data), path.clone()] {
         let good = std::fs::read(&file).unwrap();
         for bit in 0..good.len() * 8 {
@@ -176,7 +227,10 @@ fn every_flipped_bit_of_keyring_and_sealed_file_is_refused() {
             let read = Keyring::open(&RealDisk, &data, &master, &SystemRng)
                 .and_then(|keyring| read_sealed(&RealDisk, &path, &keyring, "catalog"));
             let error = read.unwrap_err();
-            assert!(error.message().contains(&file.display().to_string()), "{error}");
+            assert!(
+                error.message().contains(&file.display().to_string()),
+                "{error}"
+            );
         }
         for len in 0..good.len() {
             std::fs::write(&file, &good[..len]).unwrap();
@@ -186,7 +240,10 @@ fn every_flipped_bit_of_keyring_and_sealed_file_is_refused() {
         }
         std::fs::write(&file, &good).unwrap();
     }
-    assert_eq!(read_sealed(&RealDisk, &path, &keyring, "catalog").unwrap(), b"the text");
+    assert_eq!(
+        read_sealed(&RealDisk, &path, &keyring, "catalog").unwrap(),
+        b"the text"
+    );
 }
 
 #[test]
@@ -197,7 +254,15 @@ fn sealed_file_is_bound_to_name_purpose_and_folder() {
     for data in [&one, &two] {
         std::fs::create_dir(data).unwrap();
         let keyring = Keyring::open(&RealDisk, data, &master, &SystemRng).unwrap();
-        write_sealed(&RealDisk, &data.join("a"), &keyring, "p", b"text", &SystemRng).unwrap();
+        write_sealed(
+            &RealDisk,
+            &data.join("a"),
+            &keyring,
+            "p",
+            b"text",
+            &SystemRng,
+        )
+        .unwrap();
     }
     let keyring = Keyring::open(&RealDisk, &one, &master, &SystemRng).unwrap();
     assert!(read_sealed(&RealDisk, &one.join("a"), &keyring, "p").is_ok());
@@ -215,10 +280,20 @@ fn rotation_makes_the_new_key_good_and_the_old_one_useless() {
     let keyring = Keyring::open(&RealDisk, folder.path(), &old, &SystemRng).unwrap();
     let path = folder.path().join("a");
     write_sealed(&RealDisk, &path, &keyring, "p", b"text", &SystemRng).unwrap();
-    keyring.store(&RealDisk, folder.path(), &new, &SystemRng).unwrap();
-    assert_eq!(Keyring::open(&RealDisk, folder.path(), &old, &SystemRng).unwrap_err().code(), "28000");
+    keyring
+        .store(&RealDisk, folder.path(), &new, &SystemRng)
+        .unwrap();
+    assert_eq!(
+        Keyring::open(&RealDisk, folder.path(), &old, &SystemRng)
+            .unwrap_err()
+            .code(),
+        "28000"
+    );
     let keyring = Keyring::open(&RealDisk, folder.path(), &new, &SystemRng).unwrap();
-    assert_eq!(read_sealed(&RealDisk, &path, &keyring, "p").unwrap(), b"text");
+    assert_eq!(
+        read_sealed(&RealDisk, &path, &keyring, "p").unwrap(),
+        b"text"
+    );
 }
 
 #[test]
@@ -228,5 +303,8 @@ fn folder_that_lost_its_keyring_gets_no_new_one() {
     std::fs::create_dir(folder.path().join("topics")).unwrap();
     std::fs::remove_file(Keyring::path(folder.path())).unwrap();
     assert_eq!(load(folder.path(), None, None).unwrap_err().code(), "28000");
-    assert_eq!(load(folder.path(), None, Some(HEX_KEY)).unwrap_err().code(), "28000");
+    assert_eq!(
+        load(folder.path(), None, Some(HEX_KEY)).unwrap_err().code(),
+        "28000"
+    );
 }

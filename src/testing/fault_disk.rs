@@ -43,7 +43,10 @@ impl FaultDisk {
             quota_bytes: AtomicU64::new(NEVER),
             broken_at_sync: AtomicU64::new(NEVER),
         };
-        Self { inner, faults: Arc::new(faults) }
+        Self {
+            inner,
+            faults: Arc::new(faults),
+        }
     }
 
     /// From the `k`-th write from now on, counted from 1, the disk is full.
@@ -54,7 +57,11 @@ impl FaultDisk {
 
     /// After `bytes` more the disk is full.
     pub fn full_after_bytes(&self, bytes: u64) {
-        let at = self.faults.written.load(Ordering::SeqCst).saturating_add(bytes);
+        let at = self
+            .faults
+            .written
+            .load(Ordering::SeqCst)
+            .saturating_add(bytes);
         self.faults.quota_bytes.store(at, Ordering::SeqCst);
     }
 
@@ -120,7 +127,10 @@ impl Disk for FaultDisk {
 
     fn open_append_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let inner = self.inner.open_append_new(path)?;
-        Ok(Box::new(FaultFile { inner, faults: Arc::clone(&self.faults) }))
+        Ok(Box::new(FaultFile {
+            inner,
+            faults: Arc::clone(&self.faults),
+        }))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
@@ -186,7 +196,8 @@ impl DiskFile for FaultFile {
         if room == bytes.len() {
             return self.inner.write_all(bytes);
         }
-        self.inner.write_all(bytes.get(..room).unwrap_or_default())?;
+        self.inner
+            .write_all(bytes.get(..room).unwrap_or_default())?;
         Err(full())
     }
 

@@ -44,7 +44,7 @@ struct State {
 /// How a disk goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Outage {
-    /// The process ends: all that was written stays.
+    /// The process ends: all that was written stays, and what was not synced still is not.
     Kill,
     /// The power goes: of what was not synced some sectors stay, chosen by the seed.
     Power {
@@ -83,12 +83,20 @@ impl MemDisk {
     /// All files and their bytes.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.0.lock();
-        state.files.iter().map(|(path, inode)| (path.clone(), inode.lock().bytes.clone())).collect()
+        state
+            .files
+            .iter()
+            .map(|(path, inode)| (path.clone(), inode.lock().bytes.clone()))
+            .collect()
     }
 
     /// Replaces or makes a file, as a vandal would.
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
-        let content = Content { synced: bytes.clone(), bytes, mode: 0o600 };
+        let content = Content {
+            synced: bytes.clone(),
+            bytes,
+            mode: 0o600,
+        };
         let inode = Arc::new(Mutex::new(content));
         let mut state = self.0.lock();
         state.durable.insert(path.to_owned(), Arc::clone(&inode));
@@ -107,7 +115,12 @@ impl MemDisk {
     }
 
     fn inode(&self, path: &Path) -> io::Result<Inode> {
-        self.0.lock().files.get(path).map(Arc::clone).ok_or_else(missing)
+        self.0
+            .lock()
+            .files
+            .get(path)
+            .map(Arc::clone)
+            .ok_or_else(missing)
     }
 }
 
@@ -122,17 +135,39 @@ impl State {
             // A name that was not synced may be there or not: here it is not.
             Outage::Power { .. } => &self.durable,
         };
-        let mut after = Self { folders: self.folders.clone(), ..Self::default() };
+        let mut after = Self {
+            folders: self.folders.clone(),
+            ..Self::default()
+        };
         for (path, inode) in names {
-            let content = inode.lock();
-            let bytes = match outage {
-                Outage::Kill => content.bytes.clone(),
-                Outage::Power { .. } => torn(&content, &mut dice),
+            let content = inode.lock().clone();
+            let content = match outage {
+                Outage::Kill => content,
+                Outage::Power { .. } => {
+                    let bytes = torn(&content, &mut dice);
+                    Content {
+                        synced: bytes.clone(),
+                        bytes,
+                        mode: content.mode,
+                    }
+                }
             };
-            let content = Content { synced: bytes.clone(), bytes, mode: content.mode };
-            let inode = Arc::new(Mutex::new(content));
-            after.durable.insert(path.clone(), Arc::clone(&inode));
-            after.files.insert(path.clone(), inode);
+            let is_durable = self
+                .durable
+                .get(path)
+                .is_some_and(|durable| Arc::ptr_eq(durable, inode));
+            let copy = Arc::new(Mutex::new(content));
+            if is_durable {
+                after.durable.insert(path.clone(), Arc::clone(&copy));
+            }
+            after.files.insert(path.clone(), copy);
+        }
+        if matches!(outage, Outage::Kill) {
+            // A name that was removed or replaced and not synced comes back with the old file.
+            for (path, inode) in &self.durable {
+                let old = || Arc::new(Mutex::new(inode.lock().clone()));
+                after.durable.entry(path.clone()).or_insert_with(old);
+            }
         }
         MemDisk(Arc::new(Mutex::new(after)))
     }
@@ -156,7 +191,9 @@ fn torn(content: &Content, dice: &mut Dice) -> Vec<u8> {
         for (offset, byte) in sector.iter_mut().enumerate() {
             let place = start + offset;
             // A byte that was synced and is in both is never lost.
-            let kept = old.get(place).filter(|old| new.get(place).is_none_or(|new| new == *old));
+            let kept = old
+                .get(place)
+                .filter(|old| new.get(place).is_none_or(|new| new == *old));
             *byte = *kept.or_else(|| side.get(place)).unwrap_or(&0);
         }
     }
@@ -215,7 +252,10 @@ impl Disk for MemDisk {
         let inode = Inode::default();
         inode.lock().mode = 0o600;
         state.files.insert(path.to_owned(), Arc::clone(&inode));
-        Ok(Box::new(MemFile { disk: self.clone(), inode }))
+        Ok(Box::new(MemFile {
+            disk: self.clone(),
+            inode,
+        }))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
@@ -228,7 +268,11 @@ impl Disk for MemDisk {
 
     fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         drop(self.change());
-        let content = Content { bytes: bytes.to_vec(), synced: bytes.to_vec(), mode };
+        let content = Content {
+            bytes: bytes.to_vec(),
+            synced: bytes.to_vec(),
+            mode,
+        };
         let inode = Arc::new(Mutex::new(content));
         self.0.lock().files.insert(path.to_owned(), inode);
         self.sync_dir(path.parent().unwrap_or(Path::new("")))
@@ -238,7 +282,9 @@ impl Disk for MemDisk {
         drop(self.change());
         let inode = self.inode(path)?;
         let mut content = inode.lock();
-        content.bytes.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
+        content
+            .bytes
+            .resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
         content.synced = content.bytes.clone();
         Ok(())
     }
@@ -255,19 +301,37 @@ impl Disk for MemDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.change();
         // Of a folder all names below it move. They are durable at once: the tests do not need more.
-        let moved = |path: &PathBuf| path.strip_prefix(from).ok().map(|rest| if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) });
+        let moved = |path: &PathBuf| {
+            path.strip_prefix(from).ok().map(|rest| {
+                if rest.as_os_str().is_empty() {
+                    to.to_owned()
+                } else {
+                    to.join(rest)
+                }
+            })
+        };
         let state = &mut *state;
         for names in [&mut state.files, &mut state.durable] {
             let old = std::mem::take(names);
-            *names = old.into_iter().map(|(path, inode)| (moved(&path).unwrap_or(path), inode)).collect();
+            *names = old
+                .into_iter()
+                .map(|(path, inode)| (moved(&path).unwrap_or(path), inode))
+                .collect();
         }
         let folders = std::mem::take(&mut state.folders);
-        state.folders = folders.into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
+        state.folders = folders
+            .into_iter()
+            .map(|path| moved(&path).unwrap_or(path))
+            .collect();
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change().files.remove(path).map(drop).ok_or_else(missing)
+        self.change()
+            .files
+            .remove(path)
+            .map(drop)
+            .ok_or_else(missing)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -281,8 +345,13 @@ impl Disk for MemDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.change();
         state.durable.retain(|name, _| name.parent() != Some(path));
-        let inner = state.files.iter().filter(|(name, _)| name.parent() == Some(path));
-        let inner = inner.map(|(name, inode)| (name.clone(), Arc::clone(inode))).collect::<Vec<_>>();
+        let inner = state
+            .files
+            .iter()
+            .filter(|(name, _)| name.parent() == Some(path));
+        let inner = inner
+            .map(|(name, inode)| (name.clone(), Arc::clone(inode)))
+            .collect::<Vec<_>>();
         state.durable.extend(inner);
         Ok(())
     }
@@ -321,7 +390,10 @@ impl DiskFile for MemFile {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         let _state = self.disk.change();
-        self.inode.lock().bytes.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
+        self.inode
+            .lock()
+            .bytes
+            .resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
         Ok(())
     }
 }
@@ -331,10 +403,15 @@ struct MemRead(Inode);
 impl DiskRead for MemRead {
     fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize> {
         let content = self.0.lock();
-        let start = usize::try_from(at).unwrap_or(usize::MAX).min(content.bytes.len());
+        let start = usize::try_from(at)
+            .unwrap_or(usize::MAX)
+            .min(content.bytes.len());
         let count = bytes.len().min(content.bytes.len() - start);
         let from = content.bytes.get(start..start + count).unwrap_or_default();
-        bytes.get_mut(..count).unwrap_or_default().copy_from_slice(from);
+        bytes
+            .get_mut(..count)
+            .unwrap_or_default()
+            .copy_from_slice(from);
         Ok(count)
     }
 }

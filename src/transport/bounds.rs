@@ -41,7 +41,11 @@ impl Bounds {
     /// The bounds of an empty topic.
     pub(super) fn empty(partitions: u32) -> Self {
         let count = usize::try_from(partitions).unwrap_or(usize::MAX);
-        Self { window: 0, last_us: 0, partitions: vec![PartitionBounds::default(); count] }
+        Self {
+            window: 0,
+            last_us: 0,
+            partitions: vec![PartitionBounds::default(); count],
+        }
     }
 
     pub(super) fn read(
@@ -52,8 +56,9 @@ impl Bounds {
     ) -> Result<Self> {
         let path = folder.join(NAME);
         let text = read_sealed(disk, &path, keyring, &purpose(topic))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::corrupt(format!("{}: not a note of bounds: {error}", path.display())))
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::corrupt(format!("{}: not a note of bounds: {error}", path.display()))
+        })
     }
 
     pub(super) fn write(
@@ -65,7 +70,14 @@ impl Bounds {
         rng: &dyn Rng,
     ) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|error| Error::internal(error.to_string()))?;
-        write_sealed(disk, &folder.join(NAME), keyring, &purpose(topic), &text, rng)
+        write_sealed(
+            disk,
+            &folder.join(NAME),
+            keyring,
+            &purpose(topic),
+            &text,
+            rng,
+        )
     }
 }
 

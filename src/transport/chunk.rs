@@ -19,7 +19,12 @@ pub(super) struct ChunkReader {
 
 impl ChunkReader {
     pub(super) fn new(file: Box<dyn DiskRead>, size: usize) -> Self {
-        Self { file, size, chunk: BytesMut::new(), at: 0 }
+        Self {
+            file,
+            size,
+            chunk: BytesMut::new(),
+            at: 0,
+        }
     }
 
     /// `len` bytes from `at` on, reading ahead up to `limit`; fewer where the file ends.
@@ -32,15 +37,23 @@ impl ChunkReader {
     pub(super) fn take(&mut self, at: u64, len: usize, limit: u64) -> io::Result<BytesMut> {
         self.load(at, len, limit)?;
         let taken = self.chunk.split_to(len.min(self.chunk.len()));
-        self.at = self.at.saturating_add(u64::try_from(taken.len()).unwrap_or(u64::MAX));
+        self.at = self
+            .at
+            .saturating_add(u64::try_from(taken.len()).unwrap_or(u64::MAX));
         Ok(taken)
     }
 
     /// Makes `chunk` begin at `at` and hold `len` bytes if the file has them.
     fn load(&mut self, at: u64, len: usize, limit: u64) -> io::Result<()> {
-        let skip = at.checked_sub(self.at).and_then(|skip| usize::try_from(skip).ok());
+        let skip = at
+            .checked_sub(self.at)
+            .and_then(|skip| usize::try_from(skip).ok());
         match skip {
-            Some(skip) if skip.checked_add(len).is_some_and(|end| end <= self.chunk.len()) => {
+            Some(skip)
+                if skip
+                    .checked_add(len)
+                    .is_some_and(|end| end <= self.chunk.len()) =>
+            {
                 drop(self.chunk.split_to(skip));
                 self.at = at;
                 return Ok(());

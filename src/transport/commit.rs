@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::core::{Core, Writer, sync_or_die};
 use super::fatal::fatal;
-use super::format::{RECORD_HEADER_BYTES, SegmentHeader, Place};
+use super::format::{Place, RECORD_HEADER_BYTES, SegmentHeader};
 use super::segment::{ActiveSegment, FIRST_FRAME, WindowMark};
 use super::spec::{Appended, Durability, Record};
 use crate::base::{Error, Kind, Offset, PartitionId, Result};
@@ -99,28 +99,41 @@ impl Core {
     }
 
     fn plan<'a>(&self, writer: &Writer, groups: &'a [Group], timestamp_us: i64) -> Plan<'a> {
-        let mut plan = Plan { shares: BTreeMap::new(), parts: 0, appended: Vec::new() };
+        let mut plan = Plan {
+            shares: BTreeMap::new(),
+            parts: 0,
+            appended: Vec::new(),
+        };
         for group in groups {
             let mut first_offsets = Vec::with_capacity(group.records.len());
             for (partition, record) in &group.records {
                 let at = usize::try_from(partition.0).unwrap_or(usize::MAX);
-                let start = writer.partitions.get(at).map_or(Offset(0), |found| found.next);
-                let share = plan
-                    .shares
-                    .entry(at)
-                    .or_insert_with(|| Share { frames: Vec::new(), next: start });
+                let start = writer
+                    .partitions
+                    .get(at)
+                    .map_or(Offset(0), |found| found.next);
+                let share = plan.shares.entry(at).or_insert_with(|| Share {
+                    frames: Vec::new(),
+                    next: start,
+                });
                 first_offsets.push((*partition, share.next));
                 if share.put(record, self.options().frame_bytes) {
                     plan.parts = plan.parts.saturating_add(1);
                 }
             }
-            plan.appended.push(Appended { first_offsets, timestamp_us });
+            plan.appended.push(Appended {
+                first_offsets,
+                timestamp_us,
+            });
         }
         plan
     }
 
     fn needs_roll(&self, writer: &Writer, partition: usize) -> bool {
-        let active = writer.partitions.get(partition).and_then(|found| found.active.as_ref());
+        let active = writer
+            .partitions
+            .get(partition)
+            .and_then(|found| found.active.as_ref());
         active.is_none_or(|active| active.len() >= self.options().segment_bytes)
     }
 
@@ -172,12 +185,18 @@ impl Core {
             return Err(Error::internal(format!("no partition {at}")));
         };
         let number = u32::try_from(at).map_err(|_| Error::internal("partition past 2^32"))?;
-        let place =
-            Place { topic: self.spec.id, partition: PartitionId(number), base: partition.next };
-        let header = SegmentHeader { place, created_us, previous: partition.last() };
+        let place = Place {
+            topic: self.spec.id,
+            partition: PartitionId(number),
+            base: partition.next,
+        };
+        let header = SegmentHeader {
+            place,
+            created_us,
+            previous: partition.last(),
+        };
         let folder = self.partition_folder(at);
-        let active =
-            ActiveSegment::create(self.disk(), &folder, header, &self.area, self.rng())?;
+        let active = ActiveSegment::create(self.disk(), &folder, header, &self.area, self.rng())?;
         undo.begun.push((at, partition.active.replace(active)));
         Ok(())
     }
@@ -194,13 +213,18 @@ impl Core {
             return Ok(());
         }
         for at in plan.shares.keys() {
-            let Some(active) = active_of(writer, *at) else { continue };
+            let Some(active) = active_of(writer, *at) else {
+                continue;
+            };
             sync_or_die(active);
             let begun = rolls && active.segment.committed() == 0;
             if begun {
                 let folder = self.partition_folder(*at);
                 if let Err(error) = self.disk().sync_dir(&folder) {
-                    fatal(&format!("could not sync folder {}: {error}", folder.display()));
+                    fatal(&format!(
+                        "could not sync folder {}: {error}",
+                        folder.display()
+                    ));
                 }
             }
         }
@@ -218,13 +242,20 @@ impl Core {
         timestamp_us: i64,
     ) -> Result<()> {
         let before = (writer.window, writer.durable, writer.last_us);
-        let next_before = writer.partitions.iter().map(|found| found.next).collect::<Vec<_>>();
+        let next_before = writer
+            .partitions
+            .iter()
+            .map(|found| found.next)
+            .collect::<Vec<_>>();
         let mut first = self.first_bases();
         writer.durable = writer.window.saturating_add(1);
         writer.last_us = timestamp_us;
         for (at, share) in &plan.shares {
             if let Some(partition) = writer.partitions.get_mut(*at) {
-                let base = partition.active.as_ref().map(|active| active.segment.base());
+                let base = partition
+                    .active
+                    .as_ref()
+                    .map(|active| active.segment.base());
                 partition.next = share.next;
                 if let Some(first) = first.get_mut(*at) {
                     *first = first.or(base);
@@ -239,7 +270,10 @@ impl Core {
         match noted {
             Err(error) if error.kind() != Kind::Limit => {
                 // It is open whether the note names the window: going on could contradict it.
-                fatal(&format!("could not note the bounds of topic {}: {error}", self.spec.id))
+                fatal(&format!(
+                    "could not note the bounds of topic {}: {error}",
+                    self.spec.id
+                ))
             }
             other => other,
         }
@@ -249,19 +283,27 @@ impl Core {
     /// number can be used again.
     fn take_back(&self, writer: &mut Writer, undo: Undo) {
         for (at, before) in undo.begun {
-            let Some(partition) = writer.partitions.get_mut(at) else { continue };
-            let Some(begun) = std::mem::replace(&mut partition.active, before) else { continue };
+            let Some(partition) = writer.partitions.get_mut(at) else {
+                continue;
+            };
+            let Some(begun) = std::mem::replace(&mut partition.active, before) else {
+                continue;
+            };
             let path = begun.segment.path.clone();
             drop(begun);
             let folder = self.partition_folder(at);
-            let removed =
-                self.disk().remove(&path).and_then(|()| self.disk().sync_dir(&folder));
+            let removed = self
+                .disk()
+                .remove(&path)
+                .and_then(|()| self.disk().sync_dir(&folder));
             if let Err(error) = removed {
                 writer.failed = Some(stuck(&path, &error));
             }
         }
         for (at, len) in undo.cut {
-            let Some(active) = active_of(writer, at) else { continue };
+            let Some(active) = active_of(writer, at) else {
+                continue;
+            };
             if let Err(error) = active.cut(len) {
                 writer.failed = Some(stuck(&active.segment.path, &error));
                 continue;
@@ -279,9 +321,15 @@ impl Core {
                 continue;
             };
             partition.next = share.next;
-            let Some(active) = &partition.active else { continue };
+            let Some(active) = &partition.active else {
+                continue;
+            };
             let mut view = view.write();
-            if view.segments.last().is_none_or(|last| last.base() != active.segment.base()) {
+            if view
+                .segments
+                .last()
+                .is_none_or(|last| last.base() != active.segment.base())
+            {
                 view.segments.push(std::sync::Arc::clone(&active.segment));
             }
             if let Some(frame) = share.frames.first() {
@@ -297,7 +345,10 @@ impl Core {
             writer.last_us = appended.timestamp_us;
         }
         let synced = plan.shares.keys().all(|at| {
-            let active = writer.partitions.get(*at).and_then(|found| found.active.as_ref());
+            let active = writer
+                .partitions
+                .get(*at)
+                .and_then(|found| found.active.as_ref());
             active.is_some_and(|active| !active.is_dirty())
         });
         if synced && writer.durable.saturating_add(1) == writer.window {
@@ -316,7 +367,9 @@ impl Core {
         };
         let mut buffer = std::mem::take(&mut writer.buffer);
         for (at, share) in &plan.shares {
-            let Some(active) = active_of(writer, *at) else { continue };
+            let Some(active) = active_of(writer, *at) else {
+                continue;
+            };
             let len = active.len();
             if active.write_mark(&mut buffer, &mark, share.next).is_err()
                 && let Err(error) = active.cut(len)
@@ -344,7 +397,12 @@ impl<'a> Share<'a> {
             frame.records.push(record);
             return false;
         }
-        self.frames.push(FramePlan { first_offset, records: vec![record], bytes, rows: record.rows });
+        self.frames.push(FramePlan {
+            first_offset,
+            records: vec![record],
+            bytes,
+            rows: record.rows,
+        });
         true
     }
 }
@@ -354,8 +412,11 @@ fn active_of(writer: &mut Writer, partition: usize) -> Option<&mut ActiveSegment
 }
 
 fn stuck(path: &std::path::Path, error: &std::io::Error) -> Error {
-    Error::unavailable(format!("could not take back a failed write to {}: {error}", path.display()))
-        .with_hint("restart: what was acknowledged is whole, and the leftover is cut then")
+    Error::unavailable(format!(
+        "could not take back a failed write to {}: {error}",
+        path.display()
+    ))
+    .with_hint("restart: what was acknowledged is whole, and the leftover is cut then")
 }
 
 /// Tells a group's owner; a panic of his stays his.
@@ -363,6 +424,9 @@ pub(super) fn tell(done: Done, outcome: Result<Appended>) {
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| done(outcome)));
     if let Err(panic) = told {
         let reason = crate::base::task::panic_text(&panic);
-        tracing::error!(reason, "the owner of an append panicked when told the outcome");
+        tracing::error!(
+            reason,
+            "the owner of an append panicked when told the outcome"
+        );
     }
 }

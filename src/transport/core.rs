@@ -84,7 +84,9 @@ impl PartitionWriter {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,9 +115,16 @@ impl Core {
 
     /// First kept offset and next offset.
     pub(super) fn bounds(&self, partition: PartitionId) -> (Offset, Offset) {
-        let Some(view) = self.view(partition) else { return (Offset(0), Offset(0)) };
+        let Some(view) = self.view(partition) else {
+            return (Offset(0), Offset(0));
+        };
         let view = view.read();
-        (view.segments.first().map_or(view.next, |segment| segment.base()), view.next)
+        (
+            view.segments
+                .first()
+                .map_or(view.next, |segment| segment.base()),
+            view.next,
+        )
     }
 
     /// The segment that holds the row at `offset`, if it is kept.
@@ -125,7 +134,9 @@ impl Core {
         offset: Offset,
     ) -> Option<Arc<Segment>> {
         let view = self.view(partition)?.read();
-        let after = view.segments.partition_point(|segment| segment.base() <= offset);
+        let after = view
+            .segments
+            .partition_point(|segment| segment.base() <= offset);
         view.segments.get(after.checked_sub(1)?).map(Arc::clone)
     }
 
@@ -154,21 +165,34 @@ impl Core {
 
     /// Writes the note of bounds. Everything it vouches for must be synced.
     pub(super) fn write_bounds(&self, writer: &Writer, first: &[Option<Offset>]) -> Result<()> {
-        let partitions = writer.partitions.iter().zip(first).map(|(partition, first)| {
-            PartitionBounds { first: *first, last: partition.last(), next: partition.next }
-        });
+        let partitions = writer
+            .partitions
+            .iter()
+            .zip(first)
+            .map(|(partition, first)| PartitionBounds {
+                first: *first,
+                last: partition.last(),
+                next: partition.next,
+            });
         let bounds = Bounds {
             window: writer.durable,
             last_us: writer.last_us,
             partitions: partitions.collect(),
         };
         let shared = &self.shared;
-        bounds.write(self.disk(), &self.folder, &shared.keyring, self.spec.id, self.rng())
+        bounds.write(
+            self.disk(),
+            &self.folder,
+            &shared.keyring,
+            self.spec.id,
+            self.rng(),
+        )
     }
 
     /// The base of each partition's first kept segment.
     pub(super) fn first_bases(&self) -> Vec<Option<Offset>> {
-        let first = |view: &RwLock<View>| view.read().segments.first().map(|segment| segment.base());
+        let first =
+            |view: &RwLock<View>| view.read().segments.first().map(|segment| segment.base());
         self.views.iter().map(first).collect()
     }
 
@@ -179,7 +203,10 @@ impl Core {
             // The files hold leftovers that only the examination at start can judge.
             return Ok(());
         }
-        let written = writer.partitions.iter().any(|partition| partition.active.is_some());
+        let written = writer
+            .partitions
+            .iter()
+            .any(|partition| partition.active.is_some());
         if !written {
             return Ok(());
         }
@@ -202,6 +229,9 @@ pub(super) fn partition_folder(topic: &Path, partition: usize) -> PathBuf {
 /// and forgotten that it did.
 pub(super) fn sync_or_die(active: &mut ActiveSegment) {
     if let Err(error) = active.sync() {
-        fatal(&format!("could not sync segment {}: {error}", active.name()));
+        fatal(&format!(
+            "could not sync segment {}: {error}",
+            active.name()
+        ));
     }
 }

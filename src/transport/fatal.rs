@@ -5,9 +5,14 @@ pub(super) fn fatal(why: &str) -> ! {
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!("{why}; stopping at once, since acknowledging anything more could lose it");
     } else {
-        #[expect(clippy::print_stderr, reason = "the last words must be seen where no log is set up")]
+        #[expect(
+            clippy::print_stderr,
+            reason = "the last words must be seen where no log is set up"
+        )]
         {
-            eprintln!("lotic: {why}; stopping at once, since acknowledging anything more could lose it");
+            eprintln!(
+                "lotic: {why}; stopping at once, since acknowledging anything more could lose it"
+            );
         }
     }
     std::process::abort()

@@ -83,10 +83,14 @@ pub(super) struct SegmentHeader {
 impl SegmentHeader {
     /// The header's bytes without checksum and key, and what the key is bound to.
     fn fixed(&self) -> [u8; 60] {
-        let (previous_base, previous_len) =
-            self.previous.map_or((NO_SEGMENT, 0), |(base, len)| (base.0, len));
+        let (previous_base, previous_len) = self
+            .previous
+            .map_or((NO_SEGMENT, 0), |(base, len)| (base.0, len));
         let mut bytes = [0; 60];
-        let mut at = Put { bytes: &mut bytes, at: 0 };
+        let mut at = Put {
+            bytes: &mut bytes,
+            at: 0,
+        };
         at.put(&SEGMENT_MAGIC);
         at.put(&VERSION.to_le_bytes());
         at.put(&self.place.topic.0.to_le_bytes());
@@ -108,13 +112,20 @@ impl SegmentHeader {
     pub(super) fn encode(&self, key: &WrappedKey) -> [u8; SEGMENT_HEADER_BYTES] {
         let fixed = self.fixed();
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        let mut at = Put { bytes: &mut bytes, at: 0 };
+        let mut at = Put {
+            bytes: &mut bytes,
+            at: 0,
+        };
         at.put(fixed.get(..12).unwrap_or_default());
         at.put(&[0; 4]);
         at.put(fixed.get(12..).unwrap_or_default());
         at.put(key);
         let crc = crc32c::crc32c(bytes.get(16..).unwrap_or_default());
-        Put { bytes: &mut bytes, at: 12 }.put(&crc.to_le_bytes());
+        Put {
+            bytes: &mut bytes,
+            at: 12,
+        }
+        .put(&crc.to_le_bytes());
         bytes
     }
 
@@ -135,7 +146,9 @@ impl SegmentHeader {
             )));
         }
         if crc32c::crc32c(rest) != crc {
-            return Err(Error::corrupt("the segment's header is damaged between byte 12 and byte 128"));
+            return Err(Error::corrupt(
+                "the segment's header is damaged between byte 12 and byte 128",
+            ));
         }
         let topic = TopicId(take.u64().ok_or_else(short)?);
         let partition = PartitionId(take.u32().ok_or_else(short)?);
@@ -147,7 +160,18 @@ impl SegmentHeader {
         let key = take.array::<WRAPPED_BYTES>().ok_or_else(short)?;
         let previous =
             (previous_base != NO_SEGMENT).then_some((Offset(previous_base), previous_len));
-        Ok((Self { place: Place { topic, partition, base }, created_us, previous }, key))
+        Ok((
+            Self {
+                place: Place {
+                    topic,
+                    partition,
+                    base,
+                },
+                created_us,
+                previous,
+            },
+            key,
+        ))
     }
 }
 
@@ -184,7 +208,10 @@ impl FrameHeader {
             FrameKind::Data => 1,
             FrameKind::Mark => 2,
         };
-        let mut at = Put { bytes: &mut bytes, at: 0 };
+        let mut at = Put {
+            bytes: &mut bytes,
+            at: 0,
+        };
         at.put(&FRAME_MAGIC);
         at.put(&[0; 4]);
         at.put(&self.body_crc.to_le_bytes());
@@ -201,7 +228,11 @@ impl FrameHeader {
         at.put(&self.parts.to_le_bytes());
         at.put(&self.records.to_le_bytes());
         let crc = crc32c::crc32c(bytes.get(8..).unwrap_or_default());
-        Put { bytes: &mut bytes, at: 4 }.put(&crc.to_le_bytes());
+        Put {
+            bytes: &mut bytes,
+            at: 4,
+        }
+        .put(&crc.to_le_bytes());
         bytes
     }
 
@@ -262,14 +293,21 @@ impl FrameHeader {
     /// The frame's nonce: its number under the segment's key.
     pub(super) fn nonce(&self) -> [u8; NONCE_BYTES] {
         let mut nonce = [0; NONCE_BYTES];
-        Put { bytes: &mut nonce, at: 4 }.put(&self.sequence.to_le_bytes());
+        Put {
+            bytes: &mut nonce,
+            at: 4,
+        }
+        .put(&self.sequence.to_le_bytes());
         nonce
     }
 
     /// What the body is bound to, given the encoded header.
     pub(super) fn aad(place: &Place, header: &[u8; FRAME_HEADER_BYTES]) -> [u8; 92] {
         let mut aad = [0; 92];
-        let mut at = Put { bytes: &mut aad, at: 0 };
+        let mut at = Put {
+            bytes: &mut aad,
+            at: 0,
+        };
         at.put(&VERSION.to_le_bytes());
         at.put(&place.topic.0.to_le_bytes());
         at.put(&place.partition.0.to_le_bytes());

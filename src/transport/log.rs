@@ -46,7 +46,9 @@ struct TopicFile {
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Log").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,9 +69,15 @@ impl Log {
         let io = |error: std::io::Error| Error::io(format!("open {}", folder.display()), &error);
         if !disk.try_exists(&folder).map_err(io)? {
             disk.create_dir_all(&folder).map_err(io)?;
-            disk.sync_dir(dir).map_err(io)?;
         }
-        let shared = Arc::new(Shared { disk, keyring, clock, rng, options });
+        disk.sync_dir(dir).map_err(io)?;
+        let shared = Arc::new(Shared {
+            disk,
+            keyring,
+            clock,
+            rng,
+            options,
+        });
         let pool = Pool::start(options.committers)?;
         let log = Self {
             folder,
@@ -89,7 +97,10 @@ impl Log {
     pub fn create_topic(&self, spec: TopicSpec) -> Result<Arc<Topic>> {
         let _changing = self.changing.lock();
         if spec.partitions == 0 {
-            return Err(Error::invalid(format!("topic {} needs at least one partition", spec.id)));
+            return Err(Error::invalid(format!(
+                "topic {} needs at least one partition",
+                spec.id
+            )));
         }
         if self.topics.read().contains_key(&spec.id) {
             return Err(Error::new(
@@ -143,7 +154,12 @@ impl Log {
     /// Commits what waits, syncs, notes how far the log reaches, and ends the committers. Later
     /// appends fail; reading goes on.
     pub fn close(&self) {
-        let topics = self.topics.read().values().map(Arc::clone).collect::<Vec<_>>();
+        let topics = self
+            .topics
+            .read()
+            .values()
+            .map(Arc::clone)
+            .collect::<Vec<_>>();
         for topic in &topics {
             topic.close_queue(Error::unavailable("the log is closed"));
         }
@@ -161,12 +177,17 @@ impl Log {
         let listed = disk
             .list(&self.folder)
             .map_err(|error| Error::io(format!("list {}", self.folder.display()), &error))?;
+        disk.sync_dir(&self.folder)
+            .map_err(|error| Error::io(format!("sync {}", self.folder.display()), &error))?;
         for folder in listed {
             if folder.extension().is_some_and(|end| end == DROPPED) {
                 self.shred(&folder)?;
                 continue;
             }
-            let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = folder
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             let Ok(id) = name.parse::<u64>() else {
                 tracing::warn!(path = %folder.display(), "a file that is not of the log lies in its folder");
                 continue;
@@ -176,6 +197,9 @@ impl Log {
                     .map_err(|error| Error::io(format!("remove {}", folder.display()), &error))?;
                 continue;
             }
+            // A kill may have left names that no disk has seen yet; what is shown must stay.
+            disk.sync_dir(&folder)
+                .map_err(|error| Error::io(format!("sync {}", folder.display()), &error))?;
             self.open_topic(&folder, TopicId(id))?;
         }
         Ok(())
@@ -184,7 +208,8 @@ impl Log {
     /// Whether a crash stopped the creation of the topic: no file of its own and no segment yet.
     fn is_unborn(&self, folder: &Path) -> Result<bool> {
         let disk = &self.shared.disk;
-        let io = |error: std::io::Error| Error::io(format!("look into {}", folder.display()), &error);
+        let io =
+            |error: std::io::Error| Error::io(format!("look into {}", folder.display()), &error);
         if disk.try_exists(&folder.join(TOPIC_FILE)).map_err(io)? {
             return Ok(false);
         }
@@ -196,7 +221,10 @@ impl Log {
             };
             if !inner.is_empty() {
                 let file = folder.join(TOPIC_FILE);
-                return Err(Error::corrupt(format!("{} is missing, and its rows are there", file.display())));
+                return Err(Error::corrupt(format!(
+                    "{} is missing, and its rows are there",
+                    file.display()
+                )));
             }
         }
         Ok(true)
@@ -209,14 +237,25 @@ impl Log {
         let rng = shared.rng.as_ref();
         let io = |error: std::io::Error| Error::io(format!("create {}", folder.display()), &error);
         for at in 0..usize::try_from(spec.partitions).unwrap_or(usize::MAX) {
-            disk.create_dir_all(&partition_folder(folder, at)).map_err(io)?;
+            disk.create_dir_all(&partition_folder(folder, at))
+                .map_err(io)?;
         }
         Bounds::empty(spec.partitions).write(disk, folder, &shared.keyring, spec.id, rng)?;
         let (_, wrapped) = shared.keyring.create_area(&area_name(spec.id), rng)?;
-        let file = TopicFile { spec: *spec, key: wrapped.to_vec() };
+        let file = TopicFile {
+            spec: *spec,
+            key: wrapped.to_vec(),
+        };
         let text = serde_json::to_vec(&file).map_err(|error| Error::internal(error.to_string()))?;
         let path = folder.join(TOPIC_FILE);
-        write_sealed(disk, &path, &shared.keyring, &area_name(spec.id), &text, rng)?;
+        write_sealed(
+            disk,
+            &path,
+            &shared.keyring,
+            &area_name(spec.id),
+            &text,
+            rng,
+        )?;
         disk.sync_dir(&self.folder).map_err(io)
     }
 
@@ -229,8 +268,16 @@ impl Log {
             .map_err(|error| Error::corrupt(format!("{}: not a topic: {error}", path.display())))?;
         let wrapped = <[u8; WRAPPED_BYTES]>::try_from(file.key.as_slice())
             .map_err(|_| Error::corrupt(format!("{}: the key is cut short", path.display())))?;
-        let area = shared.keyring.open_area(&name, &wrapped).map_err(|error| error.at(path.display()))?;
-        let source = Source { spec: &file.spec, folder, area: &area, shared };
+        let area = shared
+            .keyring
+            .open_area(&name, &wrapped)
+            .map_err(|error| error.at(path.display()))?;
+        let source = Source {
+            spec: &file.spec,
+            folder,
+            area: &area,
+            shared,
+        };
         let found = recover(&source)?;
         let core = Core {
             spec: file.spec,

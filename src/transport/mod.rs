@@ -16,7 +16,11 @@
 //!
 //! What must not exist here: a schema, a second try of a sync that failed, an append to a file that
 //! was found at start.
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used
+)]
 
 mod bounds;
 mod chunk;
@@ -35,6 +39,11 @@ mod spec;
 mod topic;
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests;
 
 pub use self::log::Log;

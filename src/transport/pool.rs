@@ -49,7 +49,10 @@ impl Pool {
     /// Whether the caller is a committer, who must not wait for committers.
     pub(super) fn is_committer(&self) -> bool {
         let me: ThreadId = std::thread::current().id();
-        self.threads.lock().iter().any(|thread| thread.thread().id() == me)
+        self.threads
+            .lock()
+            .iter()
+            .any(|thread| thread.thread().id() == me)
     }
 
     /// Ends the committers once their work is done.
@@ -73,7 +76,9 @@ impl Pool {
             while ready.topics.is_empty() && !ready.closing {
                 self.wake.wait(&mut ready);
             }
-            let Some(topic) = ready.topics.pop_front() else { return };
+            let Some(topic) = ready.topics.pop_front() else {
+                return;
+            };
             drop(ready);
             if topic.commit_once() {
                 self.push(topic);

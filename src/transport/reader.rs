@@ -49,7 +49,10 @@ struct Frame {
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("partition", &self.partition).field("next", &self.next).finish()
+        f.debug_struct("Reader")
+            .field("partition", &self.partition)
+            .field("next", &self.next)
+            .finish()
     }
 }
 
@@ -80,7 +83,16 @@ impl Reader {
             )));
         }
         let frame = Frame::default();
-        Ok(Self { core, partition, from, next: from, open: None, frame, sought: false, failed: false })
+        Ok(Self {
+            core,
+            partition,
+            from,
+            next: from,
+            open: None,
+            frame,
+            sought: false,
+            failed: false,
+        })
     }
 
     fn step(&mut self) -> Result<Option<ReadRecord>> {
@@ -115,7 +127,13 @@ impl Reader {
         let first_offset = frame.next;
         drop(payload.split_to(RECORD_HEADER_BYTES));
         frame.next = Offset(first_offset.0.saturating_add(u64::from(rows)));
-        Ok(ReadRecord { first_offset, rows, flags, timestamp_us: frame.timestamp_us, payload })
+        Ok(ReadRecord {
+            first_offset,
+            rows,
+            flags,
+            timestamp_us: frame.timestamp_us,
+            payload,
+        })
     }
 
     /// Opens the next data frame; false at the end for now.
@@ -134,50 +152,40 @@ impl Reader {
                 self.open = None;
                 continue;
             }
-            let read = |error: std::io::Error| {
-                Error::io(format!("read segment {}", open.segment.path.display()), &error)
-            };
-            let start = open.chunks.peek(open.at, FRAME_HEADER_BYTES, limit).map_err(read)?;
-            let Some(header) = FrameHeader::decode(start) else {
-                return Err(damaged(open, "the frame's header is damaged"));
-            };
+            let header = open.header(limit)?;
             let after = open.at.saturating_add(header.total_bytes());
             if after > limit {
                 return Err(damaged(open, "the frame is cut short"));
             }
             if header.first_offset != self.next {
-                return Err(damaged(open, &format!("offset {} is due and {} is there", self.next, header.first_offset)));
+                return Err(damaged(
+                    open,
+                    &format!(
+                        "offset {} is due and {} is there",
+                        self.next, header.first_offset
+                    ),
+                ));
             }
-            if header.kind == FrameKind::Mark || header.end() <= self.from {
-                if header.kind == FrameKind::Data {
-                    open.segment.note(header.first_offset, open.at);
-                }
+            let place = open.at;
+            if header.kind == FrameKind::Data && header.end() <= self.from {
                 open.at = after;
+                open.segment.note(header.first_offset, place);
                 self.next = header.end();
                 continue;
             }
-            let total = usize::try_from(header.total_bytes()).unwrap_or(usize::MAX);
-            let mut bytes = open.chunks.take(open.at, total, limit).map_err(read)?;
-            let Some((start, body)) = bytes.split_first_chunk_mut::<FRAME_HEADER_BYTES>() else {
-                return Err(damaged(open, "the frame is cut short"));
-            };
-            let aad = FrameHeader::aad(&open.segment.header.place, start);
-            let Some(text) = open.segment.cipher.open_in_place(&header.nonce(), &aad, body) else {
-                return Err(damaged(open, "the frame's bytes are damaged or belong elsewhere"));
-            };
-            let len = text.len();
-            drop(bytes.split_to(FRAME_HEADER_BYTES));
-            bytes.truncate(len);
-            open.segment.note(header.first_offset, open.at);
+            let text = open.decrypt(&header, limit)?;
             open.at = after;
             self.next = header.end();
-            self.frame = Frame {
-                text: bytes.freeze(),
-                next: header.first_offset,
-                end: header.end(),
-                timestamp_us: header.timestamp_us,
-            };
-            return Ok(true);
+            if header.kind == FrameKind::Data {
+                open.segment.note(header.first_offset, place);
+                self.frame = Frame {
+                    text,
+                    next: header.first_offset,
+                    end: header.end(),
+                    timestamp_us: header.timestamp_us,
+                };
+                return Ok(true);
+            }
         }
     }
 
@@ -187,7 +195,9 @@ impl Reader {
             let (first, _) = self.core.bounds(self.partition);
             return Err(gone(&self.core, self.partition, self.next, first));
         };
-        let (first, at) = segment.seek(self.next).unwrap_or((segment.base(), FIRST_FRAME));
+        let (first, at) = segment
+            .seek(self.next)
+            .unwrap_or((segment.base(), FIRST_FRAME));
         if first < self.next && self.sought {
             // A segment was followed up to its end, so the next must begin here.
             return Err(Error::corrupt(format!(
@@ -204,19 +214,68 @@ impl Reader {
                 if self.next < first {
                     return Err(gone(&self.core, self.partition, self.next, first));
                 }
-                return Err(Error::io(format!("open segment {}", segment.path.display()), &error));
+                return Err(Error::io(
+                    format!("open segment {}", segment.path.display()),
+                    &error,
+                ));
             }
         };
         self.next = first;
         self.sought = true;
         let chunks = ChunkReader::new(file, self.core.options().read_bytes);
-        self.open = Some(OpenSegment { segment, chunks, at });
+        self.open = Some(OpenSegment {
+            segment,
+            chunks,
+            at,
+        });
         Ok(())
     }
 }
 
+impl OpenSegment {
+    /// The header of the next frame.
+    fn header(&mut self, limit: u64) -> Result<FrameHeader> {
+        let start = self.chunks.peek(self.at, FRAME_HEADER_BYTES, limit);
+        let start = start.map_err(|error| read_error(&self.segment, &error))?;
+        FrameHeader::decode(start).ok_or_else(|| damaged(self, "the frame's header is damaged"))
+    }
+
+    /// The plaintext of the next frame. A mark is opened too: one that vouches for nothing could
+    /// otherwise be put in the place of rows.
+    fn decrypt(&mut self, header: &FrameHeader, limit: u64) -> Result<Bytes> {
+        let total = usize::try_from(header.total_bytes()).unwrap_or(usize::MAX);
+        let bytes = self.chunks.take(self.at, total, limit);
+        let mut bytes = bytes.map_err(|error| read_error(&self.segment, &error))?;
+        let Some((start, body)) = bytes.split_first_chunk_mut::<FRAME_HEADER_BYTES>() else {
+            return Err(damaged(self, "the frame is cut short"));
+        };
+        let aad = FrameHeader::aad(&self.segment.header.place, start);
+        let text = self
+            .segment
+            .cipher
+            .open_in_place(&header.nonce(), &aad, body);
+        let Some(len) = text.map(|text| text.len()) else {
+            return Err(damaged(
+                self,
+                "the frame's bytes are damaged or belong elsewhere",
+            ));
+        };
+        drop(bytes.split_to(FRAME_HEADER_BYTES));
+        bytes.truncate(len);
+        Ok(bytes.freeze())
+    }
+}
+
+fn read_error(segment: &Segment, error: &std::io::Error) -> Error {
+    Error::io(format!("read segment {}", segment.path.display()), error)
+}
+
 fn damaged(open: &OpenSegment, what: &str) -> Error {
-    Error::corrupt(format!("{}: damaged at byte {}: {what}", open.segment.path.display(), open.at))
+    Error::corrupt(format!(
+        "{}: damaged at byte {}: {what}",
+        open.segment.path.display(),
+        open.at
+    ))
 }
 
 fn gone(core: &Core, partition: PartitionId, offset: Offset, first: Offset) -> Error {
@@ -228,5 +287,7 @@ fn gone(core: &Core, partition: PartitionId, offset: Offset, first: Offset) -> E
             core.spec.id
         ),
     )
-    .with_hint(format!("retention has removed the rows before offset {first}"))
+    .with_hint(format!(
+        "retention has removed the rows before offset {first}"
+    ))
 }

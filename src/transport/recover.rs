@@ -71,7 +71,12 @@ struct TailOf {
 
 /// Reads a topic and cuts off what a crash left half-written.
 pub(super) fn recover(source: &Source<'_>) -> Result<Recovered> {
-    let Source { spec, folder, shared, .. } = source;
+    let Source {
+        spec,
+        folder,
+        shared,
+        ..
+    } = source;
     let bounds = Bounds::read(shared.disk.as_ref(), folder, &shared.keyring, spec.id)?;
     let count = usize::try_from(spec.partitions).unwrap_or(usize::MAX);
     if bounds.partitions.len() != count {
@@ -98,8 +103,15 @@ pub(super) fn recover(source: &Source<'_>) -> Result<Recovered> {
         for (segment, len) in partition.segments.iter().zip(&partition.lens) {
             segment.set_committed(*len);
         }
-        partitions.push(PartitionWriter { active: None, closed, next });
-        views.push(View { segments: partition.segments, next });
+        partitions.push(PartitionWriter {
+            active: None,
+            closed,
+            next,
+        });
+        views.push(View {
+            segments: partition.segments,
+            next,
+        });
     }
     let writer = Writer {
         window: last_window,
@@ -109,7 +121,11 @@ pub(super) fn recover(source: &Source<'_>) -> Result<Recovered> {
         buffer: Vec::new(),
         failed: None,
     };
-    Ok(Recovered { writer, views, changed })
+    Ok(Recovered {
+        writer,
+        views,
+        changed,
+    })
 }
 
 /// The last window to keep.
@@ -120,7 +136,9 @@ fn judge(folder: &Path, bounds: &Bounds, found: &[Found]) -> Result<u64> {
     for tail in found.iter().flat_map(|partition| &partition.tails) {
         durable = durable.max(tail.tail.durable());
         for frame in tail.tail.data() {
-            let seen = windows.entry(frame.header.window).or_insert((0, frame.header.parts));
+            let seen = windows
+                .entry(frame.header.window)
+                .or_insert((0, frame.header.parts));
             seen.0 = seen.0.saturating_add(1);
         }
     }
@@ -164,16 +182,24 @@ impl Source<'_> {
     /// Reads the headers of a partition's segments and walks over what lies beyond its bounds.
     fn find(&self, at: usize, bounds: PartitionBounds) -> Result<Found> {
         let folder = partition_folder(self.folder, at);
-        let mut found =
-            Found { segments: Vec::new(), lens: Vec::new(), bounds, tails: Vec::new(), changed: false };
+        let mut found = Found {
+            segments: Vec::new(),
+            lens: Vec::new(),
+            bounds,
+            tails: Vec::new(),
+            changed: false,
+        };
         let paths = self.segment_paths(&folder, &bounds, &mut found.changed)?;
         for (base, path) in &paths {
             let disk = self.shared.disk.as_ref();
             let len = disk.len(path).map_err(|error| read_error(path, &error))?;
             let is_noted = bounds.last.is_some_and(|(last, _)| *base <= last);
             let number = u32::try_from(at).unwrap_or(u32::MAX);
-            let place =
-                Place { topic: self.spec.id, partition: PartitionId(number), base: *base };
+            let place = Place {
+                topic: self.spec.id,
+                partition: PartitionId(number),
+                base: *base,
+            };
             let is_last = paths.last().is_some_and(|(last, _)| last == base);
             match self.open_segment(path, place, len) {
                 Ok(segment) => {
@@ -260,7 +286,10 @@ impl Source<'_> {
         let disk = self.shared.disk.as_ref();
         let mut due = found.bounds.next;
         for (at, (segment, len)) in found.segments.iter().zip(&found.lens).enumerate() {
-            let noted = found.bounds.last.is_some_and(|(last, _)| segment.base() <= last);
+            let noted = found
+                .bounds
+                .last
+                .is_some_and(|(last, _)| segment.base() <= last);
             let from = match found.bounds.last {
                 Some((last, _)) if segment.base() < last => continue,
                 Some((last, noted_len)) if segment.base() == last => noted_len,
@@ -285,7 +314,11 @@ impl Source<'_> {
             if !noted || from < *len {
                 found.changed = true;
             }
-            found.tails.push(TailOf { segment: at, noted, tail });
+            found.tails.push(TailOf {
+                segment: at,
+                noted,
+                tail,
+            });
         }
         Ok(())
     }
@@ -294,15 +327,20 @@ impl Source<'_> {
     fn cut(&self, found: &mut Found, last_window: u64, last_us: &mut i64) -> Result<Offset> {
         let mut next = found.bounds.next;
         for tail in &found.tails {
-            for frame in tail.tail.data().filter(|frame| frame.header.window <= last_window) {
+            for frame in tail
+                .tail
+                .data()
+                .filter(|frame| frame.header.window <= last_window)
+            {
                 next = frame.header.end();
                 *last_us = (*last_us).max(frame.header.timestamp_us);
             }
         }
         while let Some(tail) = found.tails.pop() {
-            let (Some(segment), Some(len)) =
-                (found.segments.get(tail.segment), found.lens.get_mut(tail.segment))
-            else {
+            let (Some(segment), Some(len)) = (
+                found.segments.get(tail.segment),
+                found.lens.get_mut(tail.segment),
+            ) else {
                 break;
             };
             let kept = |frame: &&super::scan::Found| frame.header.window <= last_window;
@@ -332,9 +370,19 @@ impl Source<'_> {
                 self.shared
                     .disk
                     .truncate(&segment.path, end)
-                    .map_err(|error| Error::io(format!("cut {}", segment.path.display()), &error))?;
+                    .map_err(|error| {
+                        Error::io(format!("cut {}", segment.path.display()), &error)
+                    })?;
             }
             *len = end;
+        }
+        if found.changed
+            && let Some(segment) = found.segments.last()
+            && let Some(folder) = segment.path.parent()
+        {
+            // Likewise the name of a segment that the crash left just begun.
+            let synced = self.shared.disk.sync_dir(folder);
+            synced.map_err(|error| Error::io(format!("sync {}", folder.display()), &error))?;
         }
         Ok(next)
     }
@@ -343,7 +391,9 @@ impl Source<'_> {
 /// A segment names the one before it, so that none can be left out, exchanged or cut.
 fn chain(found: &Found, segment: &Segment) -> Result<()> {
     let before = found.segments.last().zip(found.lens.last());
-    let Some((before, len)) = before.map(|(before, len)| (before, *len)) else { return Ok(()) };
+    let Some((before, len)) = before.map(|(before, len)| (before, *len)) else {
+        return Ok(());
+    };
     if segment.header.previous == Some((before.base(), len)) {
         return Ok(());
     }
@@ -367,13 +417,21 @@ fn check_bounds(folder: &Path, found: &Found) -> Result<()> {
         ))
     };
     if let Some(first) = found.bounds.first
-        && found.segments.first().is_none_or(|segment| segment.base() != first)
+        && found
+            .segments
+            .first()
+            .is_none_or(|segment| segment.base() != first)
     {
         return Err(missing(first));
     }
     if let Some((last, noted)) = found.bounds.last {
-        let at = found.segments.iter().position(|segment| segment.base() == last);
-        let len = at.and_then(|at| found.lens.get(at)).ok_or_else(|| missing(last))?;
+        let at = found
+            .segments
+            .iter()
+            .position(|segment| segment.base() == last);
+        let len = at
+            .and_then(|at| found.lens.get(at))
+            .ok_or_else(|| missing(last))?;
         if *len < noted {
             return Err(Error::corrupt(format!(
                 "{}: the segment of offset {last} ends at byte {len}, and {noted} bytes were acknowledged",

@@ -12,7 +12,12 @@ impl Core {
             for (count, view) in drop_counts.iter_mut().zip(&self.views) {
                 // No record of a segment is later than the creation of the next.
                 let view = view.read();
-                *count = view.segments.iter().skip(1).take_while(|next| next.header.created_us <= limit).count();
+                *count = view
+                    .segments
+                    .iter()
+                    .skip(1)
+                    .take_while(|next| next.header.created_us <= limit)
+                    .count();
             }
         }
         if let Some(max_bytes) = self.spec.retention.max_bytes {
@@ -32,7 +37,12 @@ impl Core {
         let at = usize::try_from(partition.0).unwrap_or(usize::MAX);
         if let (Some(count), Some(view)) = (drop_counts.get_mut(at), self.views.get(at)) {
             let view = view.read();
-            *count = view.segments.iter().skip(1).take_while(|next| next.base() <= offset).count();
+            *count = view
+                .segments
+                .iter()
+                .skip(1)
+                .take_while(|next| next.base() <= offset)
+                .count();
         }
         self.drop_segments(writer, &drop_counts)
     }
@@ -49,9 +59,10 @@ impl Core {
             let mut oldest: Option<(i64, usize, u64)> = None;
             for (at, (count, view)) in drop_counts.iter().zip(&self.views).enumerate() {
                 let view = view.read();
-                let (Some(segment), Some(next)) =
-                    (view.segments.get(*count), view.segments.get(count.saturating_add(1)))
-                else {
+                let (Some(segment), Some(next)) = (
+                    view.segments.get(*count),
+                    view.segments.get(count.saturating_add(1)),
+                ) else {
                     continue;
                 };
                 let created = next.header.created_us;
@@ -76,9 +87,17 @@ impl Core {
         }
         Self::sync_all(writer);
         let first = |(view, count): (&parking_lot::RwLock<super::core::View>, &usize)| {
-            view.read().segments.get(*count).map(|segment| segment.base())
+            view.read()
+                .segments
+                .get(*count)
+                .map(|segment| segment.base())
         };
-        let first = self.views.iter().zip(drop_counts).map(first).collect::<Vec<_>>();
+        let first = self
+            .views
+            .iter()
+            .zip(drop_counts)
+            .map(first)
+            .collect::<Vec<_>>();
         // The note goes first: a segment before it is a leftover, one missing after it is damage.
         if let Err(error) = self.write_bounds(writer, &first) {
             if error.kind() != Kind::Limit {

@@ -40,11 +40,18 @@ pub(super) fn scan_tail(
     };
     let file = disk.open_read(&segment.path).map_err(read)?;
     let mut reader = ChunkReader::new(file, READ_BYTES);
-    let mut tail = Tail { end: from, ..Tail::default() };
+    let mut tail = Tail {
+        end: from,
+        ..Tail::default()
+    };
     let mut next = next;
     while tail.end < len {
-        let start = reader.peek(tail.end, FRAME_HEADER_BYTES, len).map_err(read)?;
-        let Some(header) = FrameHeader::decode(start) else { break };
+        let start = reader
+            .peek(tail.end, FRAME_HEADER_BYTES, len)
+            .map_err(read)?;
+        let Some(header) = FrameHeader::decode(start) else {
+            break;
+        };
         let end = tail.end.saturating_add(header.total_bytes());
         if end > len || header.first_offset != next {
             break;
@@ -55,7 +62,10 @@ pub(super) fn scan_tail(
             break;
         }
         next = header.end();
-        tail.frames.push(Found { at: tail.end, header });
+        tail.frames.push(Found {
+            at: tail.end,
+            header,
+        });
         tail.end = end;
     }
     if tail.end < len {
@@ -72,7 +82,10 @@ fn durable_behind(segment: &Segment, bytes: &[u8]) -> u64 {
     let mut durable = 0;
     let mut at = 0_usize;
     while let Some(rest) = bytes.get(at..) {
-        let Some(step) = rest.windows(FRAME_MAGIC.len()).position(|four| four == FRAME_MAGIC) else {
+        let Some(step) = rest
+            .windows(FRAME_MAGIC.len())
+            .position(|four| four == FRAME_MAGIC)
+        else {
             break;
         };
         let frame = rest.get(step..).unwrap_or_default();
@@ -89,11 +102,18 @@ fn durable_behind(segment: &Segment, bytes: &[u8]) -> u64 {
 
 fn opens(segment: &Segment, header: &FrameHeader, frame: &[u8]) -> bool {
     let total = usize::try_from(header.total_bytes()).unwrap_or(usize::MAX);
-    let Some(frame) = frame.get(..total) else { return false };
-    let Some((start, body)) = frame.split_first_chunk::<FRAME_HEADER_BYTES>() else { return false };
+    let Some(frame) = frame.get(..total) else {
+        return false;
+    };
+    let Some((start, body)) = frame.split_first_chunk::<FRAME_HEADER_BYTES>() else {
+        return false;
+    };
     let aad = FrameHeader::aad(&segment.header.place, start);
     let mut body = body.to_vec();
-    segment.cipher.open_in_place(&header.nonce(), &aad, &mut body).is_some()
+    segment
+        .cipher
+        .open_in_place(&header.nonce(), &aad, &mut body)
+        .is_some()
 }
 
 impl Tail {
@@ -105,6 +125,8 @@ impl Tail {
 
     /// The data frames.
     pub(super) fn data(&self) -> impl Iterator<Item = &Found> {
-        self.frames.iter().filter(|found| found.header.kind == FrameKind::Data)
+        self.frames
+            .iter()
+            .filter(|found| found.header.kind == FrameKind::Data)
     }
 }

@@ -38,7 +38,13 @@ impl Segment {
         cipher: Cipher,
         committed: u64,
     ) -> Self {
-        Self { path, header, cipher, committed: committed.into(), index: Mutex::default() }
+        Self {
+            path,
+            header,
+            cipher,
+            committed: committed.into(),
+            index: Mutex::default(),
+        }
     }
 
     pub(super) fn base(&self) -> Offset {
@@ -81,7 +87,11 @@ pub(super) fn file_name(base: Offset) -> String {
 pub(super) fn base_of(path: &Path) -> Option<Offset> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".seg")?;
     let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { digits.parse().ok().map(Offset) } else { None }
+    if plain {
+        digits.parse().ok().map(Offset)
+    } else {
+        None
+    }
 }
 
 /// A segment being written. A segment that was closed, or found at start, never comes back here:
@@ -123,7 +133,12 @@ impl ActiveSegment {
             return Err(create(error));
         }
         let segment = Arc::new(Segment::new(path, header, key.cipher(), 0));
-        Ok(Self { segment, file, sequence: 0, synced: 0 })
+        Ok(Self {
+            segment,
+            file,
+            sequence: 0,
+            synced: 0,
+        })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -199,14 +214,19 @@ impl ActiveSegment {
     fn write_frame(&mut self, buffer: &mut Vec<u8>, mut header: FrameHeader) -> Result<()> {
         let too_large = || Error::limit("a frame would pass 4 GiB");
         let text = buffer.len().saturating_sub(FRAME_HEADER_BYTES);
-        let len = text.checked_add(crate::crypto::TAG_BYTES).ok_or_else(too_large)?;
+        let len = text
+            .checked_add(crate::crypto::TAG_BYTES)
+            .ok_or_else(too_large)?;
         header.len = u32::try_from(len).map_err(|_| too_large())?;
         header.sequence = self.sequence;
         // Counted before anything can fail: a nonce is spent once it was used at all.
         self.sequence = self.sequence.saturating_add(1);
         let aad = FrameHeader::aad(&self.segment.header.place, &header.encode());
         let body = buffer.get_mut(FRAME_HEADER_BYTES..).unwrap_or_default();
-        let tag = self.segment.cipher.seal_in_place(&header.nonce(), &aad, body)?;
+        let tag = self
+            .segment
+            .cipher
+            .seal_in_place(&header.nonce(), &aad, body)?;
         buffer.extend_from_slice(&tag);
         header.body_crc = crc32c::crc32c(buffer.get(FRAME_HEADER_BYTES..).unwrap_or_default());
         if let Some(room) = buffer.first_chunk_mut::<FRAME_HEADER_BYTES>() {

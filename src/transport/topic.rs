@@ -45,8 +45,15 @@ impl std::fmt::Debug for Topic {
 
 impl Topic {
     pub(super) fn new(core: Arc<Core>, pool: Arc<Pool>) -> Self {
-        let queued = Queued { core, queue: Mutex::default(), changed: Condvar::new() };
-        Self { queued: Arc::new(queued), pool }
+        let queued = Queued {
+            core,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        Self {
+            queued: Arc::new(queued),
+            pool,
+        }
     }
 
     /// What the topic is.
@@ -73,7 +80,13 @@ impl Topic {
         };
         if group.is_empty() {
             let timestamp_us = self.queued.core.shared.clock.now_us();
-            return tell(done, Ok(Appended { first_offsets: Vec::new(), timestamp_us }));
+            return tell(
+                done,
+                Ok(Appended {
+                    first_offsets: Vec::new(),
+                    timestamp_us,
+                }),
+            );
         }
         let limit = self.queued.core.options().queue_bytes;
         let mut queue = self.queued.queue.lock();
@@ -85,7 +98,11 @@ impl Topic {
             return tell(done, Err(error));
         }
         queue.bytes = queue.bytes.saturating_add(bytes);
-        queue.groups.push_back(Group { records: group, bytes, done });
+        queue.groups.push_back(Group {
+            records: group,
+            bytes,
+            done,
+        });
         let schedule = !std::mem::replace(&mut queue.scheduled, true);
         drop(queue);
         if schedule {
@@ -104,7 +121,9 @@ impl Topic {
             drop(sender.send(outcome));
         });
         self.append(group, done);
-        receiver.recv().unwrap_or_else(|_| Err(Error::internal("an append was never answered")))
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err(Error::internal("an append was never answered")))
     }
 
     /// The committed records of a partition from the one that holds `from` on.

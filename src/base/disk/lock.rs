@@ -25,7 +25,10 @@ impl DataLock {
     /// 55006 where another process has the folder open; 58030 where the file cannot be made.
     pub fn acquire(folder: &Path) -> Result<Self> {
         let name = folder.display();
-        if !folder.try_exists().map_err(|error| Error::io(format!("look for {name}"), &error))? {
+        if !folder
+            .try_exists()
+            .map_err(|error| Error::io(format!("look for {name}"), &error))?
+        {
             std::fs::create_dir_all(folder)
                 .and_then(|()| {
                     use std::os::unix::fs::PermissionsExt;
@@ -58,7 +61,11 @@ impl DataLock {
         }
         // The number only helps a human who looks; the lock does not depend on it.
         let note = format!("{}\n", std::process::id());
-        if file.set_len(0).and_then(|()| file.write_all(note.as_bytes())).is_err() {
+        if file
+            .set_len(0)
+            .and_then(|()| file.write_all(note.as_bytes()))
+            .is_err()
+        {
             tracing::debug!(path = %path.display(), "could not note the process in the lock file");
         }
         Ok(Self { path, _file: file })

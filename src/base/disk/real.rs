@@ -30,7 +30,11 @@ impl Disk for RealDisk {
     }
 
     fn open_append_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         Ok(Box::new(RealFile { file, len: 0 }))
     }
 
@@ -50,8 +54,11 @@ impl Disk for RealDisk {
             _ => {}
         }
         let written = (|| {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&temporary, path)
@@ -78,7 +85,9 @@ impl Disk for RealDisk {
         let len = file.metadata()?.len();
         let mut at = 0;
         while at < len {
-            let left = usize::try_from(len - at).unwrap_or(usize::MAX).min(zeros.len());
+            let left = usize::try_from(len - at)
+                .unwrap_or(usize::MAX)
+                .min(zeros.len());
             file.write_all_at(zeros.get(..left).unwrap_or(&zeros), at)?;
             at += u64::try_from(left).unwrap_or(u64::MAX);
         }
@@ -113,7 +122,10 @@ impl Disk for RealDisk {
 /// The temporary file that becomes `path`.
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path names no file",
+        ));
     };
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);

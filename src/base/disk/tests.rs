@@ -26,7 +26,14 @@ fn append_goes_on_after_a_cut() {
     assert_eq!(RealDisk.read(&path).unwrap(), b"hello!");
     assert!(RealDisk.open_append_new(&path).is_err());
     let mut bytes = [0; 9];
-    assert_eq!(RealDisk.open_read(&path).unwrap().read_at(4, &mut bytes).unwrap(), 2);
+    assert_eq!(
+        RealDisk
+            .open_read(&path)
+            .unwrap()
+            .read_at(4, &mut bytes)
+            .unwrap(),
+        2
+    );
 }
 
 #[test]

@@ -12,7 +12,11 @@ use crate::transport::{Durability, Log, LogOptions, Topic};
 const FOLDER: &str = "/d";
 
 fn options() -> LogOptions {
-    LogOptions { segment_bytes: 1500, frame_bytes: 300, ..LogOptions::default() }
+    LogOptions {
+        segment_bytes: 1500,
+        frame_bytes: 300,
+        ..LogOptions::default()
+    }
 }
 
 fn start(disk: &MemDisk) -> Arc<Log> {
@@ -21,12 +25,19 @@ fn start(disk: &MemDisk) -> Arc<Log> {
 
 /// The text of a group's part in a partition.
 fn text(group: u64, partition: u32) -> String {
-    format!("group {group} partition {partition} {}", "#".repeat(usize::try_from(group * 37 % 400).unwrap()))
+    format!(
+        "group {group} partition {partition} {}",
+        "#".repeat(usize::try_from(group * 37 % 400).unwrap())
+    )
 }
 
 /// Partitions of a group: one, two or three of them.
 fn partitions_of(group: u64) -> Vec<u32> {
-    (0..3).filter(|partition| group % 7 == 0 || (group + u64::from(*partition)) % 3 != 0).collect()
+    (0..3)
+        .filter(|partition| {
+            group.is_multiple_of(7) || !(group + u64::from(*partition)).is_multiple_of(3)
+        })
+        .collect()
 }
 
 /// Appends groups one after another, noting on the disk how many were acknowledged.
@@ -34,7 +45,8 @@ fn append_groups(disk: &MemDisk, topic: &Topic, groups: std::ops::Range<u64>) {
     for group in groups {
         disk.note(group);
         let parts = partitions_of(group).into_iter();
-        let parts = parts.map(|partition| (PartitionId(partition), record(2, text(group, partition))));
+        let parts =
+            parts.map(|partition| (PartitionId(partition), record(2, text(group, partition))));
         topic.append_wait(parts.collect()).unwrap();
         disk.note(group + 1);
     }
@@ -59,8 +71,13 @@ fn whole_groups(topic: &Topic) -> u64 {
     }
     let count = counts.iter().map(|(_, next)| *next).min().unwrap();
     for (partition, (len, _)) in (0..3_u32).zip(counts) {
-        let due = (0..count).filter(|group| partitions_of(*group).contains(&partition)).count();
-        assert_eq!(len, due, "partition {partition} holds part of group {count}");
+        let due = (0..count)
+            .filter(|group| partitions_of(*group).contains(&partition))
+            .count();
+        assert_eq!(
+            len, due,
+            "partition {partition} holds part of group {count}"
+        );
     }
     count
 }
@@ -77,7 +94,9 @@ fn outage_before(k: u64, outage: Outage, durability: Durability) -> bool {
     let log = start(&disk);
     append_groups(&disk, &log.topic(TopicId(1)).unwrap(), 12..20);
     drop(log);
-    let Some((picture, acknowledged)) = disk.picture() else { return false };
+    let Some((picture, acknowledged)) = disk.picture() else {
+        return false;
+    };
     let context = format!("change {k}, {outage:?}, {durability:?}, {acknowledged} acknowledged");
     // An outage during the recovery leads to the same end.
     let again = picture.after(Outage::Kill);
@@ -90,12 +109,30 @@ fn outage_before(k: u64, outage: Outage, durability: Durability) -> bool {
             continue;
         };
         let count = whole_groups(&topic);
-        let least = if matches!((outage, durability), (Outage::Power { .. }, Durability::Os)) { 0 } else { acknowledged };
-        assert!((least..=acknowledged + 1).contains(&count), "{count} groups after {context}");
+        let least = if matches!((outage, durability), (Outage::Power { .. }, Durability::Os)) {
+            0
+        } else {
+            acknowledged
+        };
+        assert!(
+            (least..=acknowledged + 1).contains(&count),
+            "{count} groups after {context}"
+        );
+        // What was readable once stays, even where the power goes right after the start.
+        let cut = start(&disk.after(Outage::Power { seed: k }));
+        assert_eq!(
+            whole_groups(&cut.topic(TopicId(1)).unwrap()),
+            count,
+            "{context}"
+        );
         append_groups(&disk, &topic, count..count + 3);
         drop((topic, log));
         let log = start(&disk);
-        assert_eq!(whole_groups(&log.topic(TopicId(1)).unwrap()), count + 3, "{context}");
+        assert_eq!(
+            whole_groups(&log.topic(TopicId(1)).unwrap()),
+            count + 3,
+            "{context}"
+        );
     }
     true
 }
@@ -114,9 +151,15 @@ fn kill_before_any_change_loses_and_doubles_nothing() {
 #[test]
 fn power_cut_before_any_change_loses_and_doubles_nothing() {
     for durability in [Durability::Disk, Durability::Os] {
-        for seed in 0..3 {
+        for seed in 0..2 {
             let mut k = 1;
-            while outage_before(k, Outage::Power { seed: seed * 1000 + k }, durability) {
+            while outage_before(
+                k,
+                Outage::Power {
+                    seed: seed * 1000 + k,
+                },
+                durability,
+            ) {
                 k += 1;
             }
         }
@@ -133,21 +176,31 @@ fn tail_cut_at_every_byte_of_the_last_window_leaves_whole_groups() {
     // The last window is not acknowledged: its marks are not there yet.
     disk.picture_at(u64::MAX, Outage::Kill);
     let (changes, group) = (disk.changes(), 14);
-    let parts = [0, 1, 2].map(|partition| (PartitionId(partition), record(2, text(group, partition))));
+    let parts =
+        [0, 1, 2].map(|partition| (PartitionId(partition), record(2, text(group, partition))));
     disk.picture_at(changes + 4, Outage::Kill);
     topic.append_wait(parts.to_vec()).unwrap();
     let (picture, _) = disk.picture().unwrap();
     let after = picture.files();
     drop((topic, log));
-    let grown = after.iter().filter(|(path, bytes)| before.get(*path).is_some_and(|old| old.len() < bytes.len()));
-    let grown = grown.map(|(path, bytes)| (path.clone(), bytes.clone())).collect::<Vec<_>>();
+    let grown = after
+        .iter()
+        .filter(|(path, bytes)| before.get(*path).is_some_and(|old| old.len() < bytes.len()));
+    let grown = grown
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect::<Vec<_>>();
     assert!(!grown.is_empty());
     for (path, bytes) in grown {
         for len in before[&path].len()..bytes.len() {
             let torn = picture.after(Outage::Kill);
             torn.put(&path, bytes[..len].to_vec());
             let log = start(&torn);
-            assert_eq!(whole_groups(&log.topic(TopicId(1)).unwrap()), 8, "{} at {len}", path.display());
+            assert_eq!(
+                whole_groups(&log.topic(TopicId(1)).unwrap()),
+                8,
+                "{} at {len}",
+                path.display()
+            );
         }
     }
 }

@@ -7,12 +7,16 @@ use super::basic::{all, open, record, spec};
 use crate::base::{PartitionId, Result, TopicId};
 use crate::testing::MemDisk;
 use crate::testing::mem_disk::Outage;
+use crate::transport::format::FrameHeader;
 use crate::transport::{Durability, Log, LogOptions, ReadRecord};
 
 type Rows = Vec<(u64, u32, Vec<ReadRecord>)>;
 
 fn options() -> LogOptions {
-    LogOptions { segment_bytes: 400, ..LogOptions::default() }
+    LogOptions {
+        segment_bytes: 400,
+        ..LogOptions::default()
+    }
 }
 
 fn start(disk: &MemDisk) -> Result<Arc<Log>> {
@@ -26,7 +30,12 @@ fn sample(close: bool) -> (MemDisk, Rows) {
     for id in [1, 2] {
         let topic = log.create_topic(spec(id, 2, Durability::Disk)).unwrap();
         for at in 0..3 {
-            let parts = [0, 1].map(|part| (PartitionId(part), record(1, format!("canary {id} {at} {part}"))));
+            let parts = [0, 1].map(|part| {
+                (
+                    PartitionId(part),
+                    record(1, format!("canary {id} {at} {part}")),
+                )
+            });
             topic.append_wait(parts.to_vec()).unwrap();
         }
     }
@@ -63,7 +72,9 @@ fn check(disk: &MemDisk, rows: &Rows, what: &str) -> bool {
 
 fn segments(disk: &MemDisk) -> Vec<PathBuf> {
     let files = disk.files().into_keys();
-    files.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect()
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "seg"))
+        .collect()
 }
 
 #[test]
@@ -84,10 +95,17 @@ fn any_flipped_bit_gives_an_error_or_the_same_rows() {
                     continue;
                 }
                 let is_told = check(&damaged, &rows, &format!("byte {at} of {}", path.display()));
-                (told, same) = if is_told { (told + 1, same) } else { (told, same + 1) };
+                (told, same) = if is_told {
+                    (told + 1, same)
+                } else {
+                    (told, same + 1)
+                };
             }
         }
-        assert!(told > 5 * same, "{told} damages told, {same} without effect (in marks)");
+        assert!(
+            told > 5 * same,
+            "{told} damages told, {same} without effect (in marks)"
+        );
     }
 }
 
@@ -100,7 +118,8 @@ fn any_cut_of_a_closed_log_is_told() {
             damaged.put(&path, bytes[..len].to_vec());
             let is_key = path.ends_with("master.key");
             // Without its line end the key file still holds the key.
-            let told = check(&damaged, &rows, &format!("{} cut to {len}", path.display())) || is_key;
+            let told =
+                check(&damaged, &rows, &format!("{} cut to {len}", path.display())) || is_key;
             assert!(told, "{} cut to {len}", path.display());
         }
     }
@@ -135,17 +154,31 @@ fn exchanged_moved_spliced_and_missing_segments_are_refused() {
         for one in &paths {
             let missing = disk.after(Outage::Kill);
             crate::base::disk::Disk::remove(&missing, one).unwrap();
-            assert!(check(&missing, &rows, "missing"), "{} missing", one.display());
+            assert!(
+                check(&missing, &rows, "missing"),
+                "{} missing",
+                one.display()
+            );
             for two in paths.iter().filter(|two| *two != one) {
                 let exchanged = disk.after(Outage::Kill);
                 exchanged.put(one, files[two].clone());
-                assert!(check(&exchanged, &rows, "copied"), "{} over {}", two.display(), one.display());
+                assert!(
+                    check(&exchanged, &rows, "copied"),
+                    "{} over {}",
+                    two.display(),
+                    one.display()
+                );
                 exchanged.put(two, files[one].clone());
                 assert!(check(&exchanged, &rows, "exchanged"));
                 let spliced = disk.after(Outage::Kill);
                 let halves = [&files[one][..128], &files[two][128..]].concat();
                 spliced.put(one, halves);
-                assert!(check(&spliced, &rows, "spliced"), "{} on {}", two.display(), one.display());
+                assert!(
+                    check(&spliced, &rows, "spliced"),
+                    "{} on {}",
+                    two.display(),
+                    one.display()
+                );
             }
         }
     }
@@ -156,9 +189,13 @@ fn older_version_of_a_segment_is_refused() {
     let disk = MemDisk::default();
     let log = start(&disk).unwrap();
     let topic = log.create_topic(spec(1, 1, Durability::Disk)).unwrap();
-    topic.append_wait(vec![(PartitionId(0), record(1, "one"))]).unwrap();
+    topic
+        .append_wait(vec![(PartitionId(0), record(1, "one"))])
+        .unwrap();
     let older = disk.files();
-    topic.append_wait(vec![(PartitionId(0), record(1, "two"))]).unwrap();
+    topic
+        .append_wait(vec![(PartitionId(0), record(1, "two"))])
+        .unwrap();
     let rows = read(&log).unwrap();
     log.close();
     let path = segments(&disk).remove(0);
@@ -176,7 +213,10 @@ fn damage_in_a_closed_log_names_file_and_byte() {
     let log = start(&disk).unwrap();
     let error = all(&log.topic(TopicId(1)).unwrap(), 0).unwrap_err();
     assert_eq!(error.code(), "XX001");
-    assert!(error.message().contains(&path.display().to_string()), "{error}");
+    assert!(
+        error.message().contains(&path.display().to_string()),
+        "{error}"
+    );
     assert!(error.message().contains("byte 128"), "{error}");
     assert!(all(&log.topic(TopicId(2)).unwrap(), 0).is_ok());
 }
@@ -186,7 +226,11 @@ fn no_payload_is_found_in_any_file() {
     for close in [true, false] {
         let (disk, _) = sample(close);
         for (path, bytes) in disk.files() {
-            assert!(!bytes.windows(6).any(|six| six == b"canary"), "{}", path.display());
+            assert!(
+                !bytes.windows(6).any(|six| six == b"canary"),
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -200,4 +244,46 @@ fn wrong_master_key_opens_nothing_and_writes_nothing() {
     let error = start(&disk).unwrap_err();
     assert_eq!(error.code(), "28000");
     assert_eq!(disk.files(), before);
+}
+
+#[test]
+fn no_nonce_comes_twice_under_a_key_not_even_in_two_copies_of_a_folder() {
+    let disk = MemDisk::default();
+    let log = start(&disk).unwrap();
+    log.create_topic(spec(1, 1, Durability::Disk)).unwrap();
+    drop(log);
+    let append = |disk: &MemDisk, rounds: u8| {
+        let log = start(disk).unwrap();
+        let topic = log.topic(TopicId(1)).unwrap();
+        for at in 0..rounds {
+            topic
+                .append_wait(vec![(PartitionId(0), record(1, vec![at; 50]))])
+                .unwrap();
+        }
+        topic.core().folder.clone()
+    };
+    append(&disk, 3);
+    let copy = disk.after(Outage::Kill);
+    append(&disk, 5);
+    append(&copy, 5);
+    append(&copy, 2);
+    let mut seen = std::collections::BTreeMap::new();
+    let mut frames = 0;
+    for disk in [&disk, &copy] {
+        for path in segments(disk) {
+            let bytes = disk.files()[&path].clone();
+            let mut at = 128;
+            while let Some(header) = FrameHeader::decode(&bytes[at..]) {
+                let end = at + usize::try_from(header.total_bytes()).unwrap();
+                let (key, frame) = (bytes[64..124].to_vec(), bytes[at..end].to_vec());
+                // The same frame may lie in both copies; another one may not share its nonce.
+                let before = seen.insert((key, header.sequence), frame.clone());
+                assert!(before.is_none_or(|before| before == frame));
+                frames += 1;
+                at = end;
+            }
+            assert_eq!(at, bytes.len());
+        }
+    }
+    assert!(frames > 20);
 }

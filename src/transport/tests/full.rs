@@ -12,7 +12,11 @@ use crate::transport::{Durability, LogOptions};
 
 #[test]
 fn full_disk_at_any_write_fails_the_group_and_later_ones_work() {
-    let options = LogOptions { segment_bytes: 700, frame_bytes: 200, ..LogOptions::default() };
+    let options = LogOptions {
+        segment_bytes: 700,
+        frame_bytes: 200,
+        ..LogOptions::default()
+    };
     for durability in [Durability::Disk, Durability::Os] {
         for k in 1..60 {
             let memory = MemDisk::default();
@@ -40,12 +44,15 @@ fn full_disk_at_any_write_fails_the_group_and_later_ones_work() {
             }
             assert!(kept.len() >= 10, "write {k}: {} kept", kept.len());
             let due = |times: usize| {
-                kept.iter().flat_map(|text| vec![text.clone(); times]).collect::<Vec<_>>()
+                kept.iter()
+                    .flat_map(|text| vec![text.clone(); times])
+                    .collect::<Vec<_>>()
             };
             let check = |topic: &crate::transport::Topic| {
                 let texts = |part| {
                     let read = all(topic, part).unwrap().into_iter();
-                    read.map(|found| String::from_utf8(found.payload.to_vec()).unwrap()).collect::<Vec<_>>()
+                    read.map(|found| String::from_utf8(found.payload.to_vec()).unwrap())
+                        .collect::<Vec<_>>()
                 };
                 assert_eq!(texts(0), due(2), "write {k}");
                 assert_eq!(texts(1), due(1), "write {k}");
@@ -64,10 +71,16 @@ fn full_disk_at_any_write_fails_the_group_and_later_ones_work() {
 #[test]
 fn quota_fails_large_groups_only_until_it_is_raised() {
     let disk = FaultDisk::new(Arc::new(MemDisk::default()));
-    let log = open(Path::new("/d"), Arc::new(disk.clone()), LogOptions::default()).unwrap();
+    let log = open(
+        Path::new("/d"),
+        Arc::new(disk.clone()),
+        LogOptions::default(),
+    )
+    .unwrap();
     let topic = log.create_topic(spec(1, 1, Durability::Disk)).unwrap();
     disk.full_after_bytes(10_000);
-    let append = |bytes: usize| topic.append_wait(vec![(PartitionId(0), record(1, vec![0; bytes]))]);
+    let append =
+        |bytes: usize| topic.append_wait(vec![(PartitionId(0), record(1, vec![0; bytes]))]);
     assert_eq!(append(20_000).unwrap_err().code(), "53100");
     append(5_000).unwrap();
     disk.heal();
@@ -82,9 +95,16 @@ const CHILD: &str = "LOTIC_TEST_BROKEN_SYNC";
 fn broken_sync_ends_the_process_before_the_acknowledgement() {
     if let Ok(folder) = std::env::var(CHILD) {
         let disk = FaultDisk::new(Arc::new(RealDisk));
-        let log = open(Path::new(&folder), Arc::new(disk.clone()), LogOptions::default()).unwrap();
+        let log = open(
+            Path::new(&folder),
+            Arc::new(disk.clone()),
+            LogOptions::default(),
+        )
+        .unwrap();
         let topic = log.create_topic(spec(1, 1, Durability::Disk)).unwrap();
-        topic.append_wait(vec![(PartitionId(0), record(1, "kept"))]).unwrap();
+        topic
+            .append_wait(vec![(PartitionId(0), record(1, "kept"))])
+            .unwrap();
         disk.broken_at_sync(1);
         drop(topic.append_wait(vec![(PartitionId(0), record(1, "lost"))]));
         println!("acknowledged after a broken sync");
