@@ -30,7 +30,7 @@ impl Lotic {
     ) -> Result<(Planned, LogicalPlan)> {
         let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
         prepass::check_model_plan(&planned.plan)?;
-        let optimised = context::optimize_model(&planned.state, planned.plan.clone())?;
+        let optimised = context::optimize(&planned.state, planned.plan.clone())?;
         Ok((planned, optimised))
     }
 

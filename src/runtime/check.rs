@@ -61,8 +61,8 @@ impl Lotic {
         world: &Arc<World>,
         query: &str,
     ) -> Result<lower::BatchRun> {
-        let planned = Planner::new(self, world, Purpose::Read).plan_text(query).await?;
-        let optimised = context::optimize_model(&planned.state, planned.plan)?;
+        let planned = Planner::new(self, world, Purpose::Batch).plan_text(query).await?;
+        let optimised = context::optimize(&planned.state, planned.plan)?;
         let state = planned.state;
         #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
         let task =

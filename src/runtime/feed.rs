@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::instance::Lotic;
-use crate::base::{ObjectId, Result};
+use super::instance::{Lotic, blocking};
+use super::source::options_of;
+use super::writer::{FROM_CONNECTOR, POSITION, WriteOptions, Writer};
+use crate::base::{Error, ObjectId, PartitionId, Result, task};
 use crate::catalog::Object;
+use crate::sources::Quarantine;
+use crate::sources::tail::{Tail, TailPosition};
 
 /// The running tasks, by the object that they feed.
 #[derive(Debug, Default)]
@@ -42,8 +47,113 @@ impl Feeds {
 }
 
 impl Lotic {
-    /// Follows the files of a tailed source.
-    pub(super) async fn start_tail(self: &Arc<Self>, _object: &Object) -> Result<()> {
+    /// Follows the files of a tailed source, from where the topic says that it has come.
+    pub(super) async fn start_tail(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let Some(writer) = self.writer(object.id) else {
+            return Err(Error::internal(format!("source \"{}\" has no topic", object.name)));
+        };
+        let options = options_of(object)?;
+        let pause = options.poll.max(std::time::Duration::from_millis(10));
+        let tail = Tail::new(&options, &object.schema)?;
+        let reader = Arc::clone(&writer);
+        let position = blocking(move || last_position(&reader)).await?;
+        let mut feed =
+            Feed { lotic: Arc::clone(self), id: object.id, writer, tail: Some(tail), position };
+        // what is there already belongs to the start, so that a model made next sees it
+        feed.advance().await?;
+        let token = self.feeds.begin(object.id);
+        task::spawn("tail", async move {
+            loop {
+                tokio::select! {
+                    () = token.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                if let Err(error) = feed.advance().await {
+                    feed.report(Some(error));
+                }
+            }
+        });
         Ok(())
     }
 }
+
+/// One tailed source.
+struct Feed {
+    lotic: Arc<Lotic>,
+    id: ObjectId,
+    writer: Arc<Writer>,
+    /// Lent to a blocking thread while it reads.
+    tail: Option<Tail>,
+    position: TailPosition,
+}
+
+impl Feed {
+    /// Brings everything that is new. Rows and position go to disk in one group.
+    async fn advance(&mut self) -> Result<()> {
+        loop {
+            let Some(mut tail) = self.tail.take() else {
+                return Err(Error::internal("a tail was lost by a panic"));
+            };
+            let position = self.position.clone();
+            let (tail, batches) = blocking(move || {
+                let batches = tail.poll(&position);
+                Ok((tail, batches))
+            })
+            .await?;
+            let more = tail.more();
+            let trouble = tail.troubles().first().map(|trouble| trouble.error.clone());
+            self.tail = Some(tail);
+            for batch in batches? {
+                let quarantine = Arc::clone(self.lotic.quarantine());
+                let bad = batch.bad;
+                // bad records first: the position that passes them must not be durable before them
+                blocking(move || bad.into_iter().try_for_each(|record| quarantine.put(record)))
+                    .await?;
+                self.keep(batch.batch, batch.position_after).await?;
+            }
+            self.report(trouble);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn keep(
+        &mut self,
+        rows: arrow::array::RecordBatch,
+        after: TailPosition,
+    ) -> Result<()> {
+        let text = serde_json::to_vec(&after)
+            .map_err(|error| Error::internal(format!("position: {error}")))?;
+        let options = WriteOptions { flags: FROM_CONNECTOR, position: Some(Bytes::from(text)) };
+        let batches = if rows.num_rows() > 0 { vec![rows] } else { Vec::new() };
+        self.writer.insert(batches, options).await?;
+        self.position = after;
+        Ok(())
+    }
+
+    fn report(&self, trouble: Option<Error>) {
+        match trouble {
+            Some(error) => {
+                self.lotic.set_source_state(self.id, "retrying", Some(error.to_string()));
+            }
+            None => self.lotic.set_source_state(self.id, "ok", None),
+        }
+    }
+}
+
+/// The newest position in the topic; without a topic, the start.
+fn last_position(writer: &Writer) -> Result<TailPosition> {
+    let mut newest = TailPosition::default();
+    let Some(topic) = writer.topic() else { return Ok(newest) };
+    let partition = PartitionId(0);
+    for record in topic.read(partition, topic.bounds(partition).0)? {
+        let record = record?;
+        if record.flags == POSITION {
+            newest = serde_json::from_slice(&record.payload)
+                .map_err(|error| Error::corrupt(format!("a stored position: {error}")))?;
+        }
+    }
+    Ok(newest)
+}
+

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
+use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
 use super::session::Session;
@@ -35,6 +36,7 @@ pub struct Lotic {
     quarantine: Arc<QuarantineLog>,
     users: Arc<Users>,
     pub(super) feeds: Feeds,
+    functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
@@ -73,6 +75,7 @@ impl Lotic {
             writers: RwLock::default(),
             users,
             feeds: Feeds::default(),
+            functions: Functions::new(),
             states: Mutex::default(),
             queries: Some(queries),
         });
@@ -135,6 +138,10 @@ impl Lotic {
 
     pub(crate) fn world(&self) -> Arc<World> {
         self.driver.world()
+    }
+
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     pub(crate) fn quarantine(&self) -> &Arc<QuarantineLog> {

@@ -100,7 +100,7 @@ impl Model {
                 name: node.name,
                 rows_in: node.rows_in,
                 rows_out: node.rows_out,
-                busy_us: u64::try_from(node.busy.as_micros()).unwrap_or(u64::MAX),
+                busy_us: u64::try_from(node.time.as_micros()).unwrap_or(u64::MAX),
                 state_bytes: node.state_bytes as u64,
                 state_rows: node.state_rows as u64,
             })

@@ -23,7 +23,7 @@ use super::world::World;
 use crate::base::{Error, ObjectId, Result};
 use crate::catalog::{Definition, Object};
 use crate::models::{Snapshot, SnapshotTable};
-use crate::planner::context::{self, ContextOptions};
+use crate::planner::context::{self, ContextOptions, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
 use crate::planner::prepass;
 
@@ -32,6 +32,8 @@ use crate::planner::prepass;
 pub(crate) enum Purpose {
     /// To run once over the pinned world.
     Read,
+    /// As `Read`, by the rules of models: what a model must be equal to.
+    Batch,
     /// To become a model: only shapes matter, no rows are read.
     Shape,
 }
@@ -84,7 +86,7 @@ impl Planner {
         let names = prepass::prepare_query(&mut query)?;
         let mut reads = BTreeSet::new();
         let state = self.state_for(&names.relations, &mut reads).await?;
-        let plan = context::plan_query(&state, query).await?;
+        let plan = context::plan_query(&state, &query).await?;
         let direct = names
             .relations
             .iter()
@@ -106,10 +108,13 @@ impl Planner {
             catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()))?;
         }
         let options = self.lotic.options();
+        let plan_for =
+            if self.purpose == Purpose::Read { PlanFor::Query } else { PlanFor::Model };
         let state = context::session_state(&ContextOptions {
-            catalog: Arc::clone(&catalog) as _,
             memory_bytes: options.statement_memory_bytes,
             target_partitions: options.threads,
+            plan_for,
+            ..self.lotic.functions().options(Arc::clone(&catalog) as _)
         })?;
         for name in names {
             let schema_name = name.schema.as_deref().unwrap_or("public");

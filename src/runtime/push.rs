@@ -44,7 +44,7 @@ impl Lotic {
         let (schema, name) = (Arc::clone(&object.schema), object.name.clone());
         let quarantine = Arc::clone(&counting);
         let batches = blocking(move || {
-            let batches = decode_push(&name, format, &body, &schema, quarantine.as_ref())?;
+            let batches = decode_push(format, body, &name, &schema, quarantine.as_ref())?;
             for batch in &batches {
                 check_not_null(&schema, batch.columns())?;
             }

@@ -3,11 +3,6 @@
 pub mod http;
 pub mod pgwire;
 mod servers;
-mod tls;
+pub mod tls;
 
 pub use servers::{Servers, start_pg};
-pub use tls::Tls;
-//! What clients talk to: the PostgreSQL wire and the TLS under it.
-
-pub mod pgwire;
-pub mod tls;

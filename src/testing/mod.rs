@@ -1,10 +1,9 @@
 //! What tests share: strategies, oracles, fault layers.
-pub mod sql_laws;
 
 pub mod fault_disk;
+pub mod laws;
 pub mod mem_disk;
+pub mod sql_laws;
 
 pub use fault_disk::FaultDisk;
 pub use mem_disk::MemDisk;
-
-pub mod laws;

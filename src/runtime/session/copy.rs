@@ -14,10 +14,11 @@ use super::{Response, Session, TransactionStatus, public};
 use crate::base::{Epoch, Error, Result};
 use crate::catalog::Object;
 use crate::planner::parse::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
+use crate::runtime::dml::targets;
 use crate::runtime::plan::query_of;
 use crate::runtime::values::check_not_null;
 use crate::runtime::writer::{WriteOptions, Writer};
-use crate::sinks::encode::CopyEncoder;
+use crate::sinks::CopyEncoder;
 use crate::sources::{self, CopyDecoder};
 
 /// The most bytes of rows that one COPY holds before it is committed.
@@ -110,13 +111,13 @@ impl Session {
     pub(super) async fn copy_in(&mut self, copy: &CopyFrom) -> Result<Response> {
         public(&copy.table)?;
         let (object, writer) = self.lotic.clone().writable(&copy.table.name, true).await?;
-        let targets = crate::runtime::dml::targets(&object, &copy.columns)?;
-        let schema = Arc::new(object.schema.project(&targets)?);
+        let places = targets(&object, &copy.columns)?;
+        let schema = Arc::new(object.schema.project(&places)?);
         let decoder = CopyDecoder::new(&object.name, &schema, rules_of(&copy.options)?)?;
         Ok(Response::CopyIn(CopyIn {
             object,
             writer,
-            targets,
+            targets: places,
             decoder,
             batches: Vec::new(),
             bytes: 0,
@@ -141,11 +142,11 @@ impl Session {
         };
         let none: [ScalarValue; 0] = [];
         let (schema, stream) = self.open(query, &none).await?;
-        let mut encoder = CopyEncoder::new(&schema, rules_of(&copy.options)?)?;
-        let head = encoder.start();
+        let encoder = CopyEncoder::new(rules_of(&copy.options)?);
+        let head = Ok(encoder.header(&schema));
         let columns = schema.fields().len();
         let binary = copy.options.format == CopyFormat::Binary;
-        let body = stream.map(move |batch| encoder.batch(&batch.map_err(Error::from)?));
+        let body = stream.map(move |batch| encoder.encode(&batch.map_err(Error::from)?));
         let stream = futures::stream::iter([head]).chain(body).boxed();
         Ok(Response::CopyOut { stream, columns, binary })
     }
