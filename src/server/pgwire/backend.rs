@@ -117,8 +117,9 @@ pub enum Response {
         columns: usize,
         /// Whether the format is binary.
         binary: bool,
-        /// How many rows the stream has given so far, for the tag.
-        rows: Arc<AtomicU64>,
+        /// How many rows the stream has given so far, for the tag. Without it lines are counted,
+        /// which takes a line break inside a quoted CSV value for the end of a row.
+        rows: Option<Arc<AtomicU64>>,
     },
     /// The statement was empty.
     Empty,

@@ -60,21 +60,26 @@ impl<S: BackendSession> Connection<S> {
         Ok(())
     }
 
-    /// COPY TO STDOUT: sends the pieces as they come, up to CopyDone.
+    /// COPY TO STDOUT: sends the pieces as they come, up to CopyDone. Gives the count of lines.
     pub(crate) async fn copy_out(
         &mut self,
         mut stream: BoxStream<'static, Result<Bytes>>,
         columns: usize,
         binary: bool,
         running: &Running,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
         let format = i8::from(binary);
         let (columns, formats) = formats(columns, i16::from(format))?;
         self.output
             .message(&CopyOutResponse::new(format, columns, formats));
+        let mut lines = 0;
         let (input, output) = (&mut self.input, &mut self.output);
         while let Some(piece) = next(&mut stream, input, output, running).await? {
             let piece = piece?;
+            lines += piece
+                .iter()
+                .map(|byte| u64::from(*byte == b'\n'))
+                .sum::<u64>();
             output.raw(b'd', |buffer| {
                 buffer.put_slice(&piece);
                 Ok(())
@@ -85,7 +90,7 @@ impl<S: BackendSession> Connection<S> {
         }
         self.report();
         self.output.message(&CopyDone::new());
-        Ok(())
+        Ok(lines)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
@@ -207,13 +208,7 @@ impl<S: BackendSession> Connection<S> {
                 self.report();
                 return self.respond(response, &running).await;
             };
-            let described = self.session.describe(prepared).1;
-            if described.is_none_or(|described| !same_types(described, &schema)) {
-                let message = "the columns changed since the statement was prepared";
-                return Err(Error::new(Kind::Conflict, "0A000", message)
-                    .with_hint("prepare it again")
-                    .into());
-            }
+            check_described(self.session.describe(prepared).1, &schema)?;
             let rows = Rows::new(
                 stream,
                 schema,
@@ -279,19 +274,20 @@ fn complete(types: &mut Vec<u32>, found: impl Iterator<Item = u32>) {
     }
 }
 
-/// Whether rows of one schema can be sent under the description of the other.
-fn same_types(
-    described: &arrow::datatypes::SchemaRef,
-    actual: &arrow::datatypes::SchemaRef,
-) -> bool {
-    let types = |schema: &arrow::datatypes::SchemaRef| {
+/// Refuses rows that do not fit what the client was told of them.
+fn check_described(described: Option<&SchemaRef>, actual: &SchemaRef) -> Result<()> {
+    let types = |schema: &SchemaRef| {
         schema
             .fields()
             .iter()
             .map(|field| PgType::of(field).oid)
             .collect::<Vec<_>>()
     };
-    types(described) == types(actual)
+    if described.is_some_and(|described| types(described) == types(actual)) {
+        return Ok(());
+    }
+    let message = "the columns changed since the statement was prepared";
+    Err(Error::new(Kind::Conflict, "0A000", message).with_hint("prepare it again"))
 }
 
 fn check_formats(what: &str, formats: &[Format], values: usize) -> Result<()> {

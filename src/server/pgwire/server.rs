@@ -298,24 +298,7 @@ async fn greet<B: Backend>(
             return None;
         }
     };
-    let facts = [
-        (
-            "server_version",
-            concat!("15.0 (Lotic ", env!("CARGO_PKG_VERSION"), ")"),
-        ),
-        ("server_encoding", "UTF8"),
-        ("client_encoding", "UTF8"),
-        ("DateStyle", "ISO, MDY"),
-        ("IntervalStyle", "postgres"),
-        ("TimeZone", "UTC"),
-        ("integer_datetimes", "on"),
-        ("standard_conforming_strings", "on"),
-        ("in_hot_standby", "off"),
-        ("default_transaction_read_only", "off"),
-        ("is_superuser", if superuser { "on" } else { "off" }),
-        ("session_authorization", request.user.as_str()),
-        ("application_name", application_name(&request)),
-    ];
+    let facts = facts(&request, superuser);
     let key = (entered.slot.process, entered.slot.secret);
     let settings = login::welcome(&mut output, &mut session, &facts, key);
     input.logged_in(limits);
@@ -331,12 +314,31 @@ async fn greet<B: Backend>(
     )))
 }
 
-fn application_name(request: &Request) -> &str {
+/// What a client is told about the server before its first query.
+fn facts(request: &Request, superuser: bool) -> [(&'static str, &str); 13] {
     let named = request
         .settings
         .iter()
         .find(|(name, _)| name == "application_name");
-    named.map_or("", |(_, value)| value.as_str())
+    let application = named.map_or("", |(_, value)| value.as_str());
+    [
+        (
+            "server_version",
+            concat!("15.0 (Lotic ", env!("CARGO_PKG_VERSION"), ")"),
+        ),
+        ("server_encoding", "UTF8"),
+        ("client_encoding", "UTF8"),
+        ("DateStyle", "ISO, MDY"),
+        ("IntervalStyle", "postgres"),
+        ("TimeZone", "UTC"),
+        ("integer_datetimes", "on"),
+        ("standard_conforming_strings", "on"),
+        ("in_hot_standby", "off"),
+        ("default_transaction_read_only", "off"),
+        ("is_superuser", if superuser { "on" } else { "off" }),
+        ("session_authorization", request.user.as_str()),
+        ("application_name", application),
+    ]
 }
 
 /// One of the places for sessions; free again when dropped.

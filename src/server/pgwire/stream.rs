@@ -195,8 +195,8 @@ impl<S: BackendSession> Connection<S> {
                 binary,
                 rows,
             } => {
-                self.copy_out(stream, columns, binary, running).await?;
-                let rows = rows.load(Ordering::Relaxed);
+                let lines = self.copy_out(stream, columns, binary, running).await?;
+                let rows = rows.map_or(lines, |rows| rows.load(Ordering::Relaxed));
                 self.output
                     .message(&CommandComplete::new(format!("COPY {rows}")));
             }

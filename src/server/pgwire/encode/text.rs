@@ -194,7 +194,7 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, zone: Option<Zone>) -> Result<Wr
 
 fn intervals(array: &ArrayRef) -> Result<Writer> {
     each_interval(array, |(months, days, micros), out| {
-        time::interval(months, days, micros, out)
+        time::interval(months, days, micros, out);
     })
 }
 

@@ -92,7 +92,6 @@ pub(super) struct Fake {
 }
 
 /// A server on a free port, with the users `ada` (a superuser, password `pencil`) and `bob`.
-#[expect(clippy::unused_async, reason = "a server is started inside a runtime")]
 pub(super) async fn serve(options: Options) -> (Server, Arc<Fake>) {
     let fake = Arc::new(Fake {
         users: users(),
@@ -243,6 +242,31 @@ impl FakeSession {
     }
 }
 
+impl FakeSession {
+    fn copy(&self, word: &str, count: i64) -> Response {
+        if word == "copyin" {
+            let (seen, finished) = (Arc::clone(&self.seen), AtomicBool::new(false));
+            return Response::CopyIn(Box::new(Target {
+                seen,
+                bytes: Vec::new(),
+                finished,
+            }));
+        }
+        let rows = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&rows);
+        let pieces = stream::iter(0..count).map(move |row: i64| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(Bytes::from(format!("{row}\n")))
+        });
+        Response::CopyOut {
+            stream: pieces.boxed(),
+            columns: 1,
+            binary: false,
+            rows: Some(rows),
+        }
+    }
+}
+
 #[async_trait]
 impl BackendSession for FakeSession {
     type Parsed = Vec<String>;
@@ -353,28 +377,7 @@ impl BackendSession for FakeSession {
                     .push(("TimeZone".to_owned(), "Asia/Tokyo".to_owned()));
                 done("SET")
             }
-            "copyin" => {
-                let (seen, finished) = (Arc::clone(&self.seen), AtomicBool::new(false));
-                Ok(Response::CopyIn(Box::new(Target {
-                    seen,
-                    bytes: Vec::new(),
-                    finished,
-                })))
-            }
-            "copyout" => {
-                let rows = Arc::new(AtomicU64::new(0));
-                let counter = Arc::clone(&rows);
-                let pieces = stream::iter(0..count).map(move |row: i64| {
-                    counter.fetch_add(1, Ordering::Relaxed);
-                    Ok(Bytes::from(format!("{row}\n")))
-                });
-                Ok(Response::CopyOut {
-                    stream: pieces.boxed(),
-                    columns: 1,
-                    binary: false,
-                    rows,
-                })
-            }
+            "copyin" | "copyout" => Ok(self.copy(words[0], count)),
             _ => done("INSERT 0 1"),
         }
     }
