@@ -18,13 +18,22 @@ pub struct CopyEncoder {
 impl CopyEncoder {
     /// An encoder for COPY TO.
     pub fn new(options: CopyOptions) -> Self {
-        Self { options, style: TextStyle::Postgres }
+        Self {
+            options,
+            style: TextStyle::Postgres,
+        }
     }
 
     /// An encoder for CSV files with a header: NULL is an empty cell, an empty text is `""`.
     pub fn csv_file() -> Self {
-        let options = CopyOptions { header: true, ..CopyOptions::csv() };
-        Self { options, style: TextStyle::Plain }
+        let options = CopyOptions {
+            header: true,
+            ..CopyOptions::csv()
+        };
+        Self {
+            options,
+            style: TextStyle::Plain,
+        }
     }
 
     /// The header line; empty without the option HEADER.
@@ -57,7 +66,12 @@ impl CopyEncoder {
                 }
                 text.clear();
                 write_value(column, row, self.style, &mut text)?;
-                self.push(&text, self.options.force_quote, batch.num_columns() == 1, &mut out);
+                self.push(
+                    &text,
+                    self.options.force_quote,
+                    batch.num_columns() == 1,
+                    &mut out,
+                );
             }
             out.push('\n');
         }
@@ -98,7 +112,10 @@ impl CopyEncoder {
     }
 
     fn push_csv(&self, text: &str, force: bool, alone: bool, out: &mut String) {
-        let (quote, escape) = (char::from(self.options.quote), char::from(self.options.escape));
+        let (quote, escape) = (
+            char::from(self.options.quote),
+            char::from(self.options.escape),
+        );
         let delimiter = char::from(self.options.delimiter);
         let special = |c: char| c == delimiter || c == quote || c == '\n' || c == '\r';
         // A line of `\.` alone would end the stream for some readers.

@@ -49,12 +49,15 @@ impl SinkOptions {
         for (key, value) in with {
             match key.to_ascii_lowercase().as_str() {
                 "connector" if value.trim().eq_ignore_ascii_case("file") => {}
-                "connector" => return Err(fail(format!("has connector '{value}'; only file is known"))),
+                "connector" => {
+                    return Err(fail(format!("has connector '{value}'; only file is known")));
+                }
                 "path" => path = Some(value.trim().to_owned()),
                 "format" => format = Some(OutputFormat::from_name(value.trim())?),
                 "interval" => {
-                    interval = crate::sources::duration(value)
-                        .ok_or_else(|| fail(format!("has interval '{value}', not as 500ms, 2s or 1m")))?;
+                    interval = crate::sources::duration(value).ok_or_else(|| {
+                        fail(format!("has interval '{value}', not as 500ms, 2s or 1m"))
+                    })?;
                 }
                 other => {
                     return Err(fail(format!("has no option \"{other}\""))
@@ -65,13 +68,19 @@ impl SinkOptions {
         let path = path.filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| fail("needs the option \"path\"".to_owned()))?;
         if path.contains("://") {
-            return Err(fail("writes local files; its path is an address".to_owned()));
+            return Err(fail(
+                "writes local files; its path is an address".to_owned(),
+            ));
         }
         let format = match format {
             Some(format) => format,
             None => OutputFormat::from_name(&path)?,
         };
-        Ok(Self { path: base_dir.join(path), format, interval })
+        Ok(Self {
+            path: base_dir.join(path),
+            format,
+            interval,
+        })
     }
 }
 
@@ -87,7 +96,11 @@ pub struct FileSink {
 impl FileSink {
     /// A sink whose file was not written yet, so that its first snapshot is due at once.
     pub fn new(options: SinkOptions) -> Self {
-        Self { options, changed: true, written: None }
+        Self {
+            options,
+            changed: true,
+            written: None,
+        }
     }
 
     /// The options.
@@ -102,7 +115,9 @@ impl FileSink {
 
     /// Whether a snapshot is to be written at monotonic time `now`.
     pub fn is_due(&self, now: Duration) -> bool {
-        let rested = self.written.is_none_or(|at| now.saturating_sub(at) >= self.options.interval);
+        let rested = self
+            .written
+            .is_none_or(|at| now.saturating_sub(at) >= self.options.interval);
         self.changed && rested
     }
 
@@ -110,7 +125,11 @@ impl FileSink {
     ///
     /// # Errors
     /// When the stream or the disk fails.
-    pub async fn write(&mut self, snapshot: SendableRecordBatchStream, now: Duration) -> Result<u64> {
+    pub async fn write(
+        &mut self,
+        snapshot: SendableRecordBatchStream,
+        now: Duration,
+    ) -> Result<u64> {
         // Set first: a failing disk is tried again after the interval, not in a tight loop.
         self.written = Some(now);
         let rows = write_file(&self.options.path, self.options.format, snapshot).await?;
@@ -143,7 +162,9 @@ pub async fn write_file(
         }
     }
     drop(sender.send(None).await);
-    result.await.unwrap_or_else(|_| Err(Error::internal("a writing thread ended without a result")))
+    result
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("a writing thread ended without a result")))
 }
 
 /// Takes batches up to the end mark; a channel that closes without it cancels the file.
@@ -161,7 +182,12 @@ fn write_all(
         match batches.blocking_recv() {
             Some(Some(batch)) => writer.write(&batch).map_err(named)?,
             Some(None) => break,
-            None => return Err(Error::cancelled(format!("{} was not written", path.display()))),
+            None => {
+                return Err(Error::cancelled(format!(
+                    "{} was not written",
+                    path.display()
+                )));
+            }
         }
     }
     let (mut out, rows) = writer.finish().map_err(named)?;
@@ -189,7 +215,11 @@ impl Temporary {
         };
         fs::create_dir_all(&folder)
             .map_err(|error| Error::io(format!("create folder {}", folder.display()), &error))?;
-        let path = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+        let path = folder.join(format!(
+            ".{}.{}.tmp",
+            name.to_string_lossy(),
+            std::process::id()
+        ));
         Ok(Self { path, folder })
     }
 

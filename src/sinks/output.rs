@@ -57,7 +57,9 @@ enum Inner<W: Write + Send> {
 
 impl<W: Write + Send> std::fmt::Debug for BatchWriter<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BatchWriter").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("BatchWriter")
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,8 @@ impl<W: Write + Send> BatchWriter<W> {
         let inner = match format {
             OutputFormat::Csv => {
                 let encoder = CopyEncoder::csv_file();
-                out.write_all(&encoder.header(schema)).map_err(|error| failed(&error))?;
+                out.write_all(&encoder.header(schema))
+                    .map_err(|error| failed(&error))?;
                 Inner::Csv(out, encoder)
             }
             OutputFormat::Ndjson => {
@@ -78,8 +81,9 @@ impl<W: Write + Send> BatchWriter<W> {
             }
             OutputFormat::Parquet => {
                 let level = ZstdLevel::try_new(3).map_err(parquet)?;
-                let properties =
-                    WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(level))
+                    .build();
                 let writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties));
                 Inner::Parquet(Box::new(writer.map_err(parquet)?))
             }
@@ -94,7 +98,8 @@ impl<W: Write + Send> BatchWriter<W> {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.inner {
             Inner::Csv(out, encoder) => {
-                out.write_all(&encoder.encode(batch)?).map_err(|error| failed(&error))?;
+                out.write_all(&encoder.encode(batch)?)
+                    .map_err(|error| failed(&error))?;
             }
             Inner::Ndjson(writer) => writer.write(batch)?,
             Inner::Parquet(writer) => writer.write(batch).map_err(parquet)?,

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use arrow::array::cast::AsArray;
 use arrow::array::types::{
-    Date32Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
@@ -30,7 +31,12 @@ pub enum TextStyle {
 ///
 /// # Errors
 /// When a value cannot be shown, as a timestamp beyond the calendar's range.
-pub fn write_value(array: &dyn Array, row: usize, style: TextStyle, out: &mut String) -> Result<()> {
+pub fn write_value(
+    array: &dyn Array,
+    row: usize,
+    style: TextStyle,
+    out: &mut String,
+) -> Result<()> {
     match array.data_type() {
         DataType::Boolean => {
             let value = array.as_boolean().value(row);
@@ -50,7 +56,10 @@ pub fn write_value(array: &dyn Array, row: usize, style: TextStyle, out: &mut St
         DataType::UInt32 => show(out, array.as_primitive::<UInt32Type>().value(row)),
         DataType::UInt64 => show(out, array.as_primitive::<UInt64Type>().value(row)),
         DataType::Float16 => {
-            float(out, f64::from(array.as_primitive::<Float16Type>().value(row).to_f32()));
+            float(
+                out,
+                f64::from(array.as_primitive::<Float16Type>().value(row).to_f32()),
+            );
         }
         DataType::Float32 => float32(out, array.as_primitive::<Float32Type>().value(row)),
         DataType::Float64 => float(out, array.as_primitive::<Float64Type>().value(row)),
@@ -68,7 +77,10 @@ pub fn write_value(array: &dyn Array, row: usize, style: TextStyle, out: &mut St
             let days = array.as_primitive::<Date32Type>().value(row);
             let moment = date32_to_datetime(days).ok_or_else(|| beyond("date"))?;
             let year = moment.year();
-            show(out, format_args!("{year:04}-{:02}-{:02}", moment.month(), moment.day()));
+            show(
+                out,
+                format_args!("{year:04}-{:02}-{:02}", moment.month(), moment.day()),
+            );
         }
         DataType::Timestamp(unit, zone) => {
             let moment = moment(array, row, *unit).ok_or_else(|| beyond("timestamp"))?;
@@ -94,7 +106,11 @@ pub fn write_value(array: &dyn Array, row: usize, style: TextStyle, out: &mut St
 }
 
 fn beyond(what: &str) -> Error {
-    Error::new(crate::base::Kind::Invalid, "22008", format!("{what} out of range"))
+    Error::new(
+        crate::base::Kind::Invalid,
+        "22008",
+        format!("{what} out of range"),
+    )
 }
 
 fn show(out: &mut String, value: impl std::fmt::Display) {
@@ -108,7 +124,13 @@ fn float(out: &mut String, value: f64) {
 }
 
 fn float32(out: &mut String, value: f32) {
-    shortest(out, value.is_nan(), f64::from(value), &format!("{value:e}"), 6);
+    shortest(
+        out,
+        value.is_nan(),
+        f64::from(value),
+        &format!("{value:e}"),
+        6,
+    );
 }
 
 /// `scientific` is the shortest text that reads back to the same bits, as `1.5e-7`.
@@ -163,12 +185,12 @@ fn moment(array: &dyn Array, row: usize, unit: TimeUnit) -> Option<DateTime<Utc>
         TimeUnit::Second => {
             DateTime::from_timestamp(array.as_primitive::<TimestampSecondType>().value(row), 0)
         }
-        TimeUnit::Millisecond => {
-            DateTime::from_timestamp_millis(array.as_primitive::<TimestampMillisecondType>().value(row))
-        }
-        TimeUnit::Microsecond => {
-            DateTime::from_timestamp_micros(array.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
+        TimeUnit::Millisecond => DateTime::from_timestamp_millis(
+            array.as_primitive::<TimestampMillisecondType>().value(row),
+        ),
+        TimeUnit::Microsecond => DateTime::from_timestamp_micros(
+            array.as_primitive::<TimestampMicrosecondType>().value(row),
+        ),
         TimeUnit::Nanosecond => {
             let nanos = array.as_primitive::<TimestampNanosecondType>().value(row);
             Some(DateTime::from_timestamp_nanos(nanos))
@@ -182,9 +204,25 @@ fn timestamp(out: &mut String, moment: DateTime<Utc>, zoned: bool, style: TextSt
         TextStyle::Plain => ('T', "Z"),
     };
     let date = moment.date_naive();
-    show(out, format_args!("{:04}-{:02}-{:02}{between}", date.year(), date.month(), date.day()));
+    show(
+        out,
+        format_args!(
+            "{:04}-{:02}-{:02}{between}",
+            date.year(),
+            date.month(),
+            date.day()
+        ),
+    );
     let clock = moment.time();
-    show(out, format_args!("{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second()));
+    show(
+        out,
+        format_args!(
+            "{:02}:{:02}:{:02}",
+            clock.hour(),
+            clock.minute(),
+            clock.second()
+        ),
+    );
     // PostgreSQL keeps microseconds; finer fractions show in files alone.
     let (fraction, width) = match style {
         TextStyle::Postgres => (clock.nanosecond() / 1000, 6),
@@ -225,7 +263,15 @@ fn interval(out: &mut String, months: i32, days: i32, nanos: i64) {
     let sign = if micros < 0 { "-" } else { "" };
     let total = micros.unsigned_abs();
     let seconds = total / 1_000_000;
-    show(out, format_args!("{gap}{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60));
+    show(
+        out,
+        format_args!(
+            "{gap}{sign}{:02}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        ),
+    );
     push_fraction(out, total % 1_000_000, 6);
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{
-    ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int64Array, IntervalMonthDayNanoArray, ListArray, RecordBatch, StringViewArray,
+    ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
+    Float64Array, Int64Array, IntervalMonthDayNanoArray, ListArray, RecordBatch, StringViewArray,
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, Schema, SchemaRef};
@@ -16,7 +16,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::{BatchWriter, CopyEncoder, FileSink, OutputFormat, SinkOptions, TextStyle, write_value};
+use super::{
+    BatchWriter, CopyEncoder, FileSink, OutputFormat, SinkOptions, TextStyle, write_value,
+};
 use crate::base::Error;
 use crate::sources::{CopyDecoder, CopyOptions, MemoryQuarantine, PushFormat, decode_push};
 
@@ -29,21 +31,49 @@ fn text(array: &dyn arrow::array::Array, row: usize) -> String {
 #[test]
 fn values_are_written_as_postgres_does() {
     let floats = Float64Array::from(vec![
-        0.1, 1e15, 123_456_789_012_345.0, 1e-5, 0.0001, -0.0, f64::NAN, f64::INFINITY, 1.5e300, 100.0,
+        0.1,
+        1e15,
+        123_456_789_012_345.0,
+        1e-5,
+        0.0001,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        1.5e300,
+        100.0,
     ]);
     let shown: Vec<String> = (0..floats.len()).map(|row| text(&floats, row)).collect();
     assert_eq!(
         shown,
-        ["0.1", "1e+15", "123456789012345", "1e-05", "0.0001", "-0", "NaN", "Infinity", "1.5e+300", "100"]
+        [
+            "0.1",
+            "1e+15",
+            "123456789012345",
+            "1e-05",
+            "0.0001",
+            "-0",
+            "NaN",
+            "Infinity",
+            "1.5e+300",
+            "100"
+        ]
     );
     assert_eq!(text(&Float32Array::from(vec![1_000_000.0_f32]), 0), "1e+06");
     assert_eq!(text(&BooleanArray::from(vec![true]), 0), "t");
-    assert_eq!(text(&BinaryViewArray::from_iter_values([b"\x00\xff"]), 0), "\\x00ff");
+    assert_eq!(
+        text(&BinaryViewArray::from_iter_values([b"\x00\xff"]), 0),
+        "\\x00ff"
+    );
     assert_eq!(text(&Date32Array::from(vec![-1]), 0), "1969-12-31");
     let moments = TimestampMicrosecondArray::from(vec![1_500_000, 1_000_000]);
     assert_eq!(text(&moments, 0), "1970-01-01 00:00:01.5");
-    assert_eq!(text(&moments.with_timezone("+00:00"), 1), "1970-01-01 00:00:01+00");
-    let decimals = Decimal128Array::from(vec![-105]).with_precision_and_scale(5, 2).unwrap();
+    assert_eq!(
+        text(&moments.with_timezone("+00:00"), 1),
+        "1970-01-01 00:00:01+00"
+    );
+    let decimals = Decimal128Array::from(vec![-105])
+        .with_precision_and_scale(5, 2)
+        .unwrap();
     assert_eq!(text(&decimals, 0), "-1.05");
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None])]);
     assert_eq!(text(&lists, 0), "{1,NULL}");
@@ -121,9 +151,15 @@ proptest! {
     }
 }
 
-fn stream_of(items: Vec<crate::base::Result<RecordBatch>>, schema: &SchemaRef) -> SendableRecordBatchStream {
+fn stream_of(
+    items: Vec<crate::base::Result<RecordBatch>>,
+    schema: &SchemaRef,
+) -> SendableRecordBatchStream {
     let items = items.into_iter().map(|item| item.map_err(Into::into));
-    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), stream::iter(items.collect::<Vec<_>>())))
+    Box::pin(RecordBatchStreamAdapter::new(
+        Arc::clone(schema),
+        stream::iter(items.collect::<Vec<_>>()),
+    ))
 }
 
 #[tokio::test]
@@ -136,13 +172,18 @@ async fn a_sink_replaces_its_file_whole_or_not_at_all() {
     assert!(sink.is_due(Duration::ZERO));
     let batch = rows(&[(Some(1), Some(String::new()), None)]);
     let schema = batch.schema();
-    let written = sink.write(stream_of(vec![Ok(batch.clone())], &schema), Duration::ZERO).await;
+    let written = sink
+        .write(stream_of(vec![Ok(batch.clone())], &schema), Duration::ZERO)
+        .await;
     assert_eq!(written.unwrap(), 1);
     assert_eq!(fs::read_to_string(&path).unwrap(), "i,t,f\n1,\"\",\n");
     sink.mark_changed();
     assert!(!sink.is_due(Duration::from_millis(10)) && sink.is_due(Duration::from_secs(2)));
     let broken = stream_of(vec![Ok(batch), Err(Error::internal("broken"))], &schema);
-    let error = sink.write(broken, Duration::from_secs(2)).await.unwrap_err();
+    let error = sink
+        .write(broken, Duration::from_secs(2))
+        .await
+        .unwrap_err();
     assert_eq!(error.message(), "broken");
     assert_eq!(fs::read_to_string(&path).unwrap(), "i,t,f\n1,\"\",\n");
 }
@@ -151,14 +192,27 @@ async fn a_sink_replaces_its_file_whole_or_not_at_all() {
 async fn parquet_files_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.parquet");
-    let batch = rows(&[(Some(1), Some("x".to_owned()), Some(0.5)), (None, None, None)]);
+    let batch = rows(&[
+        (Some(1), Some("x".to_owned()), Some(0.5)),
+        (None, None, None),
+    ]);
     let stream = stream_of(vec![Ok(batch.clone())], &batch.schema());
-    assert_eq!(super::write_file(&path, OutputFormat::Parquet, stream).await.unwrap(), 2);
+    assert_eq!(
+        super::write_file(&path, OutputFormat::Parquet, stream)
+            .await
+            .unwrap(),
+        2
+    );
     let with = BTreeMap::from([("path".to_owned(), "*.parquet".to_owned())]);
     let options = crate::sources::SourceOptions::new("s", &with, folder.path()).unwrap();
     let source = crate::sources::bounded(&options, None).await.unwrap();
-    let found = source.scan(Arc::new(MemoryQuarantine::new())).await.unwrap();
-    let found = datafusion::physical_plan::common::collect(found).await.unwrap();
+    let found = source
+        .scan(Arc::new(MemoryQuarantine::new()))
+        .await
+        .unwrap();
+    let found = datafusion::physical_plan::common::collect(found)
+        .await
+        .unwrap();
     assert_eq!(found, [batch]);
 }
 

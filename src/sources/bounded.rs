@@ -49,9 +49,9 @@ pub async fn bounded(
     let named = |error: Error| error.at(format!("source \"{}\"", options.name));
     let source: Result<Arc<dyn BoundedSource>> = match options.connector {
         Connector::File => match options.format {
-            Some(Format::Csv | Format::Ndjson) => {
-                TextFiles::open(options, declared).await.map(|source| Arc::new(source) as _)
-            }
+            Some(Format::Csv | Format::Ndjson) => TextFiles::open(options, declared)
+                .await
+                .map(|source| Arc::new(source) as _),
             Some(Format::Parquet | Format::Arrow) => {
                 super::columnar_files::ColumnarFiles::open(options, declared)
                     .await
@@ -70,7 +70,9 @@ async fn open_sqlite(
     options: &SourceOptions,
     declared: Option<SchemaRef>,
 ) -> Result<Arc<dyn BoundedSource>> {
-    Ok(Arc::new(super::sqlite::SqliteSource::open(options, declared).await?))
+    Ok(Arc::new(
+        super::sqlite::SqliteSource::open(options, declared).await?,
+    ))
 }
 
 #[cfg(not(feature = "sqlite"))]
@@ -84,7 +86,9 @@ async fn open_postgres(
     options: &SourceOptions,
     declared: Option<SchemaRef>,
 ) -> Result<Arc<dyn BoundedSource>> {
-    Ok(Arc::new(super::postgres::PostgresSource::open(options, declared).await?))
+    Ok(Arc::new(
+        super::postgres::PostgresSource::open(options, declared).await?,
+    ))
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -58,13 +58,19 @@ impl ColumnarFiles {
     pub(crate) async fn open(options: &SourceOptions, declared: Option<SchemaRef>) -> Result<Self> {
         let format = options.format.unwrap_or(Format::Parquet);
         let files = find(options).await?;
-        let first = files.first().cloned().ok_or_else(|| Error::internal("a source without files"))?;
+        let first = files
+            .first()
+            .cloned()
+            .ok_or_else(|| Error::internal("a source without files"))?;
         let handle = Handle::current();
         let mut found = from_thread("read-schema", move |give| {
             give.give(open_file(&first, format, &handle)?.schema());
             Ok(())
         })?;
-        let own = found.next().await.unwrap_or_else(|| Err(Error::internal("no schema was read")))?;
+        let own = found
+            .next()
+            .await
+            .unwrap_or_else(|| Err(Error::internal("no schema was read")))?;
         let schema = match declared {
             Some(declared) => {
                 column_map(&own, &declared, &files[0].name)?;
@@ -72,8 +78,15 @@ impl ColumnarFiles {
             }
             None => Arc::new(normal(&own)),
         };
-        let parts = Arc::new(ColumnarParts { format, files, schema });
-        Ok(Self { address: options.location.to_string(), parts })
+        let parts = Arc::new(ColumnarParts {
+            format,
+            files,
+            schema,
+        });
+        Ok(Self {
+            address: options.location.to_string(),
+            parts,
+        })
     }
 
     /// The table path of a file, its store registered with the session under the private scheme.
@@ -85,17 +98,26 @@ impl ColumnarFiles {
                         .map_err(|error| Error::io(format!("find {}", file.name), &error))?;
                     let path = object_store::path::Path::from_absolute_path(absolute)
                         .map_err(|error| Error::invalid(format!("{}: {error}", file.name)))?;
-                    (Arc::new(LocalFileSystem::new()), "local".to_owned(), path.to_string())
+                    (
+                        Arc::new(LocalFileSystem::new()),
+                        "local".to_owned(),
+                        path.to_string(),
+                    )
                 }
                 FilePlace::Remote { store, path } => {
-                    let host = format!("remote-{:016x}", xxhash_rust::xxh3::xxh3_64(self.address.as_bytes()));
+                    let host = format!(
+                        "remote-{:016x}",
+                        xxhash_rust::xxh3::xxh3_64(self.address.as_bytes())
+                    );
                     (Arc::clone(store), host, path.to_string())
                 }
             };
         let base = format!("{SCHEME}://{host}");
         let invalid = |error: url::ParseError| Error::invalid(format!("{}: {error}", file.name));
         let store_url = url::Url::parse(&base).map_err(invalid)?;
-        session.runtime_env().register_object_store(&store_url, store);
+        session
+            .runtime_env()
+            .register_object_store(&store_url, store);
         // Set as a path, so that `?`, `#` and glob characters in a name stand for themselves.
         let mut url = url::Url::parse(&format!("{base}/")).map_err(invalid)?;
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -112,7 +134,11 @@ impl BoundedSource for ColumnarFiles {
     }
 
     fn describe(&self) -> String {
-        let kind = if self.parts.format == Format::Parquet { "parquet" } else { "arrow" };
+        let kind = if self.parts.format == Format::Parquet {
+            "parquet"
+        } else {
+            "arrow"
+        };
         format!("{kind} {} ({} files)", self.address, self.parts.files.len())
     }
 
@@ -121,14 +147,23 @@ impl BoundedSource for ColumnarFiles {
         session: &dyn Session,
         quarantine: Arc<dyn Quarantine>,
     ) -> Result<Arc<dyn TableProvider>> {
-        let whole = self.parts.files.iter().all(|file| file.compression == Compression::None);
+        let whole = self
+            .parts
+            .files
+            .iter()
+            .all(|file| file.compression == Compression::None);
         if self.parts.format != Format::Parquet || !whole {
             let parts: Arc<dyn Parts> = Arc::<ColumnarParts>::clone(&self.parts);
             return Ok(Arc::new(PartsTable::new(parts, quarantine)));
         }
-        let urls = self.parts.files.iter().map(|file| self.listing_url(session, file));
+        let urls = self
+            .parts
+            .files
+            .iter()
+            .map(|file| self.listing_url(session, file));
         let urls = urls.collect::<Result<Vec<_>>>()?;
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+        let options =
+            ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.parts.schema));
@@ -156,7 +191,13 @@ impl Parts for ColumnarParts {
         projection: Option<Vec<usize>>,
         _quarantine: Arc<dyn Quarantine>,
     ) -> SendableRecordBatchStream {
-        let files: Vec<FileRef> = self.files.iter().skip(part).step_by(count).cloned().collect();
+        let files: Vec<FileRef> = self
+            .files
+            .iter()
+            .skip(part)
+            .step_by(count)
+            .cloned()
+            .collect();
         let format = self.format;
         let schema = match &projection {
             None => Ok(Arc::clone(&self.schema)),
@@ -192,8 +233,8 @@ type Reader = Box<dyn RecordBatchReader + Send>;
 fn open_file(file: &FileRef, format: Format, handle: &Handle) -> Result<Reader> {
     match (&file.place, file.compression) {
         (FilePlace::Local(path), Compression::None) => {
-            let input =
-                File::open(path).map_err(|error| Error::io(format!("open {}", file.name), &error))?;
+            let input = File::open(path)
+                .map_err(|error| Error::io(format!("open {}", file.name), &error))?;
             if format == Format::Parquet {
                 return parquet(file, input);
             }
@@ -224,16 +265,26 @@ where
 /// An IPC file, or an IPC stream when it has not a file's magic bytes.
 fn ipc<R: Read + Seek + Send + 'static>(file: &FileRef, mut input: R) -> Result<Reader> {
     let mut magic = [0; 6];
-    let read = input.read(&mut magic).and_then(|count| input.rewind().map(|()| count));
+    let read = input
+        .read(&mut magic)
+        .and_then(|count| input.rewind().map(|()| count));
     let count = read.map_err(|error| Error::io(format!("read {}", file.name), &error))?;
     if count == magic.len() && &magic == b"ARROW1" {
-        return Ok(Box::new(FileReader::try_new(input, None).map_err(|error| damaged(file, &error))?));
+        return Ok(Box::new(
+            FileReader::try_new(input, None).map_err(|error| damaged(file, &error))?,
+        ));
     }
-    Ok(Box::new(StreamReader::try_new(input, None).map_err(|error| damaged(file, &error))?))
+    Ok(Box::new(
+        StreamReader::try_new(input, None).map_err(|error| damaged(file, &error))?,
+    ))
 }
 
 fn damaged(file: &FileRef, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Invalid, "22000", format!("{} cannot be read: {error}", file.name))
+    Error::new(
+        Kind::Invalid,
+        "22000",
+        format!("{} cannot be read: {error}", file.name),
+    )
 }
 
 /// Lotic's types for a file's: one string type, no dictionaries.
@@ -260,15 +311,22 @@ fn normal_type(data_type: &DataType) -> DataType {
 
 /// For each declared column, its place in the file.
 fn column_map(own: &Schema, declared: &Schema, file: &str) -> Result<Vec<usize>> {
-    let map = declared.fields().iter().map(|field| match own.index_of(field.name()) {
-        Ok(index) => Ok(index),
-        Err(_) => {
-            let names: Vec<&str> = own.fields().iter().map(|field| field.name().as_str()).collect();
-            let text = format!("{file} has no column \"{}\"", field.name());
-            Err(Error::new(Kind::Invalid, "42703", text)
-                .with_detail(format!("it has: {}", names.join(", "))))
-        }
-    });
+    let map = declared
+        .fields()
+        .iter()
+        .map(|field| match own.index_of(field.name()) {
+            Ok(index) => Ok(index),
+            Err(_) => {
+                let names: Vec<&str> = own
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().as_str())
+                    .collect();
+                let text = format!("{file} has no column \"{}\"", field.name());
+                Err(Error::new(Kind::Invalid, "42703", text)
+                    .with_detail(format!("it has: {}", names.join(", "))))
+            }
+        });
     map.collect()
 }
 
@@ -280,16 +338,23 @@ fn conform(
 ) -> Result<RecordBatch> {
     // A value that its declared type cannot hold is an error, as in the listing table: such files have
     // types of their own, so the declaration is wrong and not the row.
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let columns = schema.fields().iter().zip(map).map(|(field, &from)| -> Result<ArrayRef> {
-        let column = batch.column(from);
-        if column.data_type() == field.data_type() {
-            return Ok(Arc::clone(column));
-        }
-        cast_with_options(column, field.data_type(), &options).map_err(|error| {
-            Error::from(error).at(format!("{}, column \"{}\"", file.name, field.name()))
-        })
-    });
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(map)
+        .map(|(field, &from)| -> Result<ArrayRef> {
+            let column = batch.column(from);
+            if column.data_type() == field.data_type() {
+                return Ok(Arc::clone(column));
+            }
+            cast_with_options(column, field.data_type(), &options).map_err(|error| {
+                Error::from(error).at(format!("{}, column \"{}\"", file.name, field.name()))
+            })
+        });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)

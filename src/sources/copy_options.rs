@@ -46,7 +46,12 @@ impl CopyOptions {
 
     /// PostgreSQL's CSV format.
     pub fn csv() -> Self {
-        Self { format: CopyFormat::Csv, delimiter: b',', null: String::new(), ..Self::text() }
+        Self {
+            format: CopyFormat::Csv,
+            delimiter: b',',
+            null: String::new(),
+            ..Self::text()
+        }
     }
 
     /// Checks options as they were written: names in any case with their values, an option without a value
@@ -56,7 +61,9 @@ impl CopyOptions {
     /// An option that is unknown, malformed or that does not go with the others.
     pub fn new(written: &[(String, String)]) -> Result<Self> {
         let find = |name: &str| {
-            let found = written.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let found = written
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.as_str())
         };
         let mut options = match find("format").map(str::to_ascii_lowercase).as_deref() {
@@ -67,7 +74,9 @@ impl CopyOptions {
                     .with_hint("use FORMAT text or FORMAT csv"));
             }
             Some(other) => {
-                return Err(Error::invalid(format!("COPY format \"{other}\" not recognized")));
+                return Err(Error::invalid(format!(
+                    "COPY format \"{other}\" not recognized"
+                )));
             }
         };
         if let Some(quote) = find("quote") {
@@ -85,8 +94,12 @@ impl CopyOptions {
                 "encoding" if matches!(value.to_ascii_lowercase().as_str(), "utf8" | "utf-8") => {}
                 "freeze" => {}
                 other => {
-                    return Err(Error::unsupported(format!("COPY option \"{other}\" = '{value}'"))
-                        .with_hint("format, header, delimiter, null, quote, escape, encoding 'utf8'"));
+                    return Err(
+                        Error::unsupported(format!("COPY option \"{other}\" = '{value}'"))
+                            .with_hint(
+                                "format, header, delimiter, null, quote, escape, encoding 'utf8'",
+                            ),
+                    );
                 }
             }
         }
@@ -124,7 +137,9 @@ fn single(name: &str, value: &str) -> Result<u8> {
     match value.as_bytes() {
         &[byte] if byte.is_ascii() && byte != b'\n' && byte != b'\r' => Ok(byte),
         b"\\t" => Ok(b'\t'),
-        _ => Err(Error::invalid(format!("COPY {name} must be a single one-byte character"))),
+        _ => Err(Error::invalid(format!(
+            "COPY {name} must be a single one-byte character"
+        ))),
     }
 }
 
@@ -132,6 +147,8 @@ fn boolean(value: &str) -> Result<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "" | "true" | "on" | "1" | "match" => Ok(true),
         "false" | "off" | "0" => Ok(false),
-        other => Err(Error::invalid(format!("COPY header requires a Boolean value, not '{other}'"))),
+        other => Err(Error::invalid(format!(
+            "COPY header requires a Boolean value, not '{other}'"
+        ))),
     }
 }

@@ -33,7 +33,10 @@ pub(crate) struct FileRef {
 #[derive(Clone, Debug)]
 pub(crate) enum FilePlace {
     Local(PathBuf),
-    Remote { store: Arc<dyn ObjectStore>, path: StorePath },
+    Remote {
+        store: Arc<dyn ObjectStore>,
+        path: StorePath,
+    },
 }
 
 /// The files that the address of `options` names, sorted by name; at least one.
@@ -45,8 +48,10 @@ pub(crate) async fn find(options: &SourceOptions) -> Result<Vec<FileRef>> {
     };
     if files.is_empty() {
         let text = format!("no file matches \"{}\"", options.location);
-        return Err(Error::new(Kind::Missing, "58P01", text)
-            .with_hint(format!("relative paths start from {}", options.base_dir.display())));
+        return Err(Error::new(Kind::Missing, "58P01", text).with_hint(format!(
+            "relative paths start from {}",
+            options.base_dir.display()
+        )));
     }
     Ok(files)
 }
@@ -63,7 +68,8 @@ pub(crate) fn find_local(options: &SourceOptions) -> Result<Vec<FileRef>> {
     };
     if !has_glob(text) {
         let found = path.try_exists();
-        let found = found.map_err(|error| Error::io(format!("look for {}", path.display()), &error))?;
+        let found =
+            found.map_err(|error| Error::io(format!("look for {}", path.display()), &error))?;
         if found && path.is_dir() {
             return Err(Error::invalid(format!("{} is a folder", path.display()))
                 .with_hint("name its files by a pattern, as in 'folder/*.csv'"));
@@ -77,7 +83,9 @@ pub(crate) fn find_local(options: &SourceOptions) -> Result<Vec<FileRef>> {
         glob::Pattern::escape(&format!("{}/", options.base_dir.display()))
     };
     let bad = |error: glob::PatternError| {
-        Error::invalid(format!("\"{text}\" is not a pattern of file names: {error}"))
+        Error::invalid(format!(
+            "\"{text}\" is not a pattern of file names: {error}"
+        ))
     };
     let mut files = Vec::new();
     for entry in glob::glob(&format!("{base}{text}")).map_err(bad)? {
@@ -98,7 +106,10 @@ fn has_glob(text: &str) -> bool {
 }
 
 fn shown(path: &Path, base: &Path) -> String {
-    path.strip_prefix(base).unwrap_or(path).display().to_string()
+    path.strip_prefix(base)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 fn compression(options: &SourceOptions, name: &str) -> Compression {
@@ -120,13 +131,20 @@ async fn find_remote(options: &SourceOptions) -> Result<Vec<FileRef>> {
     let away = |error: object_store::Error| store_error(&shown, &error);
     let url = url::Url::parse(options.location.expose())
         .map_err(|error| Error::invalid(format!("the address is not a URL: {error}")))?;
-    let settings = options.store.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let settings = options
+        .store
+        .0
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let (store, path) = object_store::parse_url_opts(&url, settings).map_err(away)?;
     let store: Arc<dyn ObjectStore> = Arc::from(store);
     let remote = |path: StorePath, name: String| FileRef {
         compression: compression(options, path.as_ref()),
         name,
-        place: FilePlace::Remote { store: Arc::clone(&store), path },
+        place: FilePlace::Remote {
+            store: Arc::clone(&store),
+            path,
+        },
     };
     let web = matches!(url.scheme(), "http" | "https");
     // A web server cannot list, and `?` starts a query there.
@@ -135,18 +153,34 @@ async fn find_remote(options: &SourceOptions) -> Result<Vec<FileRef>> {
     }
     let pattern = percent_decoded(url.path().trim_start_matches('/'));
     let bad = |error: glob::PatternError| {
-        Error::invalid(format!("\"{shown}\" is not a pattern of file names: {error}"))
+        Error::invalid(format!(
+            "\"{shown}\" is not a pattern of file names: {error}"
+        ))
     };
     let matcher = glob::Pattern::new(&pattern).map_err(bad)?;
     let fixed = pattern.split(['*', '?', '[']).next().unwrap_or_default();
-    let folder = fixed.rsplit_once('/').map(|(folder, _)| StorePath::from(folder));
-    let listed: Vec<_> = store.list(folder.as_ref()).try_collect().await.map_err(away)?;
-    let rules = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let folder = fixed
+        .rsplit_once('/')
+        .map(|(folder, _)| StorePath::from(folder));
+    let listed: Vec<_> = store
+        .list(folder.as_ref())
+        .try_collect()
+        .await
+        .map_err(away)?;
+    let rules = glob::MatchOptions {
+        require_literal_separator: true,
+        ..glob::MatchOptions::new()
+    };
     let mut files: Vec<FileRef> = listed
         .into_iter()
         .filter(|meta| matcher.matches_with(meta.location.as_ref(), rules))
         .map(|meta| {
-            let name = format!("{}://{}/{}", url.scheme(), url.host_str().unwrap_or_default(), meta.location);
+            let name = format!(
+                "{}://{}/{}",
+                url.scheme(),
+                url.host_str().unwrap_or_default(),
+                meta.location
+            );
             remote(meta.location, name)
         })
         .collect();
@@ -166,12 +200,14 @@ pub(crate) fn store_error(name: &str, error: &object_store::Error) -> Error {
         object_store::Error::NotFound { .. } => {
             Error::new(Kind::Missing, "58P01", format!("{name} does not exist"))
         }
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => {
             Error::denied(format!("the object store refuses to give {name}"))
                 .with_hint("give aws_access_key_id and aws_secret_access_key, or AWS_... variables")
         }
-        _ => Error::unavailable(format!("could not read {name} from its object store"))
-            .with_hint("check the address, the options aws_region and aws_endpoint, and the network"),
+        _ => Error::unavailable(format!("could not read {name} from its object store")).with_hint(
+            "check the address, the options aws_region and aws_endpoint, and the network",
+        ),
     }
 }
 
@@ -183,13 +219,18 @@ impl FileRef {
     pub(crate) fn open(&self, handle: &Handle) -> Result<Box<dyn Read + Send>> {
         let raw: Box<dyn Read + Send> = match &self.place {
             FilePlace::Local(path) => Box::new(
-                File::open(path).map_err(|error| Error::io(format!("open {}", self.name), &error))?,
+                File::open(path)
+                    .map_err(|error| Error::io(format!("open {}", self.name), &error))?,
             ),
-            FilePlace::Remote { store, path } => {
-                Box::new(remote_reader(Arc::clone(store), path.clone(), self.name.clone(), handle))
-            }
+            FilePlace::Remote { store, path } => Box::new(remote_reader(
+                Arc::clone(store),
+                path.clone(),
+                self.name.clone(),
+                handle,
+            )),
         };
-        decompress(raw, self.compression).map_err(|error| Error::io(format!("open {}", self.name), &error))
+        decompress(raw, self.compression)
+            .map_err(|error| Error::io(format!("open {}", self.name), &error))
     }
 }
 
@@ -224,7 +265,9 @@ fn remote_reader(
     let _entered = handle.enter();
     drop(task::spawn("remote-file", async move {
         let fail = |error: &object_store::Error| {
-            Err(io::Error::other(store_error(&name, error).message().to_owned()))
+            Err(io::Error::other(
+                store_error(&name, error).message().to_owned(),
+            ))
         };
         let mut stream = match store.get(&path).await {
             Ok(found) => found.into_stream(),
@@ -243,7 +286,10 @@ fn remote_reader(
         }
         drop(sender.send(Ok(Bytes::new())).await);
     }));
-    ChannelReader { chunks, chunk: Bytes::new() }
+    ChannelReader {
+        chunks,
+        chunk: Bytes::new(),
+    }
 }
 
 impl Read for ChannelReader {

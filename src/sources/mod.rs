@@ -12,10 +12,10 @@ mod files;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod push;
 mod quarantine;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod push;
 mod stream;
 pub mod tail;
 mod text_files;
@@ -26,7 +26,7 @@ mod tests;
 pub use bounded::{BoundedSource, bounded};
 pub use copy_options::{CopyFormat, CopyOptions};
 pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
-pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
 pub(crate) use options::duration;
+pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
 pub use push::{PushFormat, decode_push};
 pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};

@@ -117,7 +117,9 @@ pub struct StoreOptions(pub Vec<(String, String)>);
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -155,8 +157,20 @@ pub struct SourceOptions {
 }
 
 const KNOWN: [&str; 14] = [
-    "compression", "connector", "delimiter", "escape", "format", "header", "mode", "null", "path",
-    "poll", "query", "quote", "table", "url",
+    "compression",
+    "connector",
+    "delimiter",
+    "escape",
+    "format",
+    "header",
+    "mode",
+    "null",
+    "path",
+    "poll",
+    "query",
+    "quote",
+    "table",
+    "url",
 ];
 
 impl SourceOptions {
@@ -166,7 +180,10 @@ impl SourceOptions {
     /// An option that is unknown, malformed, missing, or that does not go with the others; the message
     /// names it, and never shows the value of one that may hold a secret.
     pub fn new(name: &str, with: &BTreeMap<String, String>, base_dir: &Path) -> Result<Self> {
-        let mut given = Given { name, map: BTreeMap::new() };
+        let mut given = Given {
+            name,
+            map: BTreeMap::new(),
+        };
         let mut store = Vec::new();
         for (key, value) in with {
             let key = key.to_ascii_lowercase();
@@ -175,10 +192,12 @@ impl SourceOptions {
             } else if KNOWN.contains(&key.as_str()) {
                 given.map.insert(key, value.as_str());
             } else {
-                return Err(given.fail(format!("has no option \"{key}\"")).with_hint(format!(
-                    "known options: {}, and aws_... and allow_http for object stores",
-                    KNOWN.join(", ")
-                )));
+                return Err(given
+                    .fail(format!("has no option \"{key}\""))
+                    .with_hint(format!(
+                        "known options: {}, and aws_... and allow_http for object stores",
+                        KNOWN.join(", ")
+                    )));
             }
         }
         let location = given.location()?;
@@ -224,7 +243,9 @@ impl SourceOptions {
             }
         }
         if self.connector == Connector::Postgres && !self.location.is_url() {
-            return fail("needs the option \"url\", as in postgres://user:password@host:5432/database");
+            return fail(
+                "needs the option \"url\", as in postgres://user:password@host:5432/database",
+            );
         }
         Ok(())
     }
@@ -249,7 +270,9 @@ pub(crate) fn compression_of(path: &str) -> Compression {
 
 fn format_of(path: &str) -> Option<Format> {
     let lower = path.to_ascii_lowercase();
-    let bare = [".gz", ".gzip", ".zst", ".zstd"].iter().find_map(|end| lower.strip_suffix(end));
+    let bare = [".gz", ".gzip", ".zst", ".zstd"]
+        .iter()
+        .find_map(|end| lower.strip_suffix(end));
     let ending = bare.unwrap_or(&lower).rsplit_once('.')?.1;
     match ending {
         "csv" => Some(Format::Csv),
@@ -281,16 +304,20 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn fail(&self, text: String) -> Error {
+    fn fail(&self, text: impl fmt::Display) -> Error {
         Error::invalid(format!("source \"{}\" {text}", self.name))
     }
 
     fn word(&self, option: &str) -> Option<String> {
-        self.map.get(option).map(|text| text.trim().to_ascii_lowercase())
+        self.map
+            .get(option)
+            .map(|text| text.trim().to_ascii_lowercase())
     }
 
     fn unknown(&self, option: &str, value: &str, known: &str) -> Error {
-        self.fail(format!("has option \"{option}\" = '{value}', which is none of {known}"))
+        self.fail(format!(
+            "has option \"{option}\" = '{value}', which is none of {known}"
+        ))
     }
 
     fn location(&self) -> Result<Location> {
@@ -298,8 +325,8 @@ impl Given<'_> {
             (Some(text), None) | (None, Some(text)) if !text.trim().is_empty() => {
                 Ok(Location::new(text.trim()))
             }
-            (Some(_), Some(_)) => Err(self.fail("has both \"path\" and \"url\"".to_owned())),
-            _ => Err(self.fail("needs the option \"path\" or \"url\"".to_owned())),
+            (Some(_), Some(_)) => Err(self.fail("has both \"path\" and \"url\"")),
+            _ => Err(self.fail("needs the option \"path\" or \"url\"")),
         }
     }
 
@@ -313,7 +340,10 @@ impl Given<'_> {
             None if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
                 Ok(Connector::Postgres)
             }
-            None if [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end)) => {
+            None if [".db", ".sqlite", ".sqlite3"]
+                .iter()
+                .any(|end| text.ends_with(end)) =>
+            {
                 Ok(Connector::Sqlite)
             }
             None => Ok(Connector::File),
@@ -333,7 +363,7 @@ impl Given<'_> {
                 let text = location.expose();
                 let path = text.split(['?', '#']).next().filter(|_| location.is_url());
                 format_of(path.unwrap_or(text)).map(Some).ok_or_else(|| {
-                    self.fail("needs the option \"format\": the file's ending does not tell it".to_owned())
+                    self.fail("needs the option \"format\": the file's ending does not tell it")
                         .with_hint(format!("one of {known}"))
                 })
             }
@@ -368,7 +398,7 @@ impl Given<'_> {
             escape: self.character("escape", quote)?,
         };
         if dialect.delimiter == dialect.quote {
-            return Err(self.fail("has the same delimiter and quote".to_owned()));
+            return Err(self.fail("has the same delimiter and quote"));
         }
         Ok(dialect)
     }
@@ -378,17 +408,21 @@ impl Given<'_> {
             None => Ok(default),
             Some(b"\\t" | b"tab") => Ok(b'\t'),
             Some(&[byte]) if byte.is_ascii() && byte != b'\n' && byte != b'\r' => Ok(byte),
-            Some(_) => {
-                Err(self.fail(format!("has an option \"{option}\" that is not one ASCII character")))
-            }
+            Some(_) => Err(self.fail(format!(
+                "has an option \"{option}\" that is not one ASCII character"
+            ))),
         }
     }
 
     fn nulls(&self) -> Result<Vec<String>> {
-        let Some(text) = self.map.get("null") else { return Ok(Vec::new()) };
+        let Some(text) = self.map.get("null") else {
+            return Ok(Vec::new());
+        };
         if text.trim_start().starts_with('[') {
             return serde_json::from_str(text).map_err(|error| {
-                self.fail(format!("has an option \"null\" that is not a list of texts: {error}"))
+                self.fail(format!(
+                    "has an option \"null\" that is not a list of texts: {error}"
+                ))
             });
         }
         Ok(text.split(',').map(|item| item.trim().to_owned()).collect())
@@ -403,8 +437,9 @@ impl Given<'_> {
     }
 
     fn poll(&self) -> Result<Duration> {
-        let Some(word) = self.word("poll") else { return Ok(Duration::from_secs(1)) };
-        duration(&word)
-            .ok_or_else(|| self.unknown("poll", &word, "500ms, 2s, 1m"))
+        let Some(word) = self.word("poll") else {
+            return Ok(Duration::from_secs(1));
+        };
+        duration(&word).ok_or_else(|| self.unknown("poll", &word, "500ms, 2s, 1m"))
     }
 }

@@ -54,7 +54,10 @@ struct Reading {
 
 impl std::fmt::Debug for Reading {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reading").field("source", &self.source).field("place", &self.place).finish()
+        f.debug_struct("Reading")
+            .field("source", &self.source)
+            .field("place", &self.place)
+            .finish()
     }
 }
 
@@ -65,9 +68,10 @@ impl PostgresSource {
         let server = server_name(&config);
         let (from, what) = match (&options.table, &options.query) {
             (Some(table), _) => (quoted_path(table), table.clone()),
-            (None, Some(query)) => {
-                (format!("({}) AS q", query.trim().trim_end_matches(';')), "query".to_owned())
-            }
+            (None, Some(query)) => (
+                format!("({}) AS q", query.trim().trim_end_matches(';')),
+                "query".to_owned(),
+            ),
             (None, None) => return Err(Error::invalid("neither a table nor a query is named")),
         };
         let client = connect(&config).await?;
@@ -89,7 +93,9 @@ impl PostgresSource {
         };
         let mut names = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
-            let found = own.iter().find(|column| column.name().eq_ignore_ascii_case(field.name()));
+            let found = own
+                .iter()
+                .find(|column| column.name().eq_ignore_ascii_case(field.name()));
             let Some(column) = found else {
                 let text = format!("{server}: {what} has no column \"{}\"", field.name());
                 let own: Vec<&str> = own.iter().map(|field| field.name().as_str()).collect();
@@ -101,7 +107,15 @@ impl PostgresSource {
         let sql = format!("COPY (SELECT {} FROM {from}) TO STDOUT", names.join(", "));
         let source = options.name.clone();
         let place = format!("{server}: {what}");
-        Ok(Self { reading: Arc::new(Reading { source, config, place, sql, schema }) })
+        Ok(Self {
+            reading: Arc::new(Reading {
+                source,
+                config,
+                place,
+                sql,
+                schema,
+            }),
+        })
     }
 }
 
@@ -134,22 +148,33 @@ fn server_name(config: &Config) -> String {
         None => "localhost".to_owned(),
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let database = config.get_dbname().or(config.get_user()).unwrap_or("postgres");
+    let database = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or("postgres");
     format!("{host}:{port}/{database}")
 }
 
 async fn connect(config: &Config) -> Result<Client> {
     let server = server_name(config);
     if config.get_ssl_mode() != SslMode::Require {
-        let connected = config.connect(NoTls).await.map_err(|error| failed(&server, &error))?;
+        let connected = config
+            .connect(NoTls)
+            .await
+            .map_err(|error| failed(&server, &error))?;
         return Ok(drive(connected));
     }
     // The store's single bad certificates are no hindrance; an empty store is.
     let (tls, _bad) = MakeRustlsConnect::with_native_certs().map_err(|_| {
-        Error::unavailable(format!("{server}: sslmode asks for TLS and this system has no authorities"))
-            .with_hint("install the package ca-certificates, or set SSL_CERT_FILE")
+        Error::unavailable(format!(
+            "{server}: sslmode asks for TLS and this system has no authorities"
+        ))
+        .with_hint("install the package ca-certificates, or set SSL_CERT_FILE")
     })?;
-    let connected = config.connect(tls).await.map_err(|error| failed(&server, &error))?;
+    let connected = config
+        .connect(tls)
+        .await
+        .map_err(|error| failed(&server, &error))?;
     Ok(drive(connected))
 }
 
@@ -325,7 +350,9 @@ async fn rows(
     // The client lives as long as the stream: dropping it would end the connection.
     let state = Some((Box::pin(bytes), decoder, client, server));
     let batches = stream::try_unfold(state, |state| async move {
-        let Some((mut bytes, mut decoder, client, server)) = state else { return Ok(None) };
+        let Some((mut bytes, mut decoder, client, server)) = state else {
+            return Ok(None);
+        };
         loop {
             match bytes.next().await {
                 Some(Ok(chunk)) => {
@@ -339,5 +366,8 @@ async fn rows(
             }
         }
     });
-    Ok(batches.map_ok(|list| stream::iter(list.into_iter().map(Ok))).try_flatten().boxed())
+    Ok(batches
+        .map_ok(|list| stream::iter(list.into_iter().map(Ok)))
+        .try_flatten()
+        .boxed())
 }

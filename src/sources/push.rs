@@ -42,7 +42,11 @@ pub fn decode_push(
         PushFormat::Ndjson => TextFormat::Ndjson { nulls: Vec::new() },
         PushFormat::Csv => {
             let dialect = CsvDialect::default();
-            TextFormat::Csv { dialect, header: true, nulls: Vec::new() }
+            TextFormat::Csv {
+                dialect,
+                header: true,
+                nulls: Vec::new(),
+            }
         }
     };
     let splitter = TextSplitter::new(format, topic, "body", schema, None);
@@ -59,7 +63,11 @@ pub fn decode_push(
 
 fn ipc(body: Bytes, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
     let damaged = |error: arrow::error::ArrowError| {
-        Error::new(Kind::Invalid, "22000", format!("the Arrow IPC stream cannot be read: {error}"))
+        Error::new(
+            Kind::Invalid,
+            "22000",
+            format!("the Arrow IPC stream cannot be read: {error}"),
+        )
     };
     let reader = StreamReader::try_new(Cursor::new(body), None).map_err(damaged)?;
     let own = reader.schema();
@@ -80,7 +88,10 @@ fn ipc(body: Bytes, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
 }
 
 fn conform(batch: &RecordBatch, map: &[Option<usize>], schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(map.len());
     for (field, from) in schema.fields().iter().zip(map) {
         let column = match from {
@@ -91,5 +102,9 @@ fn conform(batch: &RecordBatch, map: &[Option<usize>], schema: &SchemaRef) -> Re
         columns.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }

@@ -60,8 +60,13 @@ impl SqliteSource {
             give.give(describe(&options, declared)?);
             Ok(())
         })?;
-        let reading = found.next().await.unwrap_or_else(|| Err(Error::internal("no schema was read")))?;
-        Ok(Self { reading: Arc::new(reading) })
+        let reading = found
+            .next()
+            .await
+            .unwrap_or_else(|| Err(Error::internal("no schema was read")))?;
+        Ok(Self {
+            reading: Arc::new(reading),
+        })
     }
 }
 
@@ -70,8 +75,16 @@ fn describe(options: &SourceOptions, declared: Option<SchemaRef>) -> Result<Read
     let file = options.location.to_string();
     let connection = connect(&path, &file)?;
     let (base, what, table) = match (&options.table, &options.query) {
-        (Some(table), _) => (format!("SELECT * FROM {}", quoted(table)), table.clone(), true),
-        (None, Some(query)) => (query.trim().trim_end_matches(';').to_owned(), "query".to_owned(), false),
+        (Some(table), _) => (
+            format!("SELECT * FROM {}", quoted(table)),
+            table.clone(),
+            true,
+        ),
+        (None, Some(query)) => (
+            query.trim().trim_end_matches(';').to_owned(),
+            "query".to_owned(),
+            false,
+        ),
         (None, None) => return Err(Error::invalid("neither a table nor a query is named")),
     };
     let own = columns(&connection, &base, &file)?;
@@ -82,7 +95,11 @@ fn describe(options: &SourceOptions, declared: Option<SchemaRef>) -> Result<Read
         }
         None => Arc::new(Schema::new(own)),
     };
-    let names: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| quoted(field.name()))
+        .collect();
     let list = names.join(", ");
     let with_rowid = format!("SELECT {list}, rowid FROM {}", quoted(&what));
     // Views and WITHOUT ROWID tables have none.
@@ -93,20 +110,38 @@ fn describe(options: &SourceOptions, declared: Option<SchemaRef>) -> Result<Read
         (false, false) => format!("SELECT {list} FROM ({base})"),
     };
     let nulls = options.nulls.clone();
-    Ok(Reading { source: options.name.clone(), file, path, what, sql, has_rowid, nulls, schema })
+    Ok(Reading {
+        source: options.name.clone(),
+        file,
+        path,
+        what,
+        sql,
+        has_rowid,
+        nulls,
+        schema,
+    })
 }
 
 fn connect(path: &Path, file: &str) -> Result<Connection> {
-    let found = path.try_exists().map_err(|error| Error::io(format!("look for {file}"), &error))?;
+    let found = path
+        .try_exists()
+        .map_err(|error| Error::io(format!("look for {file}"), &error))?;
     if !found {
-        return Err(Error::new(Kind::Missing, "58P01", format!("SQLite file {file} does not exist"))
-            .with_hint(format!("it was looked for at {}", path.display())));
+        return Err(Error::new(
+            Kind::Missing,
+            "58P01",
+            format!("SQLite file {file} does not exist"),
+        )
+        .with_hint(format!("it was looked for at {}", path.display())));
     }
     // Read-only, and not `immutable`: a WAL that a writer has open is honoured.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(file, &error))?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| failed(file, &error))?;
     let wait = std::time::Duration::from_millis(BUSY_MS);
-    connection.busy_timeout(wait).map_err(|error| failed(file, &error))?;
+    connection
+        .busy_timeout(wait)
+        .map_err(|error| failed(file, &error))?;
     Ok(connection)
 }
 
@@ -128,9 +163,13 @@ fn quoted(name: &str) -> String {
 }
 
 fn columns(connection: &Connection, sql: &str, file: &str) -> Result<Vec<Field>> {
-    let statement = connection.prepare(sql).map_err(|error| failed(file, &error))?;
+    let statement = connection
+        .prepare(sql)
+        .map_err(|error| failed(file, &error))?;
     if !statement.readonly() {
-        return Err(Error::invalid(format!("SQLite file {file}: the query of a source must only read")));
+        return Err(Error::invalid(format!(
+            "SQLite file {file}: the query of a source must only read"
+        )));
     }
     let columns = statement.columns();
     Ok(columns
@@ -167,8 +206,13 @@ fn column_type(declared: Option<&str>) -> DataType {
 
 /// `NUMERIC(10,2)` is exact; a bare NUMERIC holds integers and floats, so it reads as double precision.
 fn decimal_type(word: &str) -> DataType {
-    let inside = word.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(list, _)| list);
-    let Some(inside) = inside else { return DataType::Float64 };
+    let inside = word
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(list, _)| list);
+    let Some(inside) = inside else {
+        return DataType::Float64;
+    };
     let mut parts = inside.split(',').map(str::trim);
     let precision = parts.next().and_then(|text| text.parse::<u8>().ok());
     let scale = parts.next().map_or(Some(0), |text| text.parse::<i8>().ok());
@@ -180,9 +224,15 @@ fn decimal_type(word: &str) -> DataType {
 
 fn check_columns(own: &[Field], declared: &Schema, file: &str, what: &str) -> Result<()> {
     for field in declared.fields() {
-        if !own.iter().any(|column| column.name().eq_ignore_ascii_case(field.name())) {
+        if !own
+            .iter()
+            .any(|column| column.name().eq_ignore_ascii_case(field.name()))
+        {
             let names: Vec<&str> = own.iter().map(|field| field.name().as_str()).collect();
-            let text = format!("SQLite file {file}: {what} has no column \"{}\"", field.name());
+            let text = format!(
+                "SQLite file {file}: {what} has no column \"{}\"",
+                field.name()
+            );
             return Err(Error::new(Kind::Invalid, "42703", text)
                 .with_detail(format!("it has: {}", names.join(", "))));
         }
@@ -240,7 +290,8 @@ impl Parts for SqliteParts {
             Err(error) => return adapt(&reading.schema, stream::iter([Err(error)])),
         };
         let projected = Arc::clone(&layout.projected);
-        let work = move |give: &Give<RecordBatch>| read(&reading, &layout, quarantine.as_ref(), give);
+        let work =
+            move |give: &Give<RecordBatch>| read(&reading, &layout, quarantine.as_ref(), give);
         match from_thread("sqlite-read", work) {
             Ok(batches) => adapt(&projected, batches),
             Err(error) => adapt(&projected, stream::iter([Err(error)])),
@@ -259,7 +310,11 @@ fn read(
     let mut statement = connection.prepare(&reading.sql).map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;
     let rules = Rules {
-        nulls: reading.nulls.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        nulls: reading
+            .nulls
+            .iter()
+            .map(|text| text.as_bytes().to_vec())
+            .collect(),
         quoted_markers: true,
         ..Rules::default()
     };
@@ -295,7 +350,13 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(reading: &'a Reading, layout: &'a Layout, rules: &'a Rules) -> Self {
         let cells = TypedCells::new(reading.schema.fields().len());
-        Self { reading, layout, rules, cells, ids: Vec::new() }
+        Self {
+            reading,
+            layout,
+            rules,
+            cells,
+            ids: Vec::new(),
+        }
     }
 
     fn push(&mut self, row: &Row<'_>, id: i64) -> rusqlite::Result<()> {

@@ -35,7 +35,10 @@ impl<T> Give<T> {
 
 /// Runs `body` on a thread of its own and streams what it gives. An error ends the stream; so does a panic,
 /// as an error. Dropping the stream ends the thread at its next item.
-pub(crate) fn from_thread<T, F>(name: &'static str, body: F) -> Result<BoxStream<'static, Result<T>>>
+pub(crate) fn from_thread<T, F>(
+    name: &'static str,
+    body: F,
+) -> Result<BoxStream<'static, Result<T>>>
 where
     T: Send + 'static,
     F: FnOnce(&Give<T>) -> Result<()> + Send + 'static,
@@ -57,7 +60,10 @@ where
             Some(Some(Ok(item))) => Some((Ok(item), Some(receiver))),
             Some(Some(Err(error))) => Some((Err(error), None)),
             Some(None) => None,
-            None => Some((Err(Error::internal("a reading thread ended without a result")), None)),
+            None => Some((
+                Err(Error::internal("a reading thread ended without a result")),
+                None,
+            )),
         }
     })
     .boxed())
@@ -160,6 +166,7 @@ impl PartitionStream for Partition {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let quarantine = Arc::clone(&self.quarantine);
-        self.parts.open(self.part, self.count, self.projection.clone(), quarantine)
+        self.parts
+            .open(self.part, self.count, self.projection.clone(), quarantine)
     }
 }

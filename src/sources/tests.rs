@@ -17,14 +17,18 @@ use super::{
 use crate::base::{Kind, Result};
 
 pub(super) fn options(folder: &Path, with: &[(&str, &str)]) -> Result<SourceOptions> {
-    let with: BTreeMap<String, String> =
-        with.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let with: BTreeMap<String, String> = with
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
     SourceOptions::new("s", &with, folder)
 }
 
 async fn scan(source: &Arc<dyn BoundedSource>) -> Result<(Vec<RecordBatch>, MemoryQuarantine)> {
     let quarantine = Arc::new(MemoryQuarantine::new());
-    let stream = source.scan(quarantine.clone()).await?;
+    let stream = source
+        .scan(Arc::<MemoryQuarantine>::clone(&quarantine))
+        .await?;
     let batches = common::collect(stream).await?;
     Ok((batches, Arc::into_inner(quarantine).unwrap()))
 }
@@ -32,8 +36,12 @@ async fn scan(source: &Arc<dyn BoundedSource>) -> Result<(Vec<RecordBatch>, Memo
 /// What a batch query reads: a projection of the table in place.
 async fn query(source: &Arc<dyn BoundedSource>, columns: &[usize]) -> Result<Vec<RecordBatch>> {
     let state = SessionStateBuilder::new().with_default_features().build();
-    let table = source.table_provider(&state, Arc::new(MemoryQuarantine::new())).await?;
-    let plan = table.scan(&state, Some(&columns.to_vec()), &[], None).await?;
+    let table = source
+        .table_provider(&state, Arc::new(MemoryQuarantine::new()))
+        .await?;
+    let plan = table
+        .scan(&state, Some(&columns.to_vec()), &[], None)
+        .await?;
     Ok(collect(plan, state.task_ctx()).await?)
 }
 
@@ -41,7 +49,13 @@ fn sum(batches: &[RecordBatch], column: usize) -> i64 {
     let column = |batch: &RecordBatch| Arc::clone(batch.column(column));
     batches
         .iter()
-        .map(|batch| column(batch).as_primitive::<Int64Type>().iter().flatten().sum::<i64>())
+        .map(|batch| {
+            column(batch)
+                .as_primitive::<Int64Type>()
+                .iter()
+                .flatten()
+                .sum::<i64>()
+        })
         .sum()
 }
 
@@ -53,10 +67,16 @@ fn count(batches: &[RecordBatch]) -> usize {
 fn options_are_inferred_and_unknown_ones_are_named() {
     let here = Path::new("/base");
     let found = options(here, &[("path", "a/*.csv.gz"), ("null", "NA, -")]).unwrap();
-    assert_eq!((found.connector, found.format), (Connector::File, Some(Format::Csv)));
+    assert_eq!(
+        (found.connector, found.format),
+        (Connector::File, Some(Format::Csv))
+    );
     assert_eq!((found.compression, found.mode), (None, Mode::Once));
     assert_eq!(found.nulls, ["NA", "-"]);
-    assert_eq!(super::options::compression_of("a.csv.gz"), Compression::Gzip);
+    assert_eq!(
+        super::options::compression_of("a.csv.gz"),
+        Compression::Gzip
+    );
     let error = options(here, &[("path", "a.csv"), ("pth", "b")]).unwrap_err();
     assert_eq!(error.message(), "source \"s\" has no option \"pth\"");
     assert!(error.hint().unwrap().contains("delimiter"));
@@ -67,14 +87,19 @@ fn options_are_inferred_and_unknown_ones_are_named() {
     assert!(fails(&[("path", "a.db")]).contains("\"table\" and \"query\""));
     assert!(fails(&[("path", "a.parquet"), ("mode", "tail")]).contains("cannot be followed"));
     assert!(fails(&[("path", "a.csv"), ("delimiter", ",,")]).contains("not one ASCII character"));
-    let poll = options(here, &[("path", "a.csv"), ("poll", "250ms")]).unwrap().poll;
+    let poll = options(here, &[("path", "a.csv"), ("poll", "250ms")])
+        .unwrap()
+        .poll;
     assert_eq!(poll.as_millis(), 250);
 }
 
 #[test]
 fn secrets_are_not_shown() {
     let with = [
-        ("url", "postgres://me:hunter2@host:5432/db?sslmode=require&password=hunter2"),
+        (
+            "url",
+            "postgres://me:hunter2@host:5432/db?sslmode=require&password=hunter2",
+        ),
         ("table", "t"),
         ("aws_secret_access_key", "hunter2"),
     ];
@@ -127,7 +152,10 @@ async fn a_source_that_is_not_there_is_a_clear_error() {
     fs::write(folder.path().join("bad.parquet"), b"not parquet at all").unwrap();
     let bad = options(folder.path(), &[("path", "bad.parquet")]).unwrap();
     let error = bounded(&bad, None).await.unwrap_err();
-    assert!(error.message().contains("bad.parquet cannot be read"), "{error}");
+    assert!(
+        error.message().contains("bad.parquet cannot be read"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -135,7 +163,8 @@ async fn parquet_and_arrow_are_queried_in_place() {
     let folder = tempfile::tempdir().unwrap();
     let values = arrow::array::Int64Array::from(vec![1, 2, 3]);
     let texts = arrow::array::StringArray::from(vec!["x", "y", "z"]);
-    let columns: [(&str, arrow::array::ArrayRef); 2] = [("n", Arc::new(values)), ("t", Arc::new(texts))];
+    let columns: [(&str, arrow::array::ArrayRef); 2] =
+        [("n", Arc::new(values)), ("t", Arc::new(texts))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     // Characters that mean something in a pattern or a URL stand for themselves in a name.
     let path = folder.path().join("a b#1.parquet");
@@ -154,7 +183,11 @@ async fn parquet_and_arrow_are_queried_in_place() {
     for name in ["a b#1.parquet", "a.arrow"] {
         let options = options(folder.path(), &[("path", name)]).unwrap();
         let source = bounded(&options, None).await.unwrap();
-        assert_eq!(source.schema().field(1).data_type(), &DataType::Utf8View, "{name}");
+        assert_eq!(
+            source.schema().field(1).data_type(),
+            &DataType::Utf8View,
+            "{name}"
+        );
         let (batches, _) = scan(&source).await.unwrap();
         assert_eq!((sum(&batches, 0), count(&batches)), (6, 3), "{name}");
         let found = query(&source, &[1, 0]).await.unwrap();

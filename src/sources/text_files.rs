@@ -23,11 +23,15 @@ use crate::base::{Error, Result};
 pub(crate) fn text_format(options: &SourceOptions) -> Result<TextFormat> {
     let nulls = options.nulls.clone();
     match options.format {
-        Some(Format::Csv) => {
-            Ok(TextFormat::Csv { dialect: options.dialect, header: options.header, nulls })
-        }
+        Some(Format::Csv) => Ok(TextFormat::Csv {
+            dialect: options.dialect,
+            header: options.header,
+            nulls,
+        }),
         Some(Format::Ndjson) => Ok(TextFormat::Ndjson { nulls }),
-        _ => Err(Error::internal("a text format was asked of a source that has none")),
+        _ => Err(Error::internal(
+            "a text format was asked of a source that has none",
+        )),
     }
 }
 
@@ -56,13 +60,24 @@ impl TextFiles {
             None => infer(&format, &files).await?,
         };
         let source = options.name.clone();
-        let parts = Arc::new(TextParts { source, format, files, schema });
-        Ok(Self { parts, address: options.location.to_string() })
+        let parts = Arc::new(TextParts {
+            source,
+            format,
+            files,
+            schema,
+        });
+        Ok(Self {
+            parts,
+            address: options.location.to_string(),
+        })
     }
 }
 
 async fn infer(format: &TextFormat, files: &[FileRef]) -> Result<SchemaRef> {
-    let file = files.first().cloned().ok_or_else(|| Error::internal("a source without files"))?;
+    let file = files
+        .first()
+        .cloned()
+        .ok_or_else(|| Error::internal("a source without files"))?;
     let format = format.clone();
     let handle = Handle::current();
     let mut found = from_thread("infer", move |give| {
@@ -74,7 +89,10 @@ async fn infer(format: &TextFormat, files: &[FileRef]) -> Result<SchemaRef> {
         give.give(schema);
         Ok(())
     })?;
-    found.next().await.unwrap_or_else(|| Err(Error::internal("no schema was inferred")))
+    found
+        .next()
+        .await
+        .unwrap_or_else(|| Err(Error::internal("no schema was inferred")))
 }
 
 #[async_trait]
@@ -130,7 +148,13 @@ impl Parts for TextParts {
             },
             None => Arc::clone(&self.schema),
         };
-        let files: Vec<FileRef> = self.files.iter().skip(part).step_by(count).cloned().collect();
+        let files: Vec<FileRef> = self
+            .files
+            .iter()
+            .skip(part)
+            .step_by(count)
+            .cloned()
+            .collect();
         let splitters = files.into_iter().map(|file| {
             let splitter = TextSplitter::new(
                 self.format.clone(),

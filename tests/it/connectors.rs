@@ -22,7 +22,9 @@ struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGINT is PostgreSQL's fast shutdown; a killed server would leave its children behind.
-        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let killed = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
         if killed.is_err() {
             drop(self.child.kill());
         }
@@ -33,12 +35,18 @@ impl Drop for Server {
 /// The newest installed server, as Debian or PATH has it.
 fn binaries() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|list| list.flatten().map(|entry| entry.path().join("bin")).collect())
+        .map(|list| {
+            list.flatten()
+                .map(|entry| entry.path().join("bin"))
+                .collect()
+        })
         .unwrap_or_default();
     found.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = found.into_iter().rev().chain(std::env::split_paths(&path));
-    folders.into_iter().find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
+    folders
+        .into_iter()
+        .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
 }
 
 /// PostgreSQL refuses to run as root: then it runs as the user `postgres`.
@@ -47,7 +55,9 @@ fn command(program: &Path, root: bool) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+        .arg(program);
     command
 }
 
@@ -58,27 +68,67 @@ fn start() -> Option<Server> {
     };
     let id = Command::new("id").arg("-u").output().unwrap();
     let root = id.stdout.trim_ascii() == b"0";
-    if root && !Command::new("id").arg("postgres").output().unwrap().status.success() {
+    if root
+        && !Command::new("id")
+            .arg("postgres")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    {
         println!("skipped: PostgreSQL does not run as root and there is no user postgres");
         return None;
     }
+    Some(launch(&bin, root))
+}
+
+fn launch(bin: &Path, root: bool) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     if root {
-        let owned = Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap();
+        let owned = Command::new("chown")
+            .arg("postgres")
+            .arg(folder.path())
+            .status()
+            .unwrap();
         assert!(owned.success());
     }
     let made = command(&bin.join("initdb"), root)
         .current_dir("/")
-        .args(["-U", "lotic", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+        .args([
+            "-U",
+            "lotic",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+        ])
         .arg(&data)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let child = command(&bin.join("postgres"), root)
         .current_dir("/")
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-p", &port.to_string(), "-k"])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-p",
+            &port.to_string(),
+            "-k",
+        ])
         .arg(folder.path())
         .arg("-D")
         .arg(&data)
@@ -86,7 +136,11 @@ fn start() -> Option<Server> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    Some(Server { child, port, _folder: folder })
+    Server {
+        child,
+        port,
+        _folder: folder,
+    }
 }
 
 impl Server {
@@ -105,7 +159,10 @@ impl Server {
                     return client;
                 }
                 Err(error) => {
-                    assert!(self.child.try_wait().unwrap().is_none(), "the server ended: {error}");
+                    assert!(
+                        self.child.try_wait().unwrap().is_none(),
+                        "the server ended: {error}"
+                    );
                     tokio::task::yield_now().await;
                 }
             }
@@ -114,8 +171,10 @@ impl Server {
 }
 
 fn options(url: &str, with: &[(&str, &str)]) -> Result<SourceOptions> {
-    let mut map: BTreeMap<String, String> =
-        with.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut map: BTreeMap<String, String> = with
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
     map.insert("url".to_owned(), url.to_owned());
     SourceOptions::new("s", &map, Path::new("/"))
 }
@@ -123,7 +182,12 @@ fn options(url: &str, with: &[(&str, &str)]) -> Result<SourceOptions> {
 async fn read(options: &SourceOptions) -> Result<(Vec<RecordBatch>, Arc<MemoryQuarantine>)> {
     let source = bounded(options, None).await?;
     let quarantine = Arc::new(MemoryQuarantine::new());
-    let batches = collect(source.scan(quarantine.clone()).await?).await?;
+    let batches = collect(
+        source
+            .scan(Arc::<MemoryQuarantine>::clone(&quarantine))
+            .await?,
+    )
+    .await?;
     Ok((batches, quarantine))
 }
 
@@ -145,11 +209,16 @@ const SETUP: &str = r#"
 async fn postgres_tables_and_queries_are_read_with_their_types() {
     let Some(mut server) = start() else { return };
     server.client().await.batch_execute(SETUP).await.unwrap();
-    let (batches, quarantine) =
-        read(&options(&server.url(), &[("table", "S.kinds")]).unwrap()).await.unwrap();
+    let (batches, quarantine) = read(&options(&server.url(), &[("table", "S.kinds")]).unwrap())
+        .await
+        .unwrap();
     let batch = &batches[0];
-    let types: Vec<String> =
-        batch.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
+    let types: Vec<String> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.data_type().to_string())
+        .collect();
     assert_eq!(
         types.join(" "),
         "Boolean Int16 Int32 Int64 Float32 Float64 Decimal128(8, 2) Utf8View Utf8View Utf8View Utf8View \
@@ -157,33 +226,71 @@ async fn postgres_tables_and_queries_are_read_with_their_types() {
          List(Int32) List(Utf8View)"
     );
     assert_eq!(batch.num_rows(), 2);
-    assert_eq!(batch.column(8).as_string_view().value(0), "tab\tand\nline \\N");
+    assert_eq!(
+        batch.column(8).as_string_view().value(0),
+        "tab\tand\nline \\N"
+    );
     assert_eq!(batch.column(11).as_binary_view().value(0), b"\x00\xff");
-    let noon = batch.column(14).as_primitive::<TimestampMicrosecondType>().value(0);
-    assert_eq!(batch.column(15).as_primitive::<TimestampMicrosecondType>().value(0), noon);
-    assert_eq!(batch.column(19).as_list::<i32>().value(0).as_primitive::<Int32Type>().value(2), 3);
+    let noon = batch
+        .column(14)
+        .as_primitive::<TimestampMicrosecondType>()
+        .value(0);
+    assert_eq!(
+        batch
+            .column(15)
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(0),
+        noon
+    );
+    assert_eq!(
+        batch
+            .column(19)
+            .as_list::<i32>()
+            .value(0)
+            .as_primitive::<Int32Type>()
+            .value(2),
+        3
+    );
     assert!(batch.columns().iter().all(|column| column.is_null(1)));
     let bad = quarantine.take();
     assert_eq!(bad.len(), 1);
-    assert!(bad[0].reason.contains("\"ts\": \"infinity\""), "{}", bad[0].reason);
+    assert!(
+        bad[0].reason.contains("\"ts\": \"infinity\""),
+        "{}",
+        bad[0].reason
+    );
 
     let with = [("query", "SELECT t, i FROM many WHERE i > 10;")];
     let (batches, _) = read(&options(&server.url(), &with).unwrap()).await.unwrap();
-    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 99_990);
+    assert_eq!(
+        batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
+        99_990
+    );
     assert!(batches.len() > 1, "rows stream in batches");
     let with = [("query", "DELETE FROM many RETURNING i")];
     assert!(read(&options(&server.url(), &with).unwrap()).await.is_err());
-    let lost = read(&options(&server.url(), &[("table", "lost")]).unwrap()).await.unwrap_err();
+    let lost = read(&options(&server.url(), &[("table", "lost")]).unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(lost.code(), "42P01");
 }
 
 #[tokio::test]
 async fn a_postgres_server_that_is_away_is_named_with_its_port_and_without_its_password() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let url = format!("postgres://lotic:hunter2@127.0.0.1:{port}/db");
-    let error = read(&options(&url, &[("table", "t")]).unwrap()).await.unwrap_err();
+    let error = read(&options(&url, &[("table", "t")]).unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     let shown = format!("{error} {error:?}");
-    assert!(shown.contains(&format!("127.0.0.1:{port}/db is away")), "{shown}");
+    assert!(
+        shown.contains(&format!("127.0.0.1:{port}/db is away")),
+        "{shown}"
+    );
     assert!(!shown.contains("hunter2"));
 }

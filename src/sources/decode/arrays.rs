@@ -49,7 +49,11 @@ fn element<'a>(text: &'a str, item: &DataType, out: &mut String) -> Option<&'a s
     if !quoted && value.eq_ignore_ascii_case("null") {
         out.push_str("null");
     } else if matches!(item, DataType::Boolean) {
-        out.push_str(if super::values::boolean(value.as_bytes())? { "true" } else { "false" });
+        out.push_str(if super::values::boolean(value.as_bytes())? {
+            "true"
+        } else {
+            "false"
+        });
     } else if value.is_empty() && !quoted {
         return None;
     } else {

@@ -27,7 +27,12 @@ struct Cell {
     in_side: bool,
 }
 
-const NULL_CELL: Cell = Cell { start: 0, len: 0, kind: CellKind::Null, in_side: false };
+const NULL_CELL: Cell = Cell {
+    start: 0,
+    len: 0,
+    kind: CellKind::Null,
+    in_side: false,
+};
 
 /// One record: its line and its raw bytes in the chunk.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +91,11 @@ impl Cells {
     #[inline]
     pub(crate) fn get(&self, row: usize, column: usize) -> (CellKind, &[u8]) {
         let cell = self.cells[row * self.width + column];
-        let buffer: &[u8] = if cell.in_side { &self.side } else { &self.chunk };
+        let buffer: &[u8] = if cell.in_side {
+            &self.side
+        } else {
+            &self.chunk
+        };
         let start = cell.start as usize;
         (cell.kind, &buffer[start..start + cell.len as usize])
     }
@@ -117,7 +126,12 @@ impl Cells {
     fn own(&mut self, bytes: &[u8], kind: CellKind) -> Cell {
         let start = narrow(self.side.len());
         self.side.extend_from_slice(bytes);
-        Cell { start, len: narrow(bytes.len()), kind, in_side: true }
+        Cell {
+            start,
+            len: narrow(bytes.len()),
+            kind,
+            in_side: true,
+        }
     }
 
     /// Opens a record whose cells come by [`Self::set`], all null at first.
@@ -127,8 +141,12 @@ impl Cells {
 
     /// Sets a cell of a record opened by [`Self::open_nulls`].
     pub(crate) fn set(&mut self, column: usize, start: usize, end: usize, kind: CellKind) {
-        self.cells[self.open + column] =
-            Cell { start: narrow(start), len: narrow(end - start), kind, in_side: false };
+        self.cells[self.open + column] = Cell {
+            start: narrow(start),
+            len: narrow(end - start),
+            kind,
+            in_side: false,
+        };
     }
 
     /// Sets a cell of a record opened by [`Self::open_nulls`], copied.
@@ -157,7 +175,11 @@ impl Cells {
         }
         let cells = self.cells[self.open..].iter();
         let texts = cells.map(|cell| {
-            let buffer: &[u8] = if cell.in_side { &self.side } else { &self.chunk };
+            let buffer: &[u8] = if cell.in_side {
+                &self.side
+            } else {
+                &self.chunk
+            };
             let start = cell.start as usize;
             String::from_utf8_lossy(&buffer[start..start + cell.len as usize]).into_owned()
         });
@@ -168,7 +190,11 @@ impl Cells {
     pub(crate) fn close(&mut self, line: u64, start: usize, end: usize) {
         debug_assert_eq!(self.open_cells(), self.width);
         self.open = self.cells.len();
-        self.records.push(Record { line, start: narrow(start), end: narrow(end) });
+        self.records.push(Record {
+            line,
+            start: narrow(start),
+            end: narrow(end),
+        });
     }
 
     /// Forgets the cells of the open record.
@@ -179,7 +205,11 @@ impl Cells {
     /// Ends the open record as a bad one.
     pub(crate) fn reject(&mut self, line: u64, start: usize, end: usize, reason: String) {
         self.abandon();
-        self.bad.push(BadSplit { line, bytes: self.chunk.slice(start..end), reason });
+        self.bad.push(BadSplit {
+            line,
+            bytes: self.chunk.slice(start..end),
+            reason,
+        });
     }
 }
 

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{
-    Array, ArrayRef, BinaryViewBuilder, BooleanArray, BooleanBuilder, PrimitiveBuilder, RecordBatch,
-    RecordBatchOptions, StringArray, StringViewBuilder, new_null_array,
+    Array, ArrayRef, BinaryViewBuilder, BooleanArray, BooleanBuilder, PrimitiveBuilder,
+    RecordBatch, RecordBatchOptions, StringArray, StringViewBuilder, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type,
     Int8Type, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, Time32MillisecondType,
-    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use super::arrays;
@@ -47,7 +47,8 @@ impl Rules {
             CellKind::Null => true,
             CellKind::Nested => false,
             CellKind::Plain => {
-                (self.empty_is_null && bytes.is_empty()) || self.nulls.iter().any(|null| null == bytes)
+                (self.empty_is_null && bytes.is_empty())
+                    || self.nulls.iter().any(|null| null == bytes)
             }
             CellKind::Quoted if text && !self.quoted_markers => false,
             // A quoted empty number or date can only mean that there is none.
@@ -80,7 +81,12 @@ impl Layout {
         let projection: Vec<usize> =
             projection.map_or_else(|| (0..schema.fields().len()).collect(), <[usize]>::to_vec);
         let projected = Arc::new(schema.project(&projection)?);
-        Ok(Self { schema: Arc::clone(schema), cells, projection, projected })
+        Ok(Self {
+            schema: Arc::clone(schema),
+            cells,
+            projection,
+            projected,
+        })
     }
 }
 
@@ -109,19 +115,31 @@ pub(crate) fn read_batch(
         if !wanted && valid_text && is_text(field.data_type()) && field.is_nullable() {
             continue;
         }
-        let mut column = Column { cells, index: layout.cells[index], field, rules, faults: &mut faults };
+        let mut column = Column {
+            cells,
+            index: layout.cells[index],
+            field,
+            rules,
+            faults: &mut faults,
+        };
         let array = column.read()?;
         columns[index] = wanted.then_some(array);
     }
     let wanted = layout.projection.iter().map(|&index| {
-        columns[index].clone().ok_or_else(|| Error::internal("a projected column was not read"))
+        columns[index]
+            .clone()
+            .ok_or_else(|| Error::internal("a projected column was not read"))
     });
     let arrays = wanted.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(cells.rows()));
     // NOT NULL is checked cell by cell; a bad row holds nulls until it is filtered out.
     let loose = Arc::new(nullable(&layout.projected));
     let batch = RecordBatch::try_new_with_options(loose, arrays, &options)?;
-    let batch = if faults.is_empty() { batch } else { without(&batch, &faults)? };
+    let batch = if faults.is_empty() {
+        batch
+    } else {
+        without(&batch, &faults)?
+    };
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let schema = Arc::clone(&layout.projected);
     let batch = RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options)?;
@@ -129,19 +147,26 @@ pub(crate) fn read_batch(
 }
 
 fn nullable(schema: &Schema) -> Schema {
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true))
+        .collect();
     Schema::new(fields)
 }
 
 fn without(batch: &RecordBatch, faults: &Faults) -> Result<RecordBatch> {
-    let keep: BooleanArray =
-        (0..batch.num_rows()).map(|row| Some(!faults.contains_key(&row))).collect();
+    let keep: BooleanArray = (0..batch.num_rows())
+        .map(|row| Some(!faults.contains_key(&row)))
+        .collect();
     Ok(filter_record_batch(batch, &keep)?)
 }
 
 pub(crate) fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 struct Column<'a> {
@@ -192,7 +217,11 @@ impl Column<'_> {
         if array.data_type() == self.field.data_type() {
             return Ok(array);
         }
-        Ok(cast_with_options(&array, self.field.data_type(), &CastOptions::default())?)
+        Ok(cast_with_options(
+            &array,
+            self.field.data_type(),
+            &CastOptions::default(),
+        )?)
     }
 
     /// Calls `visit` with each cell that holds a value; NULLs and NOT NULL are settled here.
@@ -264,8 +293,12 @@ impl Column<'_> {
         };
         Ok(match unit {
             TimeUnit::Second => self.primitive::<TimestampSecondType>(|b| parse(b, 1)),
-            TimeUnit::Millisecond => self.primitive::<TimestampMillisecondType>(|b| parse(b, 1_000)),
-            TimeUnit::Microsecond => self.primitive::<TimestampMicrosecondType>(|b| parse(b, 1_000_000)),
+            TimeUnit::Millisecond => {
+                self.primitive::<TimestampMillisecondType>(|b| parse(b, 1_000))
+            }
+            TimeUnit::Microsecond => {
+                self.primitive::<TimestampMicrosecondType>(|b| parse(b, 1_000_000))
+            }
             TimeUnit::Nanosecond => {
                 self.primitive::<TimestampNanosecondType>(|b| parse(b, 1_000_000_000))
             }
@@ -286,7 +319,11 @@ impl Column<'_> {
         let mut builder = BinaryViewBuilder::with_capacity(self.cells.rows());
         self.each(true, |cell| {
             let value = cell.and_then(|(_, bytes)| {
-                if bytes.starts_with(b"\\x") { values::hex(bytes) } else { Some(bytes.to_vec()) }
+                if bytes.starts_with(b"\\x") {
+                    values::hex(bytes)
+                } else {
+                    Some(bytes.to_vec())
+                }
             });
             builder.append_option(value.as_deref());
             value.is_some()
@@ -325,11 +362,16 @@ fn other_value(bytes: &[u8], data_type: &DataType) -> Option<ArrayRef> {
             _ => text.to_owned(),
         };
         let line = format!("{{\"c\":{literal}}}");
-        let reader = arrow::json::ReaderBuilder::new(schema).build(line.as_bytes()).ok()?;
+        let reader = arrow::json::ReaderBuilder::new(schema)
+            .build(line.as_bytes())
+            .ok()?;
         let batch = reader.into_iter().next()?.ok()?;
         Arc::clone(batch.column(0))
     } else {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
         cast_with_options(&StringArray::from(vec![text]), data_type, &options).ok()?
     };
     (array.len() == 1 && array.is_valid(0)).then_some(array)
@@ -346,7 +388,11 @@ fn primitive_type<T: ArrowPrimitiveType>(declared: &DataType) -> DataType {
 
 fn float32(bytes: &[u8]) -> Option<f32> {
     let value: f32 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-    if value.is_infinite() && bytes.iter().any(u8::is_ascii_digit) { None } else { Some(value) }
+    if value.is_infinite() && bytes.iter().any(u8::is_ascii_digit) {
+        None
+    } else {
+        Some(value)
+    }
 }
 
 fn whole(nanos: i64, unit: i64) -> Option<i32> {
@@ -361,7 +407,10 @@ fn misfit(field: &Field, bytes: &[u8]) -> String {
         return format!("column \"{}\" is not valid UTF-8", field.name());
     }
     let name = type_name(field.data_type());
-    format!("column \"{}\": \"{text}{more}\" is not a value of type {name}", field.name())
+    format!(
+        "column \"{}\": \"{text}{more}\" is not a value of type {name}",
+        field.name()
+    )
 }
 
 /// PostgreSQL's name of a type, for messages.

@@ -57,7 +57,10 @@ impl CopyDecoder {
             header_due: options.header,
             options,
             layout,
-            rules: Rules { exact: true, ..Rules::default() },
+            rules: Rules {
+                exact: true,
+                ..Rules::default()
+            },
             pending: Vec::new(),
             searched: 0,
             in_quotes: false,
@@ -70,7 +73,10 @@ impl CopyDecoder {
     /// Sends records with values that do not fit to `quarantine`, as from `source`, instead of failing:
     /// for rows that another server wrote.
     pub(crate) fn lenient(mut self, source: &str, quarantine: Arc<dyn Quarantine>) -> Self {
-        self.lenient = Some(Lenient { source: source.to_owned(), quarantine });
+        self.lenient = Some(Lenient {
+            source: source.to_owned(),
+            quarantine,
+        });
         self
     }
 
@@ -109,7 +115,9 @@ impl CopyDecoder {
 
     fn decode(&mut self, last: bool) -> Result<Vec<RecordBatch>> {
         let ends = self.line_ends(last)?;
-        let Some(&end) = ends.last() else { return Ok(Vec::new()) };
+        let Some(&end) = ends.last() else {
+            return Ok(Vec::new());
+        };
         let rest = self.pending.split_off(end);
         let chunk = Bytes::from(std::mem::replace(&mut self.pending, rest));
         self.searched = self.searched.saturating_sub(end);
@@ -130,7 +138,9 @@ impl CopyDecoder {
                 self.split(&mut cells, start, start + content.len())?;
                 cells.close(self.line, start, end);
             }
-            self.line = self.line.saturating_add(u64::try_from(newlines).unwrap_or(u64::MAX));
+            self.line = self
+                .line
+                .saturating_add(u64::try_from(newlines).unwrap_or(u64::MAX));
             start = end;
         }
         if cells.rows() == 0 {
@@ -139,7 +149,9 @@ impl CopyDecoder {
         let (batch, faults) = read_batch(&cells, &self.layout, &self.rules)?;
         for (row, fault) in faults {
             let line = cells.records[row].line;
-            let Some(lenient) = &self.lenient else { return Err(self.fault(line, &fault)) };
+            let Some(lenient) = &self.lenient else {
+                return Err(self.fault(line, &fault));
+            };
             lenient.quarantine.put(BadRecord {
                 source: lenient.source.clone(),
                 place: format!("{}:{line}", self.table),
@@ -152,11 +164,19 @@ impl CopyDecoder {
 
     fn fault(&self, line: u64, fault: &Fault) -> Error {
         let text = format!("COPY {}, line {line}, {}", self.table, fault.reason);
-        if fault.missing { Error::new(Kind::Invalid, "23502", text) } else { Error::bad_value(text) }
+        if fault.missing {
+            Error::new(Kind::Invalid, "23502", text)
+        } else {
+            Error::bad_value(text)
+        }
     }
 
     fn fail(&self, line: u64, text: &str) -> Error {
-        Error::new(Kind::Invalid, "22P04", format!("COPY {}, line {line}: {text}", self.table))
+        Error::new(
+            Kind::Invalid,
+            "22P04",
+            format!("COPY {}, line {line}: {text}", self.table),
+        )
     }
 
     /// The ends of the whole lines in `pending`, each after its line feed.
@@ -169,7 +189,11 @@ impl CopyDecoder {
         let mut in_quotes = self.in_quotes;
         while let Some(&byte) = bytes.get(at) {
             // What an escape does may depend on the next byte: wait for it.
-            let escapes = if csv { in_quotes && byte == escape } else { byte == b'\\' };
+            let escapes = if csv {
+                in_quotes && byte == escape
+            } else {
+                byte == b'\\'
+            };
             if escapes {
                 match bytes.get(at + 1) {
                     None if !last => break,
@@ -318,7 +342,9 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
             b'0'..=b'7' => {
                 let mut value = u32::from(escaped - b'0');
                 for _ in 0..2 {
-                    let Some((&digit @ b'0'..=b'7', after)) = rest.split_first() else { break };
+                    let Some((&digit @ b'0'..=b'7', after)) = rest.split_first() else {
+                        break;
+                    };
                     value = value * 8 + u32::from(digit - b'0');
                     rest = after;
                 }
@@ -339,7 +365,8 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
 
 fn hex_prefix(bytes: &[u8]) -> (Option<u8>, &[u8]) {
     let digit = |byte: Option<&u8>| {
-        byte.and_then(|&byte| char::from(byte).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+        byte.and_then(|&byte| char::from(byte).to_digit(16))
+            .and_then(|d| u8::try_from(d).ok())
     };
     match (digit(bytes.first()), digit(bytes.get(1))) {
         (Some(high), Some(low)) => (Some(high * 16 + low), &bytes[2..]),
@@ -347,4 +374,3 @@ fn hex_prefix(bytes: &[u8]) -> (Option<u8>, &[u8]) {
         _ => (None, bytes),
     }
 }
-

@@ -25,7 +25,11 @@ pub struct CsvDialect {
 
 impl Default for CsvDialect {
     fn default() -> Self {
-        Self { delimiter: b',', quote: b'"', escape: b'"' }
+        Self {
+            delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+        }
     }
 }
 
@@ -62,8 +66,11 @@ pub(crate) fn split_csv(
                 if out.open_is_blank() {
                     out.abandon();
                 } else if out.open_cells() != out.width() {
-                    let reason =
-                        format!("{} fields where {} are expected", out.open_cells(), out.width());
+                    let reason = format!(
+                        "{} fields where {} are expected",
+                        out.open_cells(),
+                        out.width()
+                    );
                     out.reject(line, position, end, reason);
                 } else {
                     out.close(line, position, end);
@@ -102,7 +109,11 @@ fn skip_line(out: &mut Cells, bytes: &[u8], start: usize, line: u64, reason: &st
         Some(at) => (start + at, start + at + 1),
         None => (bytes.len(), bytes.len()),
     };
-    let trimmed = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
+    let trimmed = if end > start && bytes[end - 1] == b'\r' {
+        end - 1
+    } else {
+        end
+    };
     out.reject(line, start, trimmed, reason.to_owned());
     next
 }
@@ -136,8 +147,18 @@ fn split_record(
         };
         match bytes.get(after) {
             Some(&byte) if byte == dialect.delimiter => position = after + 1,
-            Some(_) => return Ending::At { next: after + 1, end: trim_return(bytes, start, after) },
-            None => return Ending::At { next: after, end: trim_return(bytes, start, after) },
+            Some(_) => {
+                return Ending::At {
+                    next: after + 1,
+                    end: trim_return(bytes, start, after),
+                };
+            }
+            None => {
+                return Ending::At {
+                    next: after,
+                    end: trim_return(bytes, start, after),
+                };
+            }
         }
     }
 }
@@ -160,7 +181,11 @@ fn plain_field(bytes: &[u8], start: usize, delimiter: u8, last: bool) -> Option<
 
 fn trim_return(bytes: &[u8], start: usize, end: usize) -> usize {
     let at_line_end = bytes.get(end).is_none_or(|&byte| byte == b'\n');
-    if at_line_end && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end }
+    if at_line_end && end > start && bytes[end - 1] == b'\r' {
+        end - 1
+    } else {
+        end
+    }
 }
 
 /// Reads a quoted field whose content starts at `start`; returns the place of what ends it.
@@ -176,8 +201,7 @@ fn quoted_field(
     let mut copied = false;
     scratch.clear();
     loop {
-        let Some(found) = memchr2(dialect.quote, dialect.escape, &bytes[from..])
-        else {
+        let Some(found) = memchr2(dialect.quote, dialect.escape, &bytes[from..]) else {
             return Err(Ending::Open { in_quotes: true });
         };
         let at = from + found;
@@ -241,8 +265,9 @@ pub(crate) fn first_fields(
     let ending = split_record(&mut cells, bytes, from, dialect, true, &mut Vec::new());
     match ending {
         Ending::At { next, .. } => (cells.open_texts(), next),
-        Ending::Open { .. } | Ending::Bad(_) => {
-            (Vec::new(), memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at + 1))
-        }
+        Ending::Open { .. } | Ending::Bad(_) => (
+            Vec::new(),
+            memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at + 1),
+        ),
     }
 }

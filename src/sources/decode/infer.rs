@@ -64,7 +64,8 @@ impl Guess {
         let bytes = bytes.trim_ascii();
         self.seen = true;
         if self.boolean {
-            self.boolean = bytes.eq_ignore_ascii_case(b"true") || bytes.eq_ignore_ascii_case(b"false");
+            self.boolean =
+                bytes.eq_ignore_ascii_case(b"true") || bytes.eq_ignore_ascii_case(b"false");
         }
         if self.integer {
             self.integer = !leading_zero(bytes)
@@ -86,7 +87,10 @@ impl Guess {
 
     /// Takes in a value that can only be a text.
     pub(crate) fn see_text(&mut self) {
-        *self = Self { seen: true, ..Self::none() };
+        *self = Self {
+            seen: true,
+            ..Self::none()
+        };
     }
 
     fn none() -> Self {
@@ -129,8 +133,12 @@ fn leading_zero(bytes: &[u8]) -> bool {
 
 /// Whether a timestamp text ends with `Z` or an offset.
 fn has_offset(bytes: &[u8]) -> bool {
-    bytes.last().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'))
-        || bytes.get(11..).is_some_and(|rest| rest.iter().any(|&byte| byte == b'+' || byte == b'-'))
+    bytes
+        .last()
+        .is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z'))
+        || bytes
+            .get(11..)
+            .is_some_and(|rest| rest.iter().any(|&byte| byte == b'+' || byte == b'-'))
 }
 
 /// The schema of CSV cells whose columns have `names`.

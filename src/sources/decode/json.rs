@@ -34,12 +34,20 @@ pub(crate) fn split_ndjson(
         let trimmed = bytes[position..end].trim_ascii();
         if !trimmed.is_empty() {
             out.open_nulls();
-            let mut scan = Scan { bytes: &bytes[..end], at: position };
+            let mut scan = Scan {
+                bytes: &bytes[..end],
+                at: position,
+            };
             match scan.record(columns, out) {
                 Ok(()) => out.close(line, position, end),
                 Err(reason) => {
                     let column = scan.at - position + 1;
-                    out.reject(line, position, end, format!("{reason} at character {column}"));
+                    out.reject(
+                        line,
+                        position,
+                        end,
+                        format!("{reason} at character {column}"),
+                    );
                 }
             }
         }
@@ -57,7 +65,13 @@ pub(crate) struct JsonColumns {
 
 impl JsonColumns {
     pub(crate) fn new(schema: &Schema) -> Self {
-        Self { names: schema.fields().iter().map(|field| field.name().clone()).collect() }
+        Self {
+            names: schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
+        }
     }
 
     pub(crate) fn from_names(names: Vec<String>) -> Self {
@@ -70,7 +84,11 @@ impl JsonColumns {
 
     /// Keys nearly always come in the order of the columns, so the search starts at `expected`.
     fn find(&self, key: &[u8], expected: usize) -> Option<usize> {
-        if self.names.get(expected).is_some_and(|name| name.as_bytes() == key) {
+        if self
+            .names
+            .get(expected)
+            .is_some_and(|name| name.as_bytes() == key)
+        {
             return Some(expected);
         }
         self.names.iter().position(|name| name.as_bytes() == key)
@@ -106,7 +124,11 @@ impl<'a> Scan<'a> {
             }
         })?;
         self.space();
-        if self.at == self.bytes.len() { Ok(()) } else { Err("text follows the object") }
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err("text follows the object")
+        }
     }
 
     fn object(&mut self, visit: &mut dyn FnMut(&[u8], &Value<'a>)) -> Scanned<()> {
@@ -153,7 +175,12 @@ impl<'a> Scan<'a> {
             Some(b'"') => self.string(),
             Some(b'{' | b'[') => {
                 self.nested(depth)?;
-                Ok(Value { start, end: self.at, kind: CellKind::Nested, unescaped: None })
+                Ok(Value {
+                    start,
+                    end: self.at,
+                    kind: CellKind::Nested,
+                    unescaped: None,
+                })
             }
             Some(b't') => self.word(b"true", CellKind::Plain),
             Some(b'f') => self.word(b"false", CellKind::Plain),
@@ -165,7 +192,11 @@ impl<'a> Scan<'a> {
     }
 
     fn nested(&mut self, depth: u32) -> Scanned<()> {
-        let close = if self.next() == Some(b'{') { b'}' } else { b']' };
+        let close = if self.next() == Some(b'{') {
+            b'}'
+        } else {
+            b']'
+        };
         self.space();
         if self.peek() == Some(close) {
             self.at += 1;
@@ -200,7 +231,12 @@ impl<'a> Scan<'a> {
             return Err("a JSON value is expected");
         }
         self.at += word.len();
-        Ok(Value { start, end: self.at, kind, unescaped: None })
+        Ok(Value {
+            start,
+            end: self.at,
+            kind,
+            unescaped: None,
+        })
     }
 
     fn number(&mut self) -> Scanned<Value<'a>> {
@@ -224,7 +260,12 @@ impl<'a> Scan<'a> {
             }
             self.some_digits()?;
         }
-        Ok(Value { start, end: self.at, kind: CellKind::Plain, unescaped: None })
+        Ok(Value {
+            start,
+            end: self.at,
+            kind: CellKind::Plain,
+            unescaped: None,
+        })
     }
 
     fn some_digits(&mut self) -> Scanned<()> {
@@ -247,7 +288,10 @@ impl<'a> Scan<'a> {
         let mut copy: Option<Vec<u8>> = None;
         loop {
             let run = self.at;
-            while self.peek().is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+            while self
+                .peek()
+                .is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+            {
                 self.at += 1;
             }
             if let Some(copy) = &mut copy {
@@ -259,7 +303,12 @@ impl<'a> Scan<'a> {
                     let end = self.at;
                     self.at += 1;
                     let unescaped = copy.map(Cow::Owned);
-                    return Ok(Value { start, end, kind: CellKind::Quoted, unescaped });
+                    return Ok(Value {
+                        start,
+                        end,
+                        kind: CellKind::Quoted,
+                        unescaped,
+                    });
                 }
                 Some(b'\\') => {
                     let copy = copy.get_or_insert_with(|| self.bytes[start..read].to_vec());
@@ -331,8 +380,11 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Takes a key, and the kind and text of its value.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], CellKind, &[u8]) + 'a;
+
 /// The keys of one line with the kind and text of each value, or why the line is malformed.
-pub(crate) fn read_object(line: &[u8], visit: &mut dyn FnMut(&[u8], CellKind, &[u8])) -> Scanned<()> {
+pub(crate) fn read_object(line: &[u8], visit: &mut Visit<'_>) -> Scanned<()> {
     let mut scan = Scan { bytes: line, at: 0 };
     scan.object(&mut |key, value| match &value.unescaped {
         Some(text) => visit(key, value.kind, text),

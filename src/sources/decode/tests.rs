@@ -16,18 +16,26 @@ use crate::base::Result;
 use crate::sources::{CopyOptions, MemoryQuarantine};
 
 fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, of)| Field::new(*name, of.clone(), true)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, of)| Field::new(*name, of.clone(), true))
+        .collect();
     Arc::new(Schema::new(fields))
 }
 
 fn csv(nulls: &[&str]) -> TextFormat {
     let nulls = nulls.iter().map(|text| (*text).to_owned()).collect();
-    TextFormat::Csv { dialect: CsvDialect::default(), header: true, nulls }
+    TextFormat::Csv {
+        dialect: CsvDialect::default(),
+        header: true,
+        nulls,
+    }
 }
 
 fn ndjson() -> TextFormat {
-    TextFormat::Ndjson { nulls: vec!["NA".to_owned()] }
+    TextFormat::Ndjson {
+        nulls: vec!["NA".to_owned()],
+    }
 }
 
 /// Gives its bytes a few at a time.
@@ -51,7 +59,12 @@ fn read(format: TextFormat, schema: &SchemaRef, text: &[u8]) -> Result<(String, 
         batches.push(reader.splitter().read(&cells, &quarantine)?);
     }
     let bad = quarantine.take().into_iter().map(|record| {
-        format!("{} [{}] {}", record.place, String::from_utf8_lossy(&record.bytes), record.reason)
+        format!(
+            "{} [{}] {}",
+            record.place,
+            String::from_utf8_lossy(&record.bytes),
+            record.reason
+        )
     });
     Ok((rows(&batches), bad.collect()))
 }
@@ -69,8 +82,10 @@ fn rows(batches: &[RecordBatch]) -> String {
             })
             .collect();
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> =
-                columns.iter().map(|column| column.value(row).to_string()).collect();
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|column| column.value(row).to_string())
+                .collect();
             out.push(cells.join("|"));
         }
     }
@@ -106,10 +121,14 @@ fn a_quote_that_never_closes_costs_one_line() {
 
 #[test]
 fn quoted_line_ends_carriage_returns_and_a_byte_order_mark_are_read() {
-    let text = b"\xEF\xBB\xBFa,b\r\n1,\"two\r\nlines, \"\"quoted\"\"\"\r\n\r\n2,5\" pipe\r\nx,y\r\n";
+    let text =
+        b"\xEF\xBB\xBFa,b\r\n1,\"two\r\nlines, \"\"quoted\"\"\"\r\n\r\n2,5\" pipe\r\nx,y\r\n";
     let (good, bad) = read(csv(&[]), &int_text(), text).unwrap();
     assert_eq!(good, "1|two\r\nlines, \"quoted\"\n2|5\" pipe");
-    assert_eq!(bad, ["f:6 [x,y] column \"a\": \"x\" is not a value of type bigint"]);
+    assert_eq!(
+        bad,
+        ["f:6 [x,y] column \"a\": \"x\" is not a value of type bigint"]
+    );
 }
 
 #[test]
@@ -155,7 +174,10 @@ fn values_that_their_types_cannot_hold_are_bad() {
         "1|2013-02-28|2013-01-01T10:00:00|1.01|1000.0|true\n\
          2|2013-01-01|2013-01-01T10:00:00|-999.99|NaN|false"
     );
-    let lines: Vec<&str> = bad.iter().map(|bad| bad.split(' ').next().unwrap()).collect();
+    let lines: Vec<&str> = bad
+        .iter()
+        .map(|bad| bad.split(' ').next().unwrap())
+        .collect();
     assert_eq!(lines, ["f:4", "f:5", "f:6", "f:7", "f:8", "f:9", "f:10"]);
 }
 
@@ -169,13 +191,21 @@ fn a_not_null_column_without_value_is_bad() {
 
 #[test]
 fn bad_json_lines_are_set_apart() {
-    let text = b"{\"a\":1,\"b\":\"x\"}\n{\"a\":2\n{\"b\":\"\\u00e9\\n\",\"z\":[{}],\"a\":\"NA\"}\n\n[1]\n\
+    let text =
+        b"{\"a\":1,\"b\":\"x\"}\n{\"a\":2\n{\"b\":\"\\u00e9\\n\",\"z\":[{}],\"a\":\"NA\"}\n\n[1]\n\
         {\"a\":1.5}\n{\"a\":3} x\n{\"a\":01}\n{\"b\":{\"k\":[1, 2]}}";
     let (good, bad) = read(ndjson(), &int_text(), text).unwrap();
     assert_eq!(good, "1|x\n.|\u{e9}\n\n.|{\"k\":[1, 2]}");
-    let lines: Vec<&str> = bad.iter().map(|bad| bad.split(' ').next().unwrap()).collect();
+    let lines: Vec<&str> = bad
+        .iter()
+        .map(|bad| bad.split(' ').next().unwrap())
+        .collect();
     assert_eq!(lines, ["f:2", "f:5", "f:7", "f:8", "f:6"]);
-    assert!(bad[0].ends_with("a comma or a closing brace is expected at character 7"), "{}", bad[0]);
+    assert!(
+        bad[0].ends_with("a comma or a closing brace is expected at character 7"),
+        "{}",
+        bad[0]
+    );
 }
 
 #[test]
@@ -184,7 +214,11 @@ fn types_are_inferred_from_what_every_value_fits() {
         1,1.5,TRUE,2013-01-01,2013-01-01T10:00:00,2013-01-01T10:00:00Z,00501,NA,1\n\
         NA,2,false,2013-01-02,2013-01-01 10:00:00.5,2013-01-01T10:00:00+02:00,10001,,x\n";
     let found = csv(&["NA"]).infer("f", &text[..]).unwrap();
-    let types: Vec<&DataType> = found.fields().iter().map(|field| field.data_type()).collect();
+    let types: Vec<&DataType> = found
+        .fields()
+        .iter()
+        .map(|field| field.data_type())
+        .collect();
     assert_eq!(
         types,
         [
@@ -201,17 +235,31 @@ fn types_are_inferred_from_what_every_value_fits() {
     );
     let lines = b"{\"a\":1,\"s\":\"1\",\"d\":\"2013-01-01\"}\n{\"x\":true,\"a\":1.5}\n";
     let found = ndjson().infer("f", &lines[..]).unwrap();
-    let shown: Vec<String> =
-        found.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+    let shown: Vec<String> = found
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .collect();
     assert_eq!(shown, ["a Float64", "s Utf8View", "d Date32", "x Boolean"]);
 }
 
 #[test]
 fn lists_are_read_from_json_and_from_postgres_texts() {
-    let list = schema(&[("l", DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true))))]);
-    let (good, bad) = read(ndjson(), &list, b"{\"l\":[1,null,3]}\n{\"l\":[\"x\"]}\n{\"l\":[]}\n").unwrap();
+    let list = schema(&[(
+        "l",
+        DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true))),
+    )]);
+    let (good, bad) = read(
+        ndjson(),
+        &list,
+        b"{\"l\":[1,null,3]}\n{\"l\":[\"x\"]}\n{\"l\":[]}\n",
+    )
+    .unwrap();
     assert_eq!((good.as_str(), bad.len()), ("[1, ., 3]\n[]", 1));
-    assert_eq!(copy(&list, CopyOptions::text(), b"{1,NULL,3}\n\\N\n").unwrap(), "[1, ., 3]\n.");
+    assert_eq!(
+        copy(&list, CopyOptions::text(), b"{1,NULL,3}\n\\N\n").unwrap(),
+        "[1, ., 3]\n."
+    );
 }
 
 fn copy(schema: &SchemaRef, options: CopyOptions, text: &[u8]) -> Result<String> {
@@ -233,9 +281,15 @@ fn copy_text_follows_postgres() {
 
 #[test]
 fn copy_csv_follows_postgres() {
-    let options = CopyOptions { header: true, ..CopyOptions::csv() };
+    let options = CopyOptions {
+        header: true,
+        ..CopyOptions::csv()
+    };
     let text = b"h1,h2\n1,\"a\"\"b\nc\"\n2,\n3,\"\"\n4,x\"y,\"z\n";
-    assert_eq!(copy(&int_text(), options, text).unwrap(), "1|a\"b\nc\n2|.\n3|\n4|xy,z");
+    assert_eq!(
+        copy(&int_text(), options, text).unwrap(),
+        "1|a\"b\nc\n2|.\n3|\n4|xy,z"
+    );
 }
 
 #[test]
@@ -244,20 +298,41 @@ fn copy_fails_at_the_first_record_that_does_not_fit() {
     let error = failure(b"1\tx\n2\ty\nz\tw\n");
     assert_eq!(
         (error.code(), error.message()),
-        ("22P02", "COPY t, line 3, column \"a\": \"z\" is not a value of type bigint")
+        (
+            "22P02",
+            "COPY t, line 3, column \"a\": \"z\" is not a value of type bigint"
+        )
     );
-    assert_eq!(failure(b"1\n").message(), "COPY t, line 1: missing data for column \"b\"");
-    assert_eq!(failure(b"1\t2\t3\n").message(), "COPY t, line 1: extra data after last expected column");
+    assert_eq!(
+        failure(b"1\n").message(),
+        "COPY t, line 1: missing data for column \"b\""
+    );
+    assert_eq!(
+        failure(b"1\t2\t3\n").message(),
+        "COPY t, line 1: extra data after last expected column"
+    );
     let open = copy(&int_text(), CopyOptions::csv(), b"1,\"x\n").unwrap_err();
-    assert_eq!(open.message(), "COPY t, line 1: unterminated CSV quoted field");
+    assert_eq!(
+        open.message(),
+        "COPY t, line 1: unterminated CSV quoted field"
+    );
     assert_eq!(failure(b"1.0\tx\n").code(), "22P02");
 }
 
 #[test]
 fn an_empty_file_has_no_rows() {
-    assert_eq!(read(csv(&[]), &int_text(), b"").unwrap(), (String::new(), vec![]));
-    assert_eq!(read(csv(&[]), &int_text(), b"a,b\n").unwrap(), (String::new(), vec![]));
-    assert_eq!(read(ndjson(), &int_text(), b"").unwrap(), (String::new(), vec![]));
+    assert_eq!(
+        read(csv(&[]), &int_text(), b"").unwrap(),
+        (String::new(), vec![])
+    );
+    assert_eq!(
+        read(csv(&[]), &int_text(), b"a,b\n").unwrap(),
+        (String::new(), vec![])
+    );
+    assert_eq!(
+        read(ndjson(), &int_text(), b"").unwrap(),
+        (String::new(), vec![])
+    );
 }
 
 proptest! {
@@ -299,6 +374,11 @@ fn a_projection_does_not_change_which_rows_are_good() {
     let mut reader = TextReader::new(&b"a,b\n1,x\nbad,y\n"[..], splitter);
     let cells = reader.next_cells().unwrap().unwrap();
     let batch = reader.splitter().read(&cells, &quarantine).unwrap();
-    assert_eq!(rows(std::slice::from_ref(&batch)), "x", "{}", pretty_format_batches(&[batch]).unwrap());
+    assert_eq!(
+        rows(std::slice::from_ref(&batch)),
+        "x",
+        "{}",
+        pretty_format_batches(&[batch]).unwrap()
+    );
     assert_eq!(quarantine.len(), 1);
 }

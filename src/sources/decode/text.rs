@@ -26,8 +26,14 @@ const SAMPLE_BYTES: usize = 4 << 20;
 /// A text format with all that decides how its bytes read.
 #[derive(Clone, Debug)]
 pub(crate) enum TextFormat {
-    Csv { dialect: CsvDialect, header: bool, nulls: Vec<String> },
-    Ndjson { nulls: Vec<String> },
+    Csv {
+        dialect: CsvDialect,
+        header: bool,
+        nulls: Vec<String>,
+    },
+    Ndjson {
+        nulls: Vec<String>,
+    },
 }
 
 impl TextFormat {
@@ -49,7 +55,9 @@ impl TextFormat {
         let mut sample = Vec::new();
         let cut = u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX);
         let mut input = input.take(cut);
-        input.read_to_end(&mut sample).map_err(|error| Error::io(format!("read {file}"), &error))?;
+        input
+            .read_to_end(&mut sample)
+            .map_err(|error| Error::io(format!("read {file}"), &error))?;
         let whole = sample.len() < SAMPLE_BYTES;
         if !whole {
             let end = memchr::memrchr(b'\n', &sample).map_or(0, |at| at + 1);
@@ -59,12 +67,16 @@ impl TextFormat {
         let start = bom(&sample);
         match self {
             Self::Ndjson { .. } => Ok(infer_lines(&sample[start..], &self.rules())),
-            Self::Csv { dialect, header, .. } => {
+            Self::Csv {
+                dialect, header, ..
+            } => {
                 let (first, next) = first_record(&sample, start, *dialect);
                 let names = column_names(&first, *header);
                 if names.is_empty() {
-                    return Err(Error::invalid(format!("{file} is empty, so it shows no columns"))
-                        .with_hint("declare the columns of the source"));
+                    return Err(
+                        Error::invalid(format!("{file} is empty, so it shows no columns"))
+                            .with_hint("declare the columns of the source"),
+                    );
                 }
                 let mut cells = Cells::new(names.len(), sample);
                 let from = if *header { next } else { start };
@@ -77,7 +89,11 @@ impl TextFormat {
 
 /// Bytes of a byte-order mark at the start of a file.
 fn bom(bytes: &[u8]) -> usize {
-    if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        3
+    } else {
+        0
+    }
 }
 
 /// The fields of the first record that is not blank, and the position after it.
@@ -158,7 +174,10 @@ impl TextSplitter {
     /// or none when `bytes` does not hold the whole header yet.
     pub(crate) fn open(&mut self, bytes: &Bytes, last: bool) -> Result<Option<(usize, u64)>> {
         let start = bom(bytes);
-        let TextFormat::Csv { dialect, header, .. } = &self.format else {
+        let TextFormat::Csv {
+            dialect, header, ..
+        } = &self.format
+        else {
             let columns = JsonColumns::new(&self.schema);
             let cells = (0..columns.len()).collect();
             let layout = Layout::new(&self.schema, cells, self.projection.as_deref())?;
@@ -176,7 +195,10 @@ impl TextSplitter {
         let whole = next > start && bytes.get(next - 1) == Some(&b'\n');
         if !whole && !last {
             if bytes.len() > MAX_RECORD_BYTES {
-                return Err(Error::invalid(format!("{}:1: no header in 16 MiB", self.file)));
+                return Err(Error::invalid(format!(
+                    "{}:1: no header in 16 MiB",
+                    self.file
+                )));
             }
             return Ok(None);
         }
@@ -186,7 +208,10 @@ impl TextSplitter {
                 // An empty file has no rows and no header to miss; one that grows may get both.
                 return Ok(last.then_some((bytes.len(), 1)));
             }
-            return Err(Error::invalid(format!("{}:1: the header cannot be read", self.file)));
+            return Err(Error::invalid(format!(
+                "{}:1: the header cannot be read",
+                self.file
+            )));
         }
         let cells = self.map_header(&names)?;
         let layout = Layout::new(&self.schema, cells, self.projection.as_deref())?;
@@ -197,10 +222,11 @@ impl TextSplitter {
 
     fn map_header(&self, names: &[String]) -> Result<Vec<usize>> {
         let find = |wanted: &str| {
-            names
-                .iter()
-                .position(|name| name == wanted)
-                .or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(wanted)))
+            names.iter().position(|name| name == wanted).or_else(|| {
+                names
+                    .iter()
+                    .position(|name| name.eq_ignore_ascii_case(wanted))
+            })
         };
         let mut cells = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
@@ -220,16 +246,18 @@ impl TextSplitter {
     /// Splits a block without reading its values: the cheap half, for the reading thread.
     pub(crate) fn split(&self, block: &Block, from: usize) -> Result<(Cells, usize, u64)> {
         let Some((_, columns)) = &self.layout else {
-            return Err(Error::internal("a block was split before its file was opened"));
+            return Err(Error::internal(
+                "a block was split before its file was opened",
+            ));
         };
         let mut cells = Cells::new(columns.len(), block.bytes.clone());
         let (consumed, line) = match &self.format {
-            TextFormat::Csv { dialect, .. } => {
-                split_csv(&mut cells, from, block.line, block.last, *dialect, BLOCK_ROWS)
-            }
-            TextFormat::Ndjson { .. } => {
-                split_ndjson(&mut cells, from, block.line, block.last, columns, BLOCK_ROWS)
-            }
+            TextFormat::Csv { dialect, .. } => split_csv(
+                &mut cells, from, block.line, block.last, *dialect, BLOCK_ROWS,
+            ),
+            TextFormat::Ndjson { .. } => split_ndjson(
+                &mut cells, from, block.line, block.last, columns, BLOCK_ROWS,
+            ),
         };
         Ok((cells, consumed, line))
     }
@@ -237,23 +265,30 @@ impl TextSplitter {
     /// Reads the values of split cells; bad records go to `quarantine`.
     pub(crate) fn read(&self, cells: &Cells, quarantine: &dyn Quarantine) -> Result<RecordBatch> {
         let Some((layout, _)) = &self.layout else {
-            return Err(Error::internal("cells were read before their file was opened"));
+            return Err(Error::internal(
+                "cells were read before their file was opened",
+            ));
         };
         let (batch, faults) = read_batch(cells, layout, &self.rules)?;
         for bad in &cells.bad {
-            quarantine.put(self.record(bad.line, bad.bytes.clone(), bad.reason.clone()))?;
+            quarantine.put(self.record(bad.line, &bad.bytes, bad.reason.clone()))?;
         }
         for (row, fault) in faults {
-            quarantine.put(self.record(cells.records[row].line, cells.raw(row), fault.reason))?;
+            quarantine.put(self.record(cells.records[row].line, &cells.raw(row), fault.reason))?;
         }
         Ok(batch)
     }
 
-    fn record(&self, line: u64, bytes: Bytes, reason: String) -> BadRecord {
+    fn record(&self, line: u64, bytes: &Bytes, reason: String) -> BadRecord {
         // The copy lets go of the block, which is much larger than the record.
-        let bytes = Bytes::copy_from_slice(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
+        let bytes = Bytes::copy_from_slice(bytes.strip_suffix(b"\r").unwrap_or(bytes));
         let place = format!("{}:{line}", self.file);
-        BadRecord { source: self.source.clone(), place, bytes, reason }
+        BadRecord {
+            source: self.source.clone(),
+            place,
+            bytes,
+            reason,
+        }
     }
 }
 
@@ -303,8 +338,11 @@ impl<R: Read> TextReader<R> {
                     continue;
                 }
             } else if self.opened {
-                let block =
-                    Block { bytes: self.pending.clone(), line: self.line, last: self.ended };
+                let block = Block {
+                    bytes: self.pending.clone(),
+                    line: self.line,
+                    last: self.ended,
+                };
                 let (cells, consumed, line) = self.splitter.split(&block, self.position)?;
                 let moved = consumed > self.position;
                 (self.position, self.line) = (consumed, line);
@@ -329,9 +367,17 @@ impl<R: Read> TextReader<R> {
         let mut buffer = Vec::with_capacity(rest.len() + want);
         buffer.extend_from_slice(&rest);
         let limit = u64::try_from(want).unwrap_or(u64::MAX);
-        let read = self.input.by_ref().take(limit).read_to_end(&mut buffer).map_err(|error| {
-            Error::io(format!("read {} near line {}", self.splitter.file, self.line), &error)
-        })?;
+        let read = self
+            .input
+            .by_ref()
+            .take(limit)
+            .read_to_end(&mut buffer)
+            .map_err(|error| {
+                Error::io(
+                    format!("read {} near line {}", self.splitter.file, self.line),
+                    &error,
+                )
+            })?;
         self.ended = read < want;
         self.pending = Bytes::from(buffer);
         self.position = 0;

@@ -20,7 +20,10 @@ pub(crate) struct TypedCells {
 
 impl TypedCells {
     pub(crate) fn new(width: usize) -> Self {
-        Self { cells: Cells::new(width, Bytes::new()), scratch: Vec::new() }
+        Self {
+            cells: Cells::new(width, Bytes::new()),
+            scratch: Vec::new(),
+        }
     }
 
     pub(crate) fn null(&mut self) {
@@ -43,14 +46,17 @@ impl TypedCells {
 
     /// Bytes: as they are for a binary column, and as hexadecimal text, which no other type but text reads.
     pub(crate) fn blob(&mut self, bytes: &[u8], data_type: &DataType) {
-        let binary =
-            matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+        let binary = matches!(
+            data_type,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+        );
         if binary && !bytes.starts_with(b"\\x") {
             self.cells.push_owned(bytes, CellKind::Quoted);
             return;
         }
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.cells.push_owned(format!("\\x{digits}").as_bytes(), CellKind::Quoted);
+        self.cells
+            .push_owned(format!("\\x{digits}").as_bytes(), CellKind::Quoted);
     }
 
     /// Ends a row of `width` values.

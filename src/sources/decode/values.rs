@@ -48,7 +48,11 @@ fn integral(bytes: &[u8]) -> Option<i128> {
 /// A double. `NaN`, `inf` and `infinity` are read in any case; a number too large for a double is refused.
 pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-    if value.is_infinite() && bytes.iter().any(u8::is_ascii_digit) { None } else { Some(value) }
+    if value.is_infinite() && bytes.iter().any(u8::is_ascii_digit) {
+        None
+    } else {
+        Some(value)
+    }
 }
 
 /// PostgreSQL's boolean texts.
@@ -79,7 +83,9 @@ pub(crate) fn date(bytes: &[u8]) -> Option<i32> {
 
 /// Days since 1970-01-01 of exactly `YYYY-MM-DD`.
 fn ymd(text: &[u8]) -> Option<i32> {
-    let &[a, b, c, d, b'-', e, f, b'-', g, h] = text else { return None };
+    let &[a, b, c, d, b'-', e, f, b'-', g, h] = text else {
+        return None;
+    };
     let year = two(a, b)? * 100 + two(c, d)?;
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, two(e, f)?, two(g, h)?)?;
     // Days from the common era; 1970-01-01 is day 719,163.
@@ -93,7 +99,9 @@ fn two(tens: u8, ones: u8) -> Option<u32> {
 
 /// Nanoseconds since midnight of `HH:MM[:SS[.fraction]]`.
 pub(crate) fn time_ns(bytes: &[u8]) -> Option<i64> {
-    let (&[a, b, b':', c, d], rest) = bytes.split_first_chunk::<5>()? else { return None };
+    let (&[a, b, b':', c, d], rest) = bytes.split_first_chunk::<5>()? else {
+        return None;
+    };
     let (hour, minute) = (two(a, b)?, two(c, d)?);
     let (second, nanos) = match rest {
         [] => (0, 0),
@@ -102,7 +110,8 @@ pub(crate) fn time_ns(bytes: &[u8]) -> Option<i64> {
         _ => return None,
     };
     (hour < 24 && minute < 60 && second < 60).then(|| {
-        (i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second)) * 1_000_000_000 + nanos
+        (i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second)) * 1_000_000_000
+            + nanos
     })
 }
 
@@ -110,14 +119,18 @@ fn nanos(fraction: &[u8]) -> Option<i64> {
     if fraction.is_empty() || fraction.len() > 9 || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let digits = fraction.iter().fold(0_i64, |value, byte| value * 10 + i64::from(byte - b'0'));
+    let digits = fraction
+        .iter()
+        .fold(0_i64, |value, byte| value * 10 + i64::from(byte - b'0'));
     (fraction.len()..9).try_fold(digits, |value, _| value.checked_mul(10))
 }
 
 /// Microseconds since 1970-01-01 UTC. See [`timestamp`].
 pub(crate) fn timestamp_us(bytes: &[u8], zone: Option<&Tz>) -> Option<i64> {
     timestamp(bytes, zone).and_then(|(seconds, nanos)| {
-        seconds.checked_mul(1_000_000)?.checked_add(i64::from(nanos) / 1000)
+        seconds
+            .checked_mul(1_000_000)?
+            .checked_add(i64::from(nanos) / 1000)
     })
 }
 
@@ -159,7 +172,10 @@ fn plain_timestamp(bytes: &[u8], utc: bool) -> Option<(i64, u32)> {
 pub(crate) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Option<i128> {
     let (mantissa, exponent) = match bytes.iter().position(|&byte| byte == b'e' || byte == b'E') {
         Some(at) => {
-            let exponent = std::str::from_utf8(&bytes[at + 1..]).ok()?.parse::<i32>().ok()?;
+            let exponent = std::str::from_utf8(&bytes[at + 1..])
+                .ok()?
+                .parse::<i32>()
+                .ok()?;
             (&bytes[..at], exponent)
         }
         None => (bytes, 0),
@@ -177,7 +193,9 @@ pub(crate) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Option<i128> {
             b'0'..=b'9' => {
                 digits += 1;
                 fraction += i32::from(point);
-                value = value.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+                value = value
+                    .checked_mul(10)?
+                    .checked_add(i128::from(byte - b'0'))?;
             }
             _ => return None,
         }
@@ -185,7 +203,9 @@ pub(crate) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Option<i128> {
     if digits == 0 {
         return None;
     }
-    let shift = i32::from(scale).checked_sub(fraction)?.checked_add(exponent)?;
+    let shift = i32::from(scale)
+        .checked_sub(fraction)?
+        .checked_add(exponent)?;
     let value = rescale(value, shift)?;
     let limit = 10_i128.checked_pow(u32::from(precision))?;
     (value < limit).then_some(if negative { -value } else { value })
@@ -201,7 +221,11 @@ fn rescale(value: i128, shift: i32) -> Option<i128> {
     }
     let Some(power) = power else { return Some(0) };
     let (whole, rest) = (value / power, value % power);
-    Some(if rest >= power - rest { whole + 1 } else { whole })
+    Some(if rest >= power - rest {
+        whole + 1
+    } else {
+        whole
+    })
 }
 
 /// Bytes of `\x0a0b`, PostgreSQL's hex form.
@@ -210,6 +234,13 @@ pub(crate) fn hex(bytes: &[u8]) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?)).collect()
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?))
+        .collect()
 }

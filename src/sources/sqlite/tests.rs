@@ -35,22 +35,55 @@ async fn rows_have_their_declared_types_and_misfits_are_quarantined() {
     let folder = database();
     let options = options(folder.path(), &[("path", "t.db"), ("table", "p")]).unwrap();
     let source = bounded(&options, None).await.unwrap();
-    let types: Vec<String> =
-        source.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
+    let types: Vec<String> = source
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.data_type().to_string())
+        .collect();
     assert_eq!(
         types,
-        ["Int64", "Utf8View", "Decimal128(10, 2)", "Float64", "Date32", "Timestamp(µs)", "Boolean", "BinaryView"]
+        [
+            "Int64",
+            "Utf8View",
+            "Decimal128(10, 2)",
+            "Float64",
+            "Date32",
+            "Timestamp(µs)",
+            "Boolean",
+            "BinaryView"
+        ]
     );
     let quarantine = Arc::new(MemoryQuarantine::new());
-    let batches = collect(source.scan(quarantine.clone()).await.unwrap()).await.unwrap();
+    let batches = collect(
+        source
+            .scan(Arc::<MemoryQuarantine>::clone(&quarantine))
+            .await
+            .unwrap(),
+    )
+    .await
+    .unwrap();
     assert_eq!(batches[0].num_rows(), 2);
-    assert_eq!(batches[0].column(3).as_primitive::<Float64Type>().values().to_vec(), [0.1, 5.0]);
+    assert_eq!(
+        batches[0]
+            .column(3)
+            .as_primitive::<Float64Type>()
+            .values()
+            .to_vec(),
+        [0.1, 5.0]
+    );
     assert_eq!(batches[0].column(7).as_binary_view().value(0), b"\x00\xff");
     assert!(batches[0].column(1).is_null(1));
     let bad = quarantine.take();
     let places: Vec<&str> = bad.iter().map(|bad| bad.place.as_str()).collect();
     assert_eq!(places, ["t.db:p:7", "t.db:p:8"]);
-    assert!(bad[0].reason.contains("\"cheap\" is not a value of type numeric(10,2)"), "{}", bad[0].reason);
+    assert!(
+        bad[0]
+            .reason
+            .contains("\"cheap\" is not a value of type numeric(10,2)"),
+        "{}",
+        bad[0].reason
+    );
     assert!(bad[0].bytes.starts_with(b"[\"7\",\"bad\",\"cheap\""));
 }
 
@@ -59,13 +92,34 @@ async fn views_and_queries_are_read_and_nothing_is_written() {
     let folder = database();
     let view = options(folder.path(), &[("path", "t.db"), ("table", "v")]).unwrap();
     let source = bounded(&view, None).await.unwrap();
-    let batches = collect(source.scan(Arc::new(MemoryQuarantine::new())).await.unwrap()).await.unwrap();
-    assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values().to_vec(), [1, 2]);
-    let with = [("path", "t.db"), ("query", "SELECT id AS n FROM p ORDER BY id DESC;")];
-    let source = bounded(&options(folder.path(), &with).unwrap(), None).await.unwrap();
+    let batches = collect(
+        source
+            .scan(Arc::new(MemoryQuarantine::new()))
+            .await
+            .unwrap(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        batches[0]
+            .column(0)
+            .as_primitive::<Int64Type>()
+            .values()
+            .to_vec(),
+        [1, 2]
+    );
+    let with = [
+        ("path", "t.db"),
+        ("query", "SELECT id AS n FROM p ORDER BY id DESC;"),
+    ];
+    let source = bounded(&options(folder.path(), &with).unwrap(), None)
+        .await
+        .unwrap();
     assert_eq!(source.schema().field(0).data_type(), &DataType::Int64);
     let with = [("path", "t.db"), ("query", "DELETE FROM p")];
-    let error = bounded(&options(folder.path(), &with).unwrap(), None).await.unwrap_err();
+    let error = bounded(&options(folder.path(), &with).unwrap(), None)
+        .await
+        .unwrap_err();
     assert!(error.message().contains("must only read"), "{error}");
 }
 
@@ -73,11 +127,20 @@ async fn views_and_queries_are_read_and_nothing_is_written() {
 async fn a_file_that_is_no_database_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let lost = options(folder.path(), &[("path", "no.db"), ("table", "t")]).unwrap();
-    assert_eq!(bounded(&lost, None).await.unwrap_err().kind(), Kind::Missing);
+    assert_eq!(
+        bounded(&lost, None).await.unwrap_err().kind(),
+        Kind::Missing
+    );
     fs::write(folder.path().join("no.db"), vec![b'x'; 5000]).unwrap();
     let error = bounded(&lost, None).await.unwrap_err();
     assert!(error.message().contains("not a database"), "{error}");
     let folder = database();
     let wrong = options(folder.path(), &[("path", "t.db"), ("table", "q")]).unwrap();
-    assert!(bounded(&wrong, None).await.unwrap_err().message().contains("no such table: q"));
+    assert!(
+        bounded(&wrong, None)
+            .await
+            .unwrap_err()
+            .message()
+            .contains("no such table: q")
+    );
 }

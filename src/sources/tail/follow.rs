@@ -79,7 +79,11 @@ impl Pass {
     ) {
         self.budget = self.budget.saturating_sub(bytes);
         self.next.files.insert(file.name.clone(), at.clone());
-        self.batches.push(TailBatch { batch, bad, position_after: self.next.clone() });
+        self.batches.push(TailBatch {
+            batch,
+            bad,
+            position_after: self.next.clone(),
+        });
     }
 }
 
@@ -115,14 +119,21 @@ impl Tail {
         self.troubles.clear();
         self.more = false;
         let files = find_local(&self.options)?;
-        let mut pass = Pass { next: position.clone(), budget: POLL_BYTES, batches: Vec::new() };
+        let mut pass = Pass {
+            next: position.clone(),
+            budget: POLL_BYTES,
+            batches: Vec::new(),
+        };
         for file in &files {
             if pass.budget == 0 {
                 self.more = true;
                 break;
             }
             if let Err(error) = self.one(file, position, &mut pass) {
-                self.troubles.push(Trouble { file: file.name.clone(), error });
+                self.troubles.push(Trouble {
+                    file: file.name.clone(),
+                    error,
+                });
             }
         }
         self.report_vanished(&files, position, &pass.next);
@@ -146,7 +157,10 @@ impl Tail {
             }
             let error = Error::new(Kind::Missing, "58P01", format!("{name} has vanished"))
                 .with_hint("its rows stay; it is followed again when it comes back");
-            self.troubles.push(Trouble { file: name.clone(), error });
+            self.troubles.push(Trouble {
+                file: name.clone(),
+                error,
+            });
         }
     }
 
@@ -160,12 +174,7 @@ impl Tail {
         self.more
     }
 
-    fn one(
-        &mut self,
-        file: &FileRef,
-        position: &TailPosition,
-        pass: &mut Pass,
-    ) -> Result<()> {
+    fn one(&mut self, file: &FileRef, position: &TailPosition, pass: &mut Pass) -> Result<()> {
         let FilePlace::Local(path) = &file.place else {
             return Err(Error::internal("a remote file cannot be followed"));
         };
@@ -173,11 +182,17 @@ impl Tail {
         let mut input = File::open(path).map_err(fail)?;
         let look = look(&mut input).map_err(fail)?;
         let compressed = file.compression != Compression::None;
-        let Some(at) = start(file, &mut input, &look, position, compressed)? else { return Ok(()) };
+        let Some(at) = start(file, &mut input, &look, position, compressed)? else {
+            return Ok(());
+        };
         if at.done {
             return Ok(());
         }
-        if self.open.get(&file.name).is_some_and(|(head, _)| !look.head.starts_with(head)) {
+        if self
+            .open
+            .get(&file.name)
+            .is_some_and(|(head, _)| !look.head.starts_with(head))
+        {
             self.open.remove(&file.name);
         }
         if compressed {
@@ -196,7 +211,9 @@ impl Tail {
     ) -> Result<()> {
         let fail = |error: std::io::Error| Error::io(format!("read {}", file.name), &error);
         if at.offset == 0 || !self.open.contains_key(&file.name) {
-            let Some((start, line)) = self.header(file, input, &look.head)? else { return Ok(()) };
+            let Some((start, line)) = self.header(file, input, &look.head)? else {
+                return Ok(());
+            };
             if at.offset < start {
                 (at.offset, at.line) = (start, line);
             }
@@ -208,13 +225,20 @@ impl Tail {
                 return Ok(());
             }
             let full = chunk.len() == want;
-            let block = Block { bytes: Bytes::from(chunk), line: at.line, last: false };
+            let block = Block {
+                bytes: Bytes::from(chunk),
+                line: at.line,
+                last: false,
+            };
             let Some((batch, bad, consumed)) = self.decode(file, &block, &mut at)? else {
                 if !full {
                     return Ok(());
                 }
                 if want >= CHUNK_BYTES_MAX {
-                    return Err(Error::limit(format!("{}:{}: a line is too long", file.name, at.line)));
+                    return Err(Error::limit(format!(
+                        "{}:{}: a line is too long",
+                        file.name, at.line
+                    )));
                 }
                 want = (want * 2).min(CHUNK_BYTES_MAX);
                 continue;
@@ -253,7 +277,12 @@ impl Tail {
     }
 
     /// Reads the header of a file, once: the position and line after it, none while it is not whole.
-    fn header(&mut self, file: &FileRef, input: &mut File, head: &[u8]) -> Result<Option<(u64, u64)>> {
+    fn header(
+        &mut self,
+        file: &FileRef,
+        input: &mut File,
+        head: &[u8],
+    ) -> Result<Option<(u64, u64)>> {
         let fail = |error: std::io::Error| Error::io(format!("read {}", file.name), &error);
         let mut want = 64 << 10;
         loop {
@@ -286,8 +315,11 @@ impl Tail {
             &self.schema,
             None,
         );
-        let Some((start, line)) = splitter.open(bytes, last)? else { return Ok(None) };
-        self.open.insert(file.name.clone(), (head.to_vec(), splitter));
+        let Some((start, line)) = splitter.open(bytes, last)? else {
+            return Ok(None);
+        };
+        self.open
+            .insert(file.name.clone(), (head.to_vec(), splitter));
         Ok(Some((u64::try_from(start).unwrap_or(u64::MAX), line)))
     }
 
@@ -303,8 +335,9 @@ impl Tail {
     ) -> Result<()> {
         let fail = |error: std::io::Error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                return Error::unavailable(format!("{} is not whole yet", file.name))
-                    .with_hint("write compressed files elsewhere and move them in when they are done");
+                return Error::unavailable(format!("{} is not whole yet", file.name)).with_hint(
+                    "write compressed files elsewhere and move them in when they are done",
+                );
             }
             Error::io(format!("read {}", file.name), &error)
         };
@@ -317,11 +350,16 @@ impl Tail {
         loop {
             let before = pending.len();
             let limit = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
-            content.by_ref().take(limit).read_to_end(&mut pending).map_err(fail)?;
+            content
+                .by_ref()
+                .take(limit)
+                .read_to_end(&mut pending)
+                .map_err(fail)?;
             let last = pending.len() - before < CHUNK_BYTES;
             let block = Bytes::from(std::mem::take(&mut pending));
             if !opened {
-                let Some((start, line)) = self.open_splitter(file, &block, last, &look.head)? else {
+                let Some((start, line)) = self.open_splitter(file, &block, last, &look.head)?
+                else {
                     pending = block.to_vec();
                     continue;
                 };
@@ -332,8 +370,14 @@ impl Tail {
             }
             let mut skip = usize::try_from(at.offset.saturating_sub(base)).unwrap_or(usize::MAX);
             while skip < block.len() {
-                let rest = Block { bytes: block.slice(skip..), line: at.line, last };
-                let Some((batch, bad, consumed)) = self.decode(file, &rest, &mut at)? else { break };
+                let rest = Block {
+                    bytes: block.slice(skip..),
+                    line: at.line,
+                    last,
+                };
+                let Some((batch, bad, consumed)) = self.decode(file, &rest, &mut at)? else {
+                    break;
+                };
                 skip += usize::try_from(consumed).unwrap_or(usize::MAX);
                 at.done = last && skip >= block.len();
                 (at.inode, at.head) = (look.inode, look.head.clone());
@@ -362,9 +406,16 @@ fn start(
     compressed: bool,
 ) -> Result<Option<FilePosition>> {
     let fail = |error: std::io::Error| Error::io(format!("read {}", file.name), &error);
-    let fresh = FilePosition { line: 1, ..FilePosition::default() };
+    let fresh = FilePosition {
+        line: 1,
+        ..FilePosition::default()
+    };
     let mut compare = |known: &FilePosition| -> Result<Sameness> {
-        let bytes = if compressed { Vec::new() } else { before(input, known.offset).map_err(fail)? };
+        let bytes = if compressed {
+            Vec::new()
+        } else {
+            before(input, known.offset).map_err(fail)?
+        };
         Ok(known.compare(look.size, &look.head, &bytes, compressed))
     };
     if let Some(known) = position.files.get(&file.name) {
@@ -393,7 +444,11 @@ fn start(
 fn look(input: &mut File) -> std::io::Result<Look> {
     let metadata = input.metadata()?;
     let head = read_at(input, 0, WINDOW)?;
-    Ok(Look { size: metadata.len(), inode: inode(&metadata), head })
+    Ok(Look {
+        size: metadata.len(),
+        inode: inode(&metadata),
+        head,
+    })
 }
 
 /// The at most 256 bytes before `offset`, as far as the file has them.
@@ -405,7 +460,9 @@ fn before(input: &mut File, offset: u64) -> std::io::Result<Vec<u8>> {
 fn read_at(input: &mut File, offset: u64, count: usize) -> std::io::Result<Vec<u8>> {
     input.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    input.take(u64::try_from(count).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    input
+        .take(u64::try_from(count).unwrap_or(u64::MAX))
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

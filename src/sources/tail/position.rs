@@ -53,18 +53,32 @@ pub(crate) enum Sameness {
 impl FilePosition {
     /// Compares with a file of `size` stored bytes that starts with `head`; `before` are the bytes before
     /// `offset`, as far as the file has them.
-    pub(crate) fn compare(&self, size: u64, head: &[u8], before: &[u8], compressed: bool) -> Sameness {
+    pub(crate) fn compare(
+        &self,
+        size: u64,
+        head: &[u8],
+        before: &[u8],
+        compressed: bool,
+    ) -> Sameness {
         let common = head.len().min(self.head.len());
         if head[..common] != self.head[..common] {
             return Sameness::Other;
         }
         if compressed {
-            return if head.len() < self.head.len() { Sameness::Shrunk } else { Sameness::Same };
+            return if head.len() < self.head.len() {
+                Sameness::Shrunk
+            } else {
+                Sameness::Same
+            };
         }
         if size < self.offset {
             return Sameness::Shrunk;
         }
-        if fingerprint(before) == self.tail { Sameness::Same } else { Sameness::Other }
+        if fingerprint(before) == self.tail {
+            Sameness::Same
+        } else {
+            Sameness::Other
+        }
     }
 }
 
