@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     let mut trials = checks::trials();
     if let Some(host) = host::choose() {
         let host: Arc<dyn Host> = Arc::from(host);
-        for file in files(&root).into_iter().filter(|file| fits(file, host.engine())) {
+        for file in files(&root)
+            .into_iter()
+            .filter(|file| fits(file, host.engine()))
+        {
             for mode in [Mode::Batch, Mode::Incremental] {
                 trials.push(trial(&root, &file, mode, Arc::clone(&host)));
             }

@@ -5,7 +5,7 @@ use super::records::{Expect, Step};
 use super::session::{Output, Session, SqlError};
 
 /// Runs the steps in order, up to the first that does not do what it should.
-pub async fn run(session: &mut dyn Session, steps: &[Step]) -> Result<(), String> {
+pub(crate) async fn run(session: &mut dyn Session, steps: &[Step]) -> Result<(), String> {
     for step in steps {
         if !session.reads_its_writes() && matches!(step.expect, Expect::Rows { .. }) {
             session
@@ -19,7 +19,7 @@ pub async fn run(session: &mut dyn Session, steps: &[Step]) -> Result<(), String
 }
 
 /// One step, compared with what it should do.
-pub async fn one(session: &mut dyn Session, step: &Step) -> Result<(), String> {
+pub(crate) async fn one(session: &mut dyn Session, step: &Step) -> Result<(), String> {
     let outcome = session.run(&step.sql).await;
     judge(step, outcome).map_err(|reason| failure(step, &reason))
 }
@@ -63,6 +63,6 @@ fn judge(step: &Step, outcome: Result<Output, SqlError>) -> Result<(), String> {
 }
 
 /// A reason with its place and its SQL.
-pub fn failure(step: &Step, reason: &str) -> String {
+pub(crate) fn failure(step: &Step, reason: &str) -> String {
     format!("{}: {reason}\n  in: {}", step.place, step.sql)
 }

@@ -7,7 +7,7 @@ use super::incremental::{Action, plan};
 use super::records::steps;
 
 /// They run before the files.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test(
             "runner::views_come_before_the_rows",

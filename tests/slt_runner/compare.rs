@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::session::Row;
 
 /// A row as a line: values parted by blanks, NULL and the empty text by name.
-pub fn line(row: &Row) -> String {
+pub(crate) fn line(row: &Row) -> String {
     let shown = row.iter().map(|value| match value.as_deref() {
         None => "NULL",
         Some(text) if text.trim().is_empty() => "(empty)",
@@ -19,12 +19,12 @@ pub fn line(row: &Row) -> String {
 }
 
 /// All rows as lines.
-pub fn lines(rows: &[Row]) -> Vec<String> {
+pub(crate) fn lines(rows: &[Row]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
 /// What is different, in words; `Ok` where nothing is.
-pub fn same(got: &[String], expected: &[String], ordered: bool) -> Result<(), String> {
+pub(crate) fn same(got: &[String], expected: &[String], ordered: bool) -> Result<(), String> {
     let expected: Vec<String> = expected
         .iter()
         .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))

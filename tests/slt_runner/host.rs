@@ -9,7 +9,7 @@ use super::session::{Output, Row, Session, SqlError};
 
 /// Opens sessions, each in a world of its own.
 #[async_trait]
-pub trait Host: Send + Sync {
+pub(crate) trait Host: Send + Sync {
     /// The word after `onlyif` and `skipif`.
     fn engine(&self) -> &'static str;
 
@@ -19,7 +19,7 @@ pub trait Host: Send + Sync {
 
 /// The host of this run.
 // The engine in this process becomes the second arm: a Lotic over an empty temporary folder a session.
-pub fn choose() -> Option<Box<dyn Host>> {
+pub(crate) fn choose() -> Option<Box<dyn Host>> {
     let url = std::env::var("LOTIC_SLT_URL").ok()?;
     Some(Box::new(Server { url }))
 }
@@ -109,7 +109,7 @@ fn bare(name: &str) -> String {
 }
 
 /// The output of simple-query messages: text values.
-pub fn output(messages: Vec<SimpleQueryMessage>) -> Output {
+pub(crate) fn output(messages: Vec<SimpleQueryMessage>) -> Output {
     let mut rows: Option<Vec<Row>> = None;
     let mut touched = 0;
     for message in messages {
@@ -135,7 +135,7 @@ pub fn output(messages: Vec<SimpleQueryMessage>) -> Output {
     clippy::needless_pass_by_value,
     reason = "the shape that map_err wants"
 )]
-pub fn sql_error(error: tokio_postgres::Error) -> SqlError {
+pub(crate) fn sql_error(error: tokio_postgres::Error) -> SqlError {
     let (sqlstate, message) = error.as_db_error().map_or_else(
         || ("08006".to_owned(), error.to_string()),
         |db| (db.code().code().to_owned(), db.message().to_owned()),

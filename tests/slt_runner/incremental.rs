@@ -7,7 +7,7 @@ use super::session::{Output, Session};
 
 /// What is done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Step so and so, as it stands.
     Run(usize),
     /// Makes the view of query so and so.
@@ -25,7 +25,7 @@ pub enum Action {
 /// A view is made as early as it can be: after the last statement before its query that is no change of
 /// rows. Tables that are made and never dropped come first, so that most views are there before any row.
 /// A statement that drops or alters parts the file: views end there.
-pub fn plan(steps: &[Step]) -> Vec<Action> {
+pub(crate) fn plan(steps: &[Step]) -> Vec<Action> {
     let drops = steps
         .iter()
         .any(|step| leading(&step.sql, &["drop", "alter"]));
@@ -87,7 +87,7 @@ fn leading(sql: &str, words: &[&str]) -> bool {
 }
 
 /// Runs a file by its plan.
-pub async fn run(session: &mut dyn Session, steps: &[Step]) -> Result<(), String> {
+pub(crate) async fn run(session: &mut dyn Session, steps: &[Step]) -> Result<(), String> {
     let mut views: Vec<usize> = Vec::new();
     for action in plan(steps) {
         match action {

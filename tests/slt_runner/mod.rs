@@ -9,17 +9,17 @@
 //! numbers are equal when they differ in the last digits of a fraction only, since `1.50` and `1.5` are
 //! one number.
 
-pub mod batch;
-pub mod checks;
-pub mod compare;
-pub mod host;
-pub mod incremental;
-pub mod records;
-pub mod session;
+pub(crate) mod batch;
+pub(crate) mod checks;
+pub(crate) mod compare;
+pub(crate) mod host;
+pub(crate) mod incremental;
+pub(crate) mod records;
+pub(crate) mod session;
 
 /// How a file is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// As it stands.
     Batch,
     /// Queries as materialized views, filled by changes.
@@ -28,7 +28,7 @@ pub enum Mode {
 
 impl Mode {
     /// The word for it, in names of tests and after `onlyif` and `skipif`.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Batch => "batch",
             Self::Incremental => "incremental",

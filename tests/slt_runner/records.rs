@@ -8,16 +8,16 @@ use sqllogictest::{
 
 /// One thing to do.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// `file:line`.
-    pub place: String,
-    pub sql: String,
-    pub expect: Expect,
+    pub(crate) place: String,
+    pub(crate) sql: String,
+    pub(crate) expect: Expect,
 }
 
 /// What should come of it.
 #[derive(Clone, Debug)]
-pub enum Expect {
+pub(crate) enum Expect {
     /// No error.
     Success,
     /// So many rows touched.
@@ -33,13 +33,13 @@ pub enum Expect {
 }
 
 /// Reads a file; records that `onlyif` or `skipif` take away for these labels are left out.
-pub fn read(path: &Path, labels: &[&str]) -> Result<Vec<Step>, String> {
+pub(crate) fn read(path: &Path, labels: &[&str]) -> Result<Vec<Step>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     steps(&text, &path.to_string_lossy(), labels)
 }
 
 /// The steps of a file's text.
-pub fn steps(text: &str, name: &str, labels: &[&str]) -> Result<Vec<Step>, String> {
+pub(crate) fn steps(text: &str, name: &str, labels: &[&str]) -> Result<Vec<Step>, String> {
     let records = sqllogictest::parse_with_name::<DefaultColumnType>(text, name)
         .map_err(|error| error.to_string())?;
     let mut steps = Vec::new();

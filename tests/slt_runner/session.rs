@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 /// A connection to an engine, with objects of its own: no other test sees them.
 #[async_trait]
-pub trait Session: Send {
+pub(crate) trait Session: Send {
     /// Runs one statement to its end.
     async fn run(&mut self, sql: &str) -> Result<Output, SqlError>;
 
@@ -26,7 +26,7 @@ pub trait Session: Send {
 
 /// What a statement gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Rows of text values as PostgreSQL's protocol sends them; `None` is NULL.
     Rows(Vec<Row>),
     /// The number of rows that a statement without rows touched.
@@ -34,15 +34,15 @@ pub enum Output {
 }
 
 /// One row.
-pub type Row = Vec<Option<String>>;
+pub(crate) type Row = Vec<Option<String>>;
 
 /// Why a statement failed.
 #[derive(Clone, Debug)]
-pub struct SqlError {
+pub(crate) struct SqlError {
     /// Five characters.
-    pub sqlstate: String,
+    pub(crate) sqlstate: String,
     /// The primary message.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl fmt::Display for SqlError {
