@@ -10,7 +10,7 @@
 
 The SQL is Lotic's own, read from the folder; only what the package lacks is put into its words: CREATE
 TABLE and CREATE SOURCE become external tables (SQLite is read with Python's own module), a MATERIALIZED
-VIEW is collected and registered, HOP and TUMBLE are written out, and the two functions that come from
+VIEW is collected and registered, HOP and TUMBLE are written out, and the functions that come from
 udfs/ are defined below.
 
 The hash does not depend on the order of the rows, and takes numbers to nine digits: sums of floating
@@ -136,11 +136,21 @@ def wind_band(speed):
     return answer
 
 
+def delay_bucket(minutes):
+    """Five words for a delay in minutes; bounds belong to the smaller bucket."""
+    buckets = [("on time", 0), ("up to 15 minutes", 15), ("up to an hour", 60), ("up to three hours", 180)]
+    answer = pc.if_else(pc.is_valid(minutes), "over three hours", pa.scalar(None, pa.string()))
+    for name, most in reversed(buckets):
+        answer = pc.if_else(pc.fill_null(pc.less_equal(minutes, most), False), name, answer)
+    return answer
+
+
 def session():
     """A session that reads literals as Lotic does, with the functions of udfs/ that pipelines use."""
     config = datafusion.SessionConfig({"datafusion.sql_parser.parse_float_as_decimal": "true"})
     context = datafusion.SessionContext(config)
     for function, argument, answer in ((hour_of_week, pa.timestamp("ns"), pa.int32()),
+                                       (delay_bucket, pa.int64(), pa.string()),
                                        (wind_band, pa.float64(), pa.string())):
         context.register_udf(datafusion.udf(function, [argument], answer, "immutable", function.__name__))
     return context

@@ -3,23 +3,20 @@
 -- Input:  flights_clean, weather_clean.
 -- Output: flight_features, weather_features (one row for each row of the input), previous_leg.
 
--- `hour_of_week` is a Rust function from udfs/: 0 is Monday 0:00, 167 is Sunday 23:00.
+-- `hour_of_week` is a Rust function from udfs/: 0 is Monday 0:00, 167 is Sunday 23:00. So is
+-- `delay_bucket`.
 CREATE VIEW flight_features AS
 SELECT
     flights_clean.*,
     hour_of_week(scheduled_departure) AS hour_of_week,
+    -- `delay_bucket` puts the delay into one of five words, and gives NULL for what is not known.
     CASE
         WHEN cancelled THEN 'cancelled'
-        WHEN dep_delay IS NULL THEN 'unknown'
-        WHEN dep_delay <= 0 THEN 'on time'
-        WHEN dep_delay <= 15 THEN 'up to 15 minutes'
-        WHEN dep_delay <= 60 THEN 'up to an hour'
-        WHEN dep_delay <= 180 THEN 'up to three hours'
-        ELSE 'over three hours'
+        ELSE COALESCE(delay_bucket(dep_delay), 'unknown')
     END AS delay_bucket
 FROM flights_clean;
 
--- `wind_band` is the other function from udfs/: calm, light, moderate, strong, gale.
+-- `wind_band` is another function from udfs/: calm, light, moderate, strong, gale.
 CREATE VIEW weather_features AS
 SELECT
     weather_clean.*,
