@@ -80,7 +80,13 @@ impl AggregateUDFImpl for Collecting {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::NotSupported
+        match self.inner.reverse_udf() {
+            ReversedUDAF::Reversed(inner) => {
+                let reversed = Self { inner, limits: self.limits };
+                ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(reversed)))
+            }
+            other => other,
+        }
     }
 
     fn with_beneficial_ordering(

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::Result;
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use datafusion::{functions, functions_nested};
 
+use super::arithmetic::out_of_range;
 use super::sizes::{Growth, result_sizes};
 use crate::base::Error;
 
@@ -33,6 +35,7 @@ impl Default for SizeLimits {
 /// The guarded functions, to be registered over DataFusion's.
 pub fn guarded_udfs(limits: SizeLimits) -> Vec<Arc<ScalarUDF>> {
     let pairs = [
+        (functions::math::abs(), Growth::Nothing),
         (functions::string::repeat(), Growth::Repeat),
         (functions::unicode::lpad(), Growth::Pad),
         (functions::unicode::rpad(), Growth::Pad),
@@ -60,6 +63,9 @@ struct Guarded {
 
 impl Guarded {
     fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
+        if self.growth == Growth::Nothing {
+            return Ok(());
+        }
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let columns =
@@ -124,7 +130,16 @@ impl ScalarUDFImpl for Guarded {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.check(&args)?;
-        self.inner.invoke_with_args(args)
+        let result_type = args.return_field.data_type().clone();
+        self.inner.invoke_with_args(args).map_err(|error| match error {
+            // abs() tells an overflow as any other failure of a kernel
+            DataFusionError::ArrowError(arrow, _)
+                if matches!(&*arrow, ArrowError::ComputeError(text) if text.contains("overflow")) =>
+            {
+                out_of_range(&result_type).into()
+            }
+            other => other,
+        })
     }
 
     fn documentation(&self) -> Option<&Documentation> {

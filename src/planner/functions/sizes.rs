@@ -8,6 +8,8 @@ use datafusion::common::Result;
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Growth {
+    /// Results are as large as the arguments.
+    Nothing,
     /// `repeat(text, n)`.
     Repeat,
     /// `lpad` and `rpad(text, n [, fill])`.
@@ -30,6 +32,7 @@ pub enum Growth {
 /// When an argument cannot be read as its parameter's type.
 pub fn result_sizes(growth: Growth, args: &[ArrayRef], rows: usize) -> Result<Vec<u128>> {
     match growth {
+        Growth::Nothing => Ok(vec![0; rows]),
         Growth::Repeat => repeated(args, rows),
         Growth::Pad => padded(args, rows),
         Growth::Concat => {
