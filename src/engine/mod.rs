@@ -14,6 +14,9 @@ mod evaluate;
 pub mod operator;
 pub mod operators;
 
+#[cfg(test)]
+mod tests;
+
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};

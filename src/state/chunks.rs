@@ -35,6 +35,8 @@ pub(super) struct Chunk {
     /// The slot of each row, or [`DEAD`].
     slots: Vec<u32>,
     live: usize,
+    /// Whether it stands in the list of sparse chunks.
+    waits: bool,
     bytes: usize,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Chunks {
     free: Vec<u32>,
     /// Chunks not yet full, by size.
     tiers: [Vec<u32>; TIERS],
-    /// Chunks that may be more than half dead.
+    /// Chunks more than half dead.
     sparse: Vec<u32>,
     places: Vec<Place>,
     bytes: usize,
@@ -90,7 +92,8 @@ impl Chunks {
         };
         chunk.slots[at(row)] = DEAD;
         chunk.live -= 1;
-        if chunk.live * 2 + 1 == chunk.slots.len() || chunk.live == 0 {
+        if chunk.live * 2 < chunk.slots.len() && !chunk.waits {
+            chunk.waits = true;
             self.sparse.push(id);
         }
     }
@@ -163,7 +166,8 @@ impl Chunks {
             let Some(chunk) = self.chunks.get(at(id)).and_then(Option::as_ref) else {
                 continue;
             };
-            if chunk.live * 2 >= chunk.slots.len() && chunk.live > 0 {
+            // Its number may stand for another chunk by now.
+            if !chunk.waits {
                 continue;
             }
             left = left.saturating_sub(chunk.live);
@@ -218,6 +222,7 @@ impl Chunks {
             columns,
             live: rows,
             slots,
+            waits: false,
             bytes,
         });
         Ok(())

@@ -6,5 +6,7 @@
 mod arrangement;
 mod chunks;
 
+#[cfg(test)]
+mod tests;
 
 pub use arrangement::{Arrangement, Keys};

@@ -7,9 +7,12 @@
 pub mod canonical;
 pub mod consolidate;
 mod delta;
+pub mod encode;
 pub mod equal;
 pub mod hash;
 
+#[cfg(test)]
+mod tests;
 
 pub use consolidate::{Merged, consolidate, differences, merge, net};
 pub use delta::{Delta, Weights, batch_of};

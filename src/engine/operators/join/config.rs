@@ -24,7 +24,7 @@ pub enum JoinKind {
 
 impl JoinKind {
     /// Whether pairs come out.
-    pub(super) fn gives_pairs(self) -> bool {
+    pub(crate) fn gives_pairs(self) -> bool {
         !matches!(self, Self::LeftSemi | Self::LeftAnti)
     }
 

@@ -1,0 +1,160 @@
+//! Every kind of join, with and without keys and residual condition, against nested loops.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::logical_expr::Operator as Binary;
+use proptest::prelude::{Just, ProptestConfig, Strategy, TestCaseError, any, prop_oneof, proptest};
+
+use super::{binary, column, literal, schema};
+use crate::engine::operators::{Join, JoinConfig, JoinKind};
+use crate::testing::laws::strategy::histories;
+use crate::testing::laws::{Cell, Row, Subject, Table, add, check};
+
+fn left() -> SchemaRef {
+    schema(&[
+        ("k", DataType::Int64),
+        ("v", DataType::Int64),
+        ("f", DataType::Float64),
+    ])
+}
+
+fn right() -> SchemaRef {
+    schema(&[
+        ("k", DataType::Int64),
+        ("w", DataType::Int64),
+        ("t", DataType::Utf8View),
+    ])
+}
+
+/// Which keys a case joins on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum On {
+    Nothing,
+    Column,
+    /// `k + 1` on both sides: a key that must be computed.
+    Computed,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    kind: JoinKind,
+    on: On,
+    nulls: bool,
+    residual: bool,
+}
+
+fn config(case: Case) -> JoinConfig {
+    let computed = || binary(column(0), Binary::Plus, literal(1));
+    let on = match case.on {
+        On::Nothing => vec![],
+        On::Column => vec![(column(0), column(0))],
+        On::Computed => vec![(computed(), computed())],
+        On::Both => vec![(column(0), column(0)), (column(1), column(1))],
+    };
+    let semi = matches!(case.kind, JoinKind::LeftSemi | JoinKind::LeftAnti);
+    let mut fields = left().fields().to_vec();
+    if !semi {
+        fields.extend(right().fields().iter().cloned());
+    }
+    JoinConfig {
+        kind: case.kind,
+        left: left(),
+        right: right(),
+        on,
+        null_equals_null: case.nulls,
+        // v < w
+        residual: case
+            .residual
+            .then(|| binary(column(1), Binary::Lt, column(4))),
+        schema: Arc::new(arrow::datatypes::Schema::new(fields)),
+    }
+}
+
+fn pair(case: Case, left: &Row, right: &Row) -> bool {
+    let equal = |a: &Cell, b: &Cell| a == b && (case.nulls || *a != Cell::Null);
+    let keys = match case.on {
+        On::Nothing => true,
+        On::Column | On::Computed => equal(&left[0], &right[0]),
+        On::Both => equal(&left[0], &right[0]) && equal(&left[1], &right[1]),
+    };
+    let residual = match (&left[1], &right[1]) {
+        (Cell::Int(v), Cell::Int(w)) => v < w,
+        _ => false,
+    };
+    keys && (residual || !case.residual)
+}
+
+fn nested_loops(case: Case, left: &Table, right: &Table) -> Table {
+    let mut output = Table::new();
+    let matches = |table: &Table, test: &dyn Fn(&Row) -> bool| {
+        table
+            .iter()
+            .filter(|(row, _)| test(row))
+            .map(|(_, weight)| weight)
+            .sum::<i64>()
+    };
+    let nulls = || vec![Cell::Null; 3];
+    for (l, wl) in left {
+        if case.kind.gives_pairs() {
+            for (r, wr) in right.iter().filter(|(r, _)| pair(case, l, r)) {
+                add(&mut output, [l.clone(), r.clone()].concat(), wl * wr);
+            }
+        }
+        let matched = matches(right, &|r| pair(case, l, r)) > 0;
+        match case.kind {
+            JoinKind::Left | JoinKind::Full if !matched => {
+                add(&mut output, [l.clone(), nulls()].concat(), *wl);
+            }
+            JoinKind::LeftSemi if matched => add(&mut output, l.clone(), *wl),
+            JoinKind::LeftAnti if !matched => add(&mut output, l.clone(), *wl),
+            _ => {}
+        }
+    }
+    if matches!(case.kind, JoinKind::Right | JoinKind::Full) {
+        for (r, wr) in right {
+            if matches(left, &|l| pair(case, l, r)) <= 0 {
+                add(&mut output, [nulls(), r.clone()].concat(), *wr);
+            }
+        }
+    }
+    output
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let kinds = prop_oneof![
+        Just(JoinKind::Inner),
+        Just(JoinKind::Left),
+        Just(JoinKind::Right),
+        Just(JoinKind::Full),
+        Just(JoinKind::LeftSemi),
+        Just(JoinKind::LeftAnti),
+    ];
+    let keys = prop_oneof![
+        Just(On::Nothing),
+        Just(On::Column),
+        Just(On::Computed),
+        Just(On::Both)
+    ];
+    (kinds, keys, any::<bool>(), any::<bool>()).prop_map(|(kind, on, nulls, residual)| Case {
+        kind,
+        on,
+        nulls,
+        residual,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn joins_obey_their_laws(case in cases(), history in histories(&[left(), right()], 6)) {
+        let subject = Subject {
+            operator: &|| Box::new(Join::new(config(case))),
+            inputs: vec![left(), right()],
+            reference: &|inputs| nested_loops(case, &inputs[0], &inputs[1]),
+        };
+        check(&subject, &history).map_err(TestCaseError::fail)?;
+    }
+}
