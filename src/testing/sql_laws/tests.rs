@@ -198,7 +198,7 @@ macro_rules! laws_of {
     ($($laws:ident, $plans:ident: $file:literal;)*) => {$(
         #[test]
         fn $laws() {
-            Bench::new().laws($file, 4);
+            Bench::new().laws($file, 2);
         }
 
         #[test]
