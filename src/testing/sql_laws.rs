@@ -5,7 +5,8 @@
 //! output with DataFusion's answer over the integral of the input (law 1). Then the same changes go to a fresh
 //! dataflow in another split and order (law 2), and at last everything is taken back (law 3).
 //!
-//! A failure names its seed; `LOTIC_SEED=<seed>` replays that one.
+//! A failure names its seed; `LOTIC_SEED=<seed>` replays that one, `LOTIC_SEEDS=<n>` runs the first n, and
+//! `LOTIC_QUERY=<words>` only the queries whose comment has these words.
 
 mod rng;
 mod rows;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::optimizer::OptimizerContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
@@ -45,8 +44,9 @@ pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> 
     on_big_stack(|| {
         let options = Arc::clone(state.config_options());
         let plan = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
-        let context = OptimizerContext::new_with_config_options(options)
-            .without_query_execution_start_time();
+        // The state itself is the context: DISTINCT ON looks its functions up there. Its start time would be frozen.
+        let mut context = state.clone();
+        context.execution_props_mut().query_execution_start_time = None;
         Ok(state.optimizer().optimize(plan, &context, |_, _| {})?)
     })
 }

@@ -33,8 +33,8 @@ impl From<TokenizerError> for Error {
 fn reword(text: &str) -> Error {
     let (what, place) = match text.rsplit_once(" at Line: ") {
         Some((what, place)) => {
-            let place = place.to_lowercase();
-            (what, format!(" (line {})", place.trim_end_matches('.')))
+            let place = place.to_lowercase().replace("column: ", "column ");
+            (what, format!(" (line {place})"))
         }
         None => (text, String::new()),
     };

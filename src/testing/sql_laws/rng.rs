@@ -45,13 +45,15 @@ impl Rng {
     }
 }
 
-/// The seeds to run: the one of `LOTIC_SEED`, or `count` fixed ones.
+/// The seeds to run: the one of `LOTIC_SEED`, or the first `LOTIC_SEEDS`, or the first `count`.
 pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("LOTIC_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-    {
-        Some(seed) => vec![seed],
-        None => (1..=count).collect(),
+    match (number("LOTIC_SEED"), number("LOTIC_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (1..=count).collect(),
+        (None, None) => (1..=count).collect(),
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
