@@ -33,7 +33,7 @@ pub(crate) fn print(schema: &SchemaRef, batches: &[RecordBatch], format: Format)
     if format == Format::Parquet && std::io::stdout().is_terminal() {
         return Err(Error::invalid("parquet is not for a terminal").with_hint("add --out FILE"));
     }
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     write(&mut out, schema, batches, format)?;
     match out.flush() {
         // whoever reads may stop early, as head does

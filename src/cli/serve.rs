@@ -29,7 +29,7 @@ pub(crate) struct ServeArgs {
     /// Where HTTP clients connect; `off` for nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
-    /// Let everybody who reaches the port in, without a password. For trying out only.
+    /// Let clients of this machine in without a password. For trying out only.
     #[arg(long)]
     trust: bool,
 }
@@ -51,9 +51,9 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
         [] => None,
         paths => Some(Pipeline::read(paths, &settings.variables)?),
     };
-    let pg_listener = listen(pg).await?;
+    let pg_listener = listen(pg)?;
     let http_listener = match http {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(listen(address)?),
         None => None,
     };
     let data = settings.data_dir();
@@ -134,10 +134,8 @@ fn address(given: Option<&String>, default: &str) -> Result<SocketAddr> {
     })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::io(format!("listen on {address}"), &error))
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    server::listen(address)
 }
 
 async fn wait_for_signal() -> Result<()> {

@@ -15,6 +15,8 @@ use super::session::Session;
 use super::store::Store;
 use super::world::World;
 use super::writer::Writer;
+use crate::base::clock::ClockRef;
+use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
 use crate::catalog::Catalog;
 use crate::security::{UserStore, Users};
@@ -122,6 +124,11 @@ impl Lotic {
         if let Some(store) = &self.store {
             store.log.close();
         }
+    }
+
+    /// The clock and the randomness that it uses, for servers in front of it.
+    pub fn seams(&self) -> (ClockRef, RngRef) {
+        (Arc::clone(&self.options.clock), Arc::clone(&self.options.rng))
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -41,3 +41,5 @@ pub use pipeline::{Applied, Pipeline, Step};
 pub use push::{PushFormat, Pushed};
 pub use session::{CopyIn, Notice, Prepared, Response, Session, TransactionStatus};
 pub use stream::Canceller;
+
+pub use crate::planner::parse::Parsed;

@@ -5,4 +5,6 @@ pub mod pgwire;
 mod servers;
 pub mod tls;
 
+pub use pgwire::server::listen;
 pub use servers::{Servers, start_pg};
+pub use tls::Tls;

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::http;
+use super::pgwire::lotic::Engine;
 use super::pgwire::{Login, Options, Server};
 use super::tls::Tls;
 use crate::base::{Result, task};
@@ -34,7 +35,7 @@ pub fn start_pg(
     let login = if trust { Login::TrustLoopback } else { Login::Scram };
     let options = Options { tls, login, ..Options::default() };
     let (clock, rng) = lotic.seams();
-    let pg = Server::start(listener, Arc::new(Arc::clone(lotic)), options, clock, rng)?;
+    let pg = Server::start(listener, Engine::new(Arc::clone(lotic)), options, clock, rng)?;
     Ok(Servers { pg, http: CancellationToken::new() })
 }
 
@@ -59,6 +60,6 @@ impl Servers {
     /// Stops accepting, says goodbye to idle clients and waits for running statements.
     pub async fn stop(self) {
         self.http.cancel();
-        self.pg.stop(PATIENCE).await;
+        self.pg.shutdown(PATIENCE).await;
     }
 }

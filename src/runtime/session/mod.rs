@@ -204,6 +204,14 @@ impl Session {
         Ok(answers)
     }
 
+    /// Waits until everything that this session has written is visible.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn settle(&mut self) -> Result<()> {
+        self.world().await.map(drop)
+    }
+
     /// Plans a statement for its parameters and columns. `hints` are the types that the client
     /// declared.
     ///

@@ -25,6 +25,7 @@ mod extended;
 mod frontend;
 mod input;
 mod login;
+pub mod lotic;
 pub mod options;
 mod output;
 mod parameters;
