@@ -31,7 +31,10 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
 /// As [`plan_query`].
 pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
     on_big_stack(|| {
-        let expr = ExprWithAlias { expr: expr.clone(), alias: None };
+        let expr = ExprWithAlias {
+            expr: expr.clone(),
+            alias: None,
+        };
         Ok(state.create_logical_expr_from_sql_expr(expr, schema)?)
     })
 }
@@ -44,9 +47,11 @@ pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema
 pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     on_big_stack(|| {
         let options = Arc::clone(state.config_options());
-        let plan = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
-        let context = OptimizerContext::new_with_config_options(options)
-            .without_query_execution_start_time();
+        let plan = state
+            .analyzer()
+            .execute_and_check(plan, &options, |_, _| {})?;
+        let context =
+            OptimizerContext::new_with_config_options(options).without_query_execution_start_time();
         Ok(state.optimizer().optimize(plan, &context, |_, _| {})?)
     })
 }
@@ -55,6 +60,9 @@ pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> 
 ///
 /// # Errors
 /// As [`plan_query`].
-pub async fn physical_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+pub async fn physical_plan(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(poll_on_big_stack(state.create_physical_plan(plan)).await?)
 }

@@ -71,14 +71,22 @@ fn push<'a>(
     text: &'a str,
 ) {
     let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    let Some(first) = tokens.iter().position(|token| !blank(token)) else { return };
+    let Some(first) = tokens.iter().position(|token| !blank(token)) else {
+        return;
+    };
     tokens.drain(..first);
     while tokens.last().is_some_and(blank) {
         tokens.pop();
     }
-    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return };
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+        return;
+    };
     let start = first.span.start;
     let from = walker.offset(start);
     let to = walker.offset(last.span.end);
-    pieces.push(Piece { text: text.get(from..to).unwrap_or(""), tokens, start });
+    pieces.push(Piece {
+        text: text.get(from..to).unwrap_or(""),
+        tokens,
+        start,
+    });
 }

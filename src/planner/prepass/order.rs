@@ -4,16 +4,22 @@ use sqlparser::ast::{Distinct, Expr, OrderByKind, Query, SelectItem, SetExpr, Va
 
 /// Replaces an ORDER BY expression of a SELECT DISTINCT that is one of its columns by the column's number.
 pub(super) fn rewrite(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return;
+    };
     if !matches!(select.distinct, Some(Distinct::Distinct)) {
         return;
     }
-    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order_by| &mut order_by.kind)
+    let Some(OrderByKind::Expressions(keys)) =
+        query.order_by.as_mut().map(|order_by| &mut order_by.kind)
     else {
         return;
     };
     for key in keys {
-        if matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
+        if matches!(
+            key.expr,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)
+        ) {
             continue;
         }
         if let Some(number) = column_number(&select.projection, &key.expr) {

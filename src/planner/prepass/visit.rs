@@ -53,10 +53,14 @@ impl VisitorMut for Walk {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        flow(reject::query(query).and_then(|()| table::rewrite(query)).and_then(|()| {
-            order::rewrite(query);
-            fetch::rewrite(query)
-        }))
+        flow(
+            reject::query(query)
+                .and_then(|()| table::rewrite(query))
+                .and_then(|()| {
+                    order::rewrite(query);
+                    fetch::rewrite(query)
+                }),
+        )
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
