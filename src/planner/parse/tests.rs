@@ -424,6 +424,7 @@ fn names_are_substituted_before_parsing() {
 }
 
 /// Statements that end a process whose parser trusts its stack.
+#[expect(clippy::too_many_lines, reason = "one table of shapes")]
 fn hostile(n: usize) -> Vec<(&'static str, String)> {
     let chain = |unit: &str| unit.repeat(n);
     vec![
