@@ -50,7 +50,10 @@ impl CancelFlag {
 ///
 /// # Errors
 /// When a node cannot be rebuilt over its wrapped children, which would be a defect.
-pub fn make_cancellable(plan: Arc<dyn ExecutionPlan>, flag: &CancelFlag) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn make_cancellable(
+    plan: Arc<dyn ExecutionPlan>,
+    flag: &CancelFlag,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
         let node = with_checked_filter(node, flag)?;
         Ok(if is_join(node.as_ref()) {
@@ -76,11 +79,21 @@ fn with_checked_filter(
     node: Arc<dyn ExecutionPlan>,
     flag: &CancelFlag,
 ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(node) };
-    let Some(filter) = join.filter() else { return Ok(node) };
-    let checked = Arc::new(Checked { inner: Arc::clone(filter.expression()), flag: flag.clone() });
-    let filter =
-        JoinFilter::new(checked, filter.column_indices().to_vec(), Arc::clone(filter.schema()));
+    let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else {
+        return Ok(node);
+    };
+    let Some(filter) = join.filter() else {
+        return Ok(node);
+    };
+    let checked = Arc::new(Checked {
+        inner: Arc::clone(filter.expression()),
+        flag: flag.clone(),
+    });
+    let filter = JoinFilter::new(
+        checked,
+        filter.column_indices().to_vec(),
+        Arc::clone(filter.schema()),
+    );
     let rebuilt = NestedLoopJoinExec::try_new(
         Arc::clone(join.left()),
         Arc::clone(join.right()),
@@ -142,8 +155,14 @@ impl PhysicalExpr for Checked {
         self: Arc<Self>,
         children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> std::result::Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-        let inner = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Self { inner, flag: self.flag.clone() }))
+        let inner = children
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Arc::clone(&self.inner));
+        Ok(Arc::new(Self {
+            inner,
+            flag: self.flag.clone(),
+        }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

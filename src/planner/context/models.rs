@@ -7,7 +7,11 @@
 
 use datafusion::optimizer::Optimizer;
 
-const OFF: [&str; 3] = ["eliminate_join", "single_distinct_aggregation_to_group_by", "push_down_limit"];
+const OFF: [&str; 3] = [
+    "eliminate_join",
+    "single_distinct_aggregation_to_group_by",
+    "push_down_limit",
+];
 
 /// DataFusion's optimizer without the rules that harm models.
 pub fn model_optimizer() -> Optimizer {

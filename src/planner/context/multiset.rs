@@ -19,11 +19,12 @@ const NUMBER: &str = "__copy_number";
 
 /// Rewrites every INTERSECT ALL and EXCEPT ALL of `plan`, subqueries included.
 pub(super) fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Join(join) if is_set_all(&join) => Ok(Transformed::yes(number(join)?)),
-        node => Ok(Transformed::no(node)),
-    })?
-    .data)
+    Ok(plan
+        .transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Join(join) if is_set_all(&join) => Ok(Transformed::yes(number(join)?)),
+            node => Ok(Transformed::no(node)),
+        })?
+        .data)
 }
 
 /// Only a set operation plans a join where NULL equals NULL.
@@ -44,7 +45,13 @@ fn is_distinct(plan: &LogicalPlan) -> bool {
 }
 
 fn number(join: Join) -> Result<LogicalPlan, datafusion::common::DataFusionError> {
-    let columns: Vec<Expr> = join.left.schema().columns().into_iter().map(Expr::Column).collect();
+    let columns: Vec<Expr> = join
+        .left
+        .schema()
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect();
     let left = numbered(Arc::unwrap_or_clone(join.left))?;
     let right = numbered(Arc::unwrap_or_clone(join.right))?;
     let (left_on, right_on) = (last(&left), last(&right));
@@ -60,7 +67,9 @@ fn number(join: Join) -> Result<LogicalPlan, datafusion::common::DataFusionError
         join.null_equality,
         join.null_aware,
     )?;
-    LogicalPlanBuilder::from(LogicalPlan::Join(joined)).project(columns)?.build()
+    LogicalPlanBuilder::from(LogicalPlan::Join(joined))
+        .project(columns)?
+        .build()
 }
 
 fn last(plan: &LogicalPlan) -> Expr {
@@ -70,10 +79,18 @@ fn last(plan: &LogicalPlan) -> Expr {
 }
 
 fn numbered(plan: LogicalPlan) -> Result<LogicalPlan, datafusion::common::DataFusionError> {
-    let columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let columns: Vec<Expr> = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect();
     let number = row_number().partition_by(columns.clone()).build()?;
     let name = number.schema_name().to_string();
     let mut kept = columns;
     kept.push(Expr::Column(Column::from_name(name)).alias(NUMBER));
-    LogicalPlanBuilder::from(plan).window(vec![number])?.project(kept)?.build()
+    LogicalPlanBuilder::from(plan)
+        .window(vec![number])?
+        .project(kept)?
+        .build()
 }

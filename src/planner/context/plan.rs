@@ -30,7 +30,10 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
 /// As [`plan_query`].
 pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
     on_big_stack(|| {
-        let expr = ExprWithAlias { expr: expr.clone(), alias: None };
+        let expr = ExprWithAlias {
+            expr: expr.clone(),
+            alias: None,
+        };
         Ok(state.create_logical_expr_from_sql_expr(expr, schema)?)
     })
 }
@@ -55,6 +58,9 @@ pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> 
 ///
 /// # Errors
 /// As [`plan_query`].
-pub async fn physical_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+pub async fn physical_plan(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(poll_on_big_stack(state.create_physical_plan(plan)).await?)
 }

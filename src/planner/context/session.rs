@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
-use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
@@ -38,11 +38,17 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(pool)
         // Spilled rows would be plain text on disk. Until spill is sealed, a query over its budget is refused.
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        )
         .build_arc()?;
     let mut analyzer = Analyzer::new();
-    analyzer.rules.extend(options.analyzer_rules.iter().map(Arc::clone));
-    analyzer.rules.push(Arc::new(TotalOrder::new(options.plan_for)));
+    analyzer
+        .rules
+        .extend(options.analyzer_rules.iter().map(Arc::clone));
+    analyzer
+        .rules
+        .push(Arc::new(TotalOrder::new(options.plan_for)));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)
@@ -66,7 +72,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
 }
 
 fn extend<T>(slot: &mut Option<Vec<Arc<T>>>, own: &[Arc<T>]) {
-    slot.get_or_insert_default().extend(own.iter().map(Arc::clone));
+    slot.get_or_insert_default()
+        .extend(own.iter().map(Arc::clone));
 }
 
 fn config(options: &ContextOptions) -> Result<SessionConfig> {

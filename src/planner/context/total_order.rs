@@ -13,8 +13,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias, Window, WindowFrameBound,
-    WindowFrameUnits,
+    Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias,
+    Window, WindowFrameBound, WindowFrameUnits,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -39,6 +39,7 @@ impl TotalOrder {
             LogicalPlan::Limit(limit) => self.limit(limit),
             LogicalPlan::Window(window) => self.window(window),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Distinct(Distinct::On(on)) => distinct_on(on),
             node => Ok(Transformed::no(node)),
         }
     }
@@ -53,10 +54,18 @@ impl TotalOrder {
             if expr.is_empty() {
                 input
             } else {
-                LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None })
+                LogicalPlan::Sort(Sort {
+                    expr,
+                    input: Arc::new(input),
+                    fetch: None,
+                })
             }
         };
-        Ok(Transformed::yes(LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input) })))
+        Ok(Transformed::yes(LogicalPlan::Limit(Limit {
+            skip,
+            fetch,
+            input: Arc::new(input),
+        })))
     }
 
     fn window(&self, window: Window) -> Outcome<Transformed<LogicalPlan>> {
@@ -68,50 +77,73 @@ impl TotalOrder {
             let after = expr.clone().transform_down(|expr| match expr {
                 Expr::WindowFunction(mut call) if leaves_ties(&call) => {
                     let partition = call.params.partition_by.iter();
-                    let known: Vec<Expr> =
-                        call.params.order_by.iter().map(|key| &key.expr).chain(partition).cloned().collect();
+                    let known: Vec<Expr> = call
+                        .params
+                        .order_by
+                        .iter()
+                        .map(|key| &key.expr)
+                        .chain(partition)
+                        .cloned()
+                        .collect();
                     let added = remaining(&schema, &known);
                     let any = !added.is_empty();
                     call.params.order_by.extend(added);
                     let call = Expr::WindowFunction(call);
-                    Ok(if any { Transformed::yes(call) } else { Transformed::no(call) })
+                    Ok(if any {
+                        Transformed::yes(call)
+                    } else {
+                        Transformed::no(call)
+                    })
                 }
                 expr => Ok(Transformed::no(expr)),
             })?;
             changed |= after.transformed;
             // Parents know the column by its old name.
-            window_expr.push(if after.transformed { after.data.alias(before) } else { after.data });
+            window_expr.push(if after.transformed {
+                after.data.alias(before)
+            } else {
+                after.data
+            });
         }
         if !changed {
             return Ok(Transformed::no(LogicalPlan::Window(window)));
         }
-        rename_window(window, window_expr).map(Transformed::yes)
+        rename_window(&window, &window_expr).map(Transformed::yes)
     }
 
     fn aggregate(&self, aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
         let schema = Arc::clone(aggregate.input.schema());
+        // Constant within a group, unless there are several grouping sets.
+        let groups: Vec<Expr> = aggregate
+            .group_expr
+            .iter()
+            .filter(|expr| matches!(expr, Expr::Column(_)))
+            .cloned()
+            .collect();
         let mut changed = false;
         let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
         for expr in &aggregate.aggr_expr {
             let before = expr.schema_name().to_string();
             let after = expr.clone().transform_down(|expr| match expr {
                 Expr::AggregateFunction(mut call) if self.is_order_sensitive(&call) => {
-                    let known: Vec<Expr> =
-                        call.params.order_by.iter().map(|key| key.expr.clone()).collect();
-                    let added = if call.params.distinct || !chooses(&call) {
-                        call.params.args.iter().take(1).filter(|arg| !known.contains(arg)).map(key).collect()
-                    } else {
-                        remaining(&schema, &known)
-                    };
-                    let any = !added.is_empty();
-                    call.params.order_by.extend(added);
+                    let order = aggregate_order(&call, &schema, &groups);
+                    let any = order != call.params.order_by;
+                    call.params.order_by = order;
                     let call = Expr::AggregateFunction(call);
-                    Ok(if any { Transformed::yes(call) } else { Transformed::no(call) })
+                    Ok(if any {
+                        Transformed::yes(call)
+                    } else {
+                        Transformed::no(call)
+                    })
                 }
                 expr => Ok(Transformed::no(expr)),
             })?;
             changed |= after.transformed;
-            calls.push(if after.transformed { after.data.alias(before) } else { after.data });
+            calls.push(if after.transformed {
+                after.data.alias(before)
+            } else {
+                after.data
+            });
         }
         if !changed {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
@@ -131,12 +163,64 @@ impl TotalOrder {
 
 impl AnalyzerRule for TotalOrder {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Outcome<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(|node| self.node(node))?.data)
+        Ok(plan
+            .transform_up_with_subqueries(|node| self.node(node))?
+            .data)
     }
 
     fn name(&self) -> &str {
         "lotic_total_order"
     }
+}
+
+/// DISTINCT ON takes the first row of each group; ON itself orders the groups where nothing else does.
+fn distinct_on(mut on: DistinctOn) -> Outcome<Transformed<LogicalPlan>> {
+    let written = on
+        .sort_expr
+        .take()
+        .unwrap_or_else(|| on.on_expr.iter().map(key).collect());
+    let mut known: Vec<Expr> = Vec::new();
+    let mut order: Vec<SortKey> = Vec::new();
+    for (place, sort) in written.into_iter().enumerate() {
+        // The first keys stay as they are: they must match ON one by one.
+        if place < on.on_expr.len() || !known.contains(&sort.expr) {
+            known.push(sort.expr.clone());
+            order.push(sort);
+        }
+    }
+    order.extend(remaining(on.input.schema(), &known));
+    let on = on.with_sort_expr(order)?;
+    Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
+}
+
+/// The keys of an aggregate, completed. Keys that are written twice or are constant in a group are dropped: DataFusion drops
+/// them from the order of the input, and its ordered aggregates panic when the two differ in length.
+fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr]) -> Vec<SortKey> {
+    let mut known: Vec<Expr> = Vec::new();
+    let mut order: Vec<SortKey> = Vec::new();
+    for key in &call.params.order_by {
+        if !known.contains(&key.expr) && !groups.contains(&key.expr) {
+            known.push(key.expr.clone());
+            order.push(key.clone());
+        }
+    }
+    known.extend(groups.iter().cloned());
+    if call.params.distinct || !chooses(call) {
+        order.extend(
+            call.params
+                .args
+                .iter()
+                .take(1)
+                .filter(|arg| !known.contains(arg))
+                .map(key),
+        );
+    } else {
+        order.extend(remaining(schema, &known));
+    }
+    if order.is_empty() {
+        order.extend(call.params.order_by.first().cloned());
+    }
+    order
 }
 
 /// The value chosen depends on the whole row, where `array_agg` depends on its argument alone.
@@ -148,14 +232,17 @@ fn chooses(call: &AggregateFunction) -> bool {
 fn leaves_ties(call: &WindowFunction) -> bool {
     let frame = &call.params.window_frame;
     let starts_open = frame.start_bound.is_unbounded();
-    let ends_open = matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
+    let ends_open =
+        matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
     match call.fun.name() {
         "row_number" | "ntile" | "lag" | "lead" => true,
         "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
         // With a RANGE frame that ends at the current row's last peer, splitting the peers would change the frame;
         // the first row of a frame with an open start stays the same whatever its end.
         "first_value" => starts_open || frame.units == WindowFrameUnits::Rows,
-        "last_value" | "nth_value" => (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows,
+        "last_value" | "nth_value" => {
+            (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
+        }
         // Aggregates: a frame counted in rows cuts through peers.
         _ => frame.units == WindowFrameUnits::Rows && !(starts_open && ends_open),
     }
@@ -169,7 +256,12 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
             sort.expr.extend(remaining(sort.input.schema(), &known));
             Ok((LogicalPlan::Sort(sort), true))
         }
-        LogicalPlan::Projection(Projection { expr, input, schema, .. }) => {
+        LogicalPlan::Projection(Projection {
+            expr,
+            input,
+            schema,
+            ..
+        }) => {
             let (input, found) = order_below(Arc::unwrap_or_clone(input))?;
             let built = Projection::try_new_with_schema(expr, Arc::new(input), schema)?;
             Ok((LogicalPlan::Projection(built), found))
@@ -184,19 +276,34 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
 }
 
 /// A window node whose columns keep their names though their expressions have changed.
-fn rename_window(window: Window, window_expr: Vec<Expr>) -> Outcome<LogicalPlan> {
+fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
     let built = Window::try_new(
-        window_expr.iter().map(|expr| expr.clone().unalias()).collect(),
+        window_expr
+            .iter()
+            .map(|expr| expr.clone().unalias())
+            .collect(),
         Arc::clone(&window.input),
     )?;
     let width = window.input.schema().fields().len();
-    let mut columns: Vec<Expr> =
-        window.input.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut columns: Vec<Expr> = window
+        .input
+        .schema()
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect();
     for (place, expr) in window_expr.iter().enumerate() {
-        let (old, new) = (window.schema.qualified_field(width + place), built.schema.qualified_field(width + place));
+        let (old, new) = (
+            window.schema.qualified_field(width + place),
+            built.schema.qualified_field(width + place),
+        );
         let column = Expr::Column(datafusion::common::Column::from(new));
         let renamed = matches!(expr, Expr::Alias(_));
-        columns.push(if renamed { column.alias_qualified(old.0.cloned(), old.1.name()) } else { column });
+        columns.push(if renamed {
+            column.alias_qualified(old.0.cloned(), old.1.name())
+        } else {
+            column
+        });
     }
     let projection = Projection::try_new(columns, Arc::new(LogicalPlan::Window(built)))?;
     Ok(LogicalPlan::Projection(projection))
@@ -207,7 +314,9 @@ fn remaining(schema: &DFSchema, known: &[Expr]) -> Vec<SortKey> {
     schema
         .iter()
         .filter(|(_, field)| has_order(field.data_type()))
-        .map(|(qualifier, field)| Expr::Column(datafusion::common::Column::from((qualifier, field))))
+        .map(|(qualifier, field)| {
+            Expr::Column(datafusion::common::Column::from((qualifier, field)))
+        })
         .filter(|column| !known.contains(column))
         .map(|column| key(&column))
         .collect()
@@ -219,5 +328,8 @@ fn key(expr: &Expr) -> SortKey {
 
 /// Types that have no order are left out; two rows that differ in such a column alone stay a tie.
 fn has_order(data_type: &DataType) -> bool {
-    !matches!(data_type, DataType::Map(..) | DataType::Union(..) | DataType::Null)
+    !matches!(
+        data_type,
+        DataType::Map(..) | DataType::Union(..) | DataType::Null
+    )
 }

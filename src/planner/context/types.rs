@@ -18,9 +18,9 @@ impl TypePlanner for OwnTypes {
     fn plan_type_field(&self, sql: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
         match arrow_type(sql) {
             Ok(data_type) => Ok(Some(Arc::new(Field::new("", data_type, true)))),
-            Err(error) if error.kind() == Kind::Unsupported => Ok(alias(sql).map(|data_type| {
-                Arc::new(Field::new("", data_type, true))
-            })),
+            Err(error) if error.kind() == Kind::Unsupported => {
+                Ok(alias(sql).map(|data_type| Arc::new(Field::new("", data_type, true))))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -31,9 +31,10 @@ fn alias(sql: &ast::DataType) -> Option<DataType> {
     match sql {
         ast::DataType::Custom(name, _) => match name.to_string().to_lowercase().as_str() {
             "oid" | "pg_catalog.oid" => Some(DataType::Int32),
-            "pg_catalog.text" | "pg_catalog.name" | "pg_catalog.varchar" | "pg_catalog.\"char\"" => {
-                Some(DataType::Utf8View)
-            }
+            "pg_catalog.text"
+            | "pg_catalog.name"
+            | "pg_catalog.varchar"
+            | "pg_catalog.\"char\"" => Some(DataType::Utf8View),
             _ => None,
         },
         _ => None,

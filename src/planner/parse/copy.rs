@@ -88,7 +88,10 @@ pub(super) fn copy(input: &mut Input<'_>) -> Result<Copy> {
         input.expect(&["TO"])?;
         stream(input, "STDOUT")?;
         let options = copy_options(input)?;
-        return Ok(Copy::To(CopyTo { source: CopySource::Query(query), options }));
+        return Ok(Copy::To(CopyTo {
+            source: CopySource::Query(query),
+            options,
+        }));
     }
     let name = input.name()?;
     let columns = input.ident_list()?;
@@ -98,20 +101,34 @@ pub(super) fn copy(input: &mut Input<'_>) -> Result<Copy> {
         if input.peek_word() == "WHERE" {
             return unsupported("COPY ... WHERE");
         }
-        return Ok(Copy::From(CopyFrom { table: name, columns, options }));
+        return Ok(Copy::From(CopyFrom {
+            table: name,
+            columns,
+            options,
+        }));
     }
     input.expect(&["TO"])?;
     stream(input, "STDOUT")?;
     let options = copy_options(input)?;
-    Ok(Copy::To(CopyTo { source: CopySource::Relation { name, columns }, options }))
+    Ok(Copy::To(CopyTo {
+        source: CopySource::Relation { name, columns },
+        options,
+    }))
 }
 
 fn stream(input: &mut Input<'_>, word: &str) -> Result<()> {
-    let file = matches!(input.parser.peek_token_ref().token, Token::SingleQuotedString(_));
+    let file = matches!(
+        input.parser.peek_token_ref().token,
+        Token::SingleQuotedString(_)
+    );
     if file || input.peek_word() == "PROGRAM" {
         let what = if file { "files" } else { "programs" };
-        return Err(Error::denied(format!("COPY to or from {what} of the server is not allowed"))
-            .with_hint("use COPY ... FROM STDIN or TO STDOUT; psql's \\copy reads and writes your own files"));
+        return Err(Error::denied(format!(
+            "COPY to or from {what} of the server is not allowed"
+        ))
+        .with_hint(
+            "use COPY ... FROM STDIN or TO STDOUT; psql's \\copy reads and writes your own files",
+        ));
     }
     input.expect(&[word])
 }
@@ -147,13 +164,20 @@ fn copy_options(input: &mut Input<'_>) -> Result<CopyOptions> {
 
 fn bracketed(input: &mut Input<'_>, written: &mut Written) -> Result<()> {
     let name = input.ident()?;
-    let bare = matches!(input.parser.peek_token_ref().token, Token::Comma | Token::RParen);
+    let bare = matches!(
+        input.parser.peek_token_ref().token,
+        Token::Comma | Token::RParen
+    );
     if input.parser.peek_token_ref().token == Token::LParen
         || (name.starts_with("force_") || name == "on_error")
     {
         return unsupported(format!("COPY option {}", name.to_uppercase()));
     }
-    let value = if bare { "true".to_owned() } else { options::value(input)? };
+    let value = if bare {
+        "true".to_owned()
+    } else {
+        options::value(input)?
+    };
     match name.as_str() {
         "format" => written.format = Some(format(&value)?),
         "header" => header(&value, written)?,
@@ -200,7 +224,9 @@ fn format(value: &str) -> Result<CopyFormat> {
         "text" => Ok(CopyFormat::Text),
         "csv" => Ok(CopyFormat::Csv),
         "binary" => Ok(CopyFormat::Binary),
-        _ => Err(Error::invalid(format!("COPY format \"{value}\" not recognized"))),
+        _ => Err(Error::invalid(format!(
+            "COPY format \"{value}\" not recognized"
+        ))),
     }
 }
 
@@ -212,7 +238,11 @@ fn header(value: &str, written: &mut Written) -> Result<()> {
             written.header = true;
             written.header_match = true;
         }
-        _ => return Err(Error::invalid("header requires a Boolean value or \"match\"")),
+        _ => {
+            return Err(Error::invalid(
+                "header requires a Boolean value or \"match\"",
+            ));
+        }
     }
     Ok(())
 }
@@ -227,7 +257,9 @@ fn encoding(value: &str) -> Result<()> {
 fn one_byte(what: &str, value: &str) -> Result<u8> {
     match value.as_bytes() {
         [byte] if !matches!(byte, b'\r' | b'\n' | 0) => Ok(*byte),
-        _ => Err(Error::invalid(format!("COPY {what} must be a single one-byte character"))),
+        _ => Err(Error::invalid(format!(
+            "COPY {what} must be a single one-byte character"
+        ))),
     }
 }
 
@@ -239,7 +271,9 @@ fn complete(written: Written) -> Result<CopyOptions> {
     }
     let plain = written.delimiter.is_none() && written.null.is_none() && !written.header;
     if format == CopyFormat::Binary && !plain {
-        return Err(Error::syntax("cannot specify DELIMITER, NULL or HEADER in BINARY mode"));
+        return Err(Error::syntax(
+            "cannot specify DELIMITER, NULL or HEADER in BINARY mode",
+        ));
     }
     let quote = written.quote.unwrap_or(b'"');
     let options = CopyOptions {
@@ -247,7 +281,9 @@ fn complete(written: Written) -> Result<CopyOptions> {
         header: written.header,
         header_match: written.header_match,
         delimiter: written.delimiter.unwrap_or(if csv { b',' } else { b'\t' }),
-        null: written.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() }),
+        null: written
+            .null
+            .unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() }),
         quote,
         escape: written.escape.unwrap_or(quote),
     };

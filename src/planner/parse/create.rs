@@ -4,12 +4,12 @@ use arrow::datatypes::DataType;
 use sqlparser::ast;
 use sqlparser::tokenizer::{Location, Token};
 
+use super::external;
 use super::input::{Input, parser_over, unsupported};
 use super::names::Name;
 use super::options::{self, Encoding, Options};
 use super::statement::Statement;
 use super::types::arrow_type;
-use super::external;
 use crate::base::{Error, Kind, Result};
 
 /// A declared column.
@@ -132,10 +132,14 @@ pub(super) fn create(input: &mut Input<'_>) -> Result<Statement> {
         return Ok(Statement::CreateSource(relation(input, or_replace, false)?));
     }
     if input.accept(&["EXTERNAL", "TABLE"]) {
-        return Ok(Statement::CreateExternalTable(external::create(input, or_replace)?));
+        return Ok(Statement::CreateExternalTable(external::create(
+            input, or_replace,
+        )?));
     }
     if input.accept(&["MATERIALIZED", "VIEW"]) {
-        return Ok(Statement::CreateMaterializedView(materialized(input, or_replace)?));
+        return Ok(Statement::CreateMaterializedView(materialized(
+            input, or_replace,
+        )?));
     }
     if input.accept(&["VIEW"]) {
         return Ok(Statement::CreateView(view(input, or_replace)?));
@@ -167,8 +171,10 @@ fn relation(input: &mut Input<'_>, or_replace: bool, table: bool) -> Result<Crea
     };
     let inferred = options.contains_key("connector") || options.contains_key("path");
     if body.columns.is_empty() && query.is_none() && !inferred {
-        return Err(Error::new(Kind::Invalid, "42601", format!("\"{name}\" has no columns"))
-            .with_hint("give a column list, or WITH (connector = ..., ...) to infer it"));
+        return Err(
+            Error::new(Kind::Invalid, "42601", format!("\"{name}\" has no columns"))
+                .with_hint("give a column list, or WITH (connector = ..., ...) to infer it"),
+        );
     }
     Ok(CreateRelation {
         name,
@@ -220,7 +226,11 @@ fn watermark(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
     let column = input.ident()?;
     input.expect(&["AS"])?;
     let bound = input.parser.parse_expr()?;
-    if body.watermark.replace(Watermark { column, bound }).is_some() {
+    if body
+        .watermark
+        .replace(Watermark { column, bound })
+        .is_some()
+    {
         return Err(Error::syntax("a relation has at most one WATERMARK"));
     }
     Ok(())
@@ -254,7 +264,11 @@ fn set_key(body: &mut Body, key: Vec<String>) -> Result<()> {
         body.primary_key = key;
         Ok(())
     } else {
-        Err(Error::new(Kind::Invalid, "42P16", "multiple primary keys are not allowed"))
+        Err(Error::new(
+            Kind::Invalid,
+            "42P16",
+            "multiple primary keys are not allowed",
+        ))
     }
 }
 
@@ -268,7 +282,12 @@ fn column(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
         ));
     }
     let data_type = arrow_type(&input.parser.parse_data_type()?)?;
-    let mut column = Column { name, data_type, nullable: true, default: None };
+    let mut column = Column {
+        name,
+        data_type,
+        nullable: true,
+        default: None,
+    };
     loop {
         if input.accept(&["NOT", "NULL"]) {
             column.nullable = false;
@@ -284,7 +303,8 @@ fn column(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
     }
     match input.peek_word().as_str() {
         "" => {}
-        word @ ("CHECK" | "UNIQUE" | "REFERENCES" | "GENERATED" | "COLLATE" | "CONSTRAINT" | "AS") => {
+        word @ ("CHECK" | "UNIQUE" | "REFERENCES" | "GENERATED" | "COLLATE" | "CONSTRAINT"
+        | "AS") => {
             return unsupported(format!("{word} on column \"{}\"", column.name));
         }
         _ => return input.unexpected("a column option, \",\" or \")\""),
@@ -296,7 +316,12 @@ fn column(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
 fn check_key(body: &mut Body) -> Result<()> {
     let inferred = body.columns.is_empty();
     for (place, key) in body.primary_key.iter().enumerate() {
-        if body.primary_key.iter().take(place).any(|before| before == key) {
+        if body
+            .primary_key
+            .iter()
+            .take(place)
+            .any(|before| before == key)
+        {
             return Err(Error::new(
                 Kind::Invalid,
                 "42701",
@@ -319,15 +344,25 @@ fn check_key(body: &mut Body) -> Result<()> {
 }
 
 fn missing(column: &str) -> Error {
-    Error::new(Kind::Invalid, "42703", format!("column \"{column}\" does not exist"))
+    Error::new(
+        Kind::Invalid,
+        "42703",
+        format!("column \"{column}\" does not exist"),
+    )
 }
 
 /// Reads a query up to the end or to `until`, and keeps its text.
-pub(super) fn defining_query(input: &mut Input<'_>, until: Option<Location>) -> Result<DefiningQuery> {
+pub(super) fn defining_query(
+    input: &mut Input<'_>,
+    until: Option<Location>,
+) -> Result<DefiningQuery> {
     let from = input.here();
     let query = input.query()?;
     input.finish()?;
-    Ok(DefiningQuery { query, text: input.between(from, until) })
+    Ok(DefiningQuery {
+        query,
+        text: input.between(from, until),
+    })
 }
 
 fn view(input: &mut Input<'_>, or_replace: bool) -> Result<CreateView> {
@@ -336,7 +371,13 @@ fn view(input: &mut Input<'_>, or_replace: bool) -> Result<CreateView> {
     let columns = input.ident_list()?;
     input.expect(&["AS"])?;
     let query = defining_query(input, None)?;
-    Ok(CreateView { name, or_replace, if_not_exists, columns, query })
+    Ok(CreateView {
+        name,
+        or_replace,
+        if_not_exists,
+        columns,
+        query,
+    })
 }
 
 fn materialized(input: &mut Input<'_>, or_replace: bool) -> Result<CreateMaterializedView> {
@@ -357,7 +398,13 @@ fn materialized(input: &mut Input<'_>, or_replace: bool) -> Result<CreateMateria
             options.extend(options::with(input)?);
         }
     }
-    let view = CreateView { name, or_replace, if_not_exists, columns, query };
+    let view = CreateView {
+        name,
+        or_replace,
+        if_not_exists,
+        columns,
+        query,
+    };
     Ok(CreateMaterializedView { view, options })
 }
 
@@ -379,5 +426,12 @@ fn sink(input: &mut Input<'_>, or_replace: bool) -> Result<CreateSink> {
     }
     let options = options::with(input)?;
     let encoding = options::encoding(input)?;
-    Ok(CreateSink { name, or_replace, if_not_exists, input: from, options, encoding })
+    Ok(CreateSink {
+        name,
+        or_replace,
+        if_not_exists,
+        input: from,
+        options,
+        encoding,
+    })
 }

@@ -62,14 +62,23 @@ pub(super) fn declare(input: &mut Input<'_>) -> Result<Declare> {
     }
     input.expect(&["FOR"])?;
     let query = input.query()?;
-    Ok(Declare { name, binary, hold, query })
+    Ok(Declare {
+        name,
+        binary,
+        hold,
+        query,
+    })
 }
 
 /// Reads what follows FETCH or MOVE.
 pub(super) fn fetch(input: &mut Input<'_>, move_only: bool) -> Result<Fetch> {
     let forward = input.accept(&["FORWARD"]);
     let backward = || -> Result<FetchCount> {
-        Err(Error::new(Kind::Unsupported, "55000", "cursor can only scan forward"))
+        Err(Error::new(
+            Kind::Unsupported,
+            "55000",
+            "cursor can only scan forward",
+        ))
     };
     let count = match input.peek_word().as_str() {
         "NEXT" if !forward => {
@@ -90,5 +99,9 @@ pub(super) fn fetch(input: &mut Input<'_>, move_only: bool) -> Result<Fetch> {
     if !input.accept(&["FROM"]) {
         input.accept(&["IN"]);
     }
-    Ok(Fetch { name: input.ident()?, count, move_only })
+    Ok(Fetch {
+        name: input.ident()?,
+        count,
+        move_only,
+    })
 }

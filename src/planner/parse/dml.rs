@@ -76,7 +76,11 @@ pub(super) fn insert(input: &mut Input<'_>) -> Result<Insert> {
         let column = object_name(column)?.name;
         push_once(&mut columns, column)?;
     }
-    Ok(Insert { table: object_name(table)?, columns, source })
+    Ok(Insert {
+        table: object_name(table)?,
+        columns,
+        source,
+    })
 }
 
 fn push_once(columns: &mut Vec<String>, column: String) -> Result<()> {
@@ -88,7 +92,11 @@ fn push_once(columns: &mut Vec<String>, column: String) -> Result<()> {
 }
 
 fn twice(column: &str) -> Error {
-    Error::new(Kind::Invalid, "42701", format!("column \"{column}\" specified more than once"))
+    Error::new(
+        Kind::Invalid,
+        "42701",
+        format!("column \"{column}\" specified more than once"),
+    )
 }
 
 /// Reads a whole UPDATE.
@@ -117,7 +125,12 @@ pub(super) fn update(input: &mut Input<'_>) -> Result<Update> {
         }
         assignments.push((column, assignment.value));
     }
-    Ok(Update { table, alias, assignments, selection: update.selection })
+    Ok(Update {
+        table,
+        alias,
+        assignments,
+        selection: update.selection,
+    })
 }
 
 /// Reads a whole DELETE.
@@ -137,14 +150,26 @@ pub(super) fn delete(input: &mut Input<'_>) -> Result<Delete> {
     let from = match &delete.from {
         ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from) => from,
     };
-    let [table] = from.as_slice() else { return unsupported("DELETE from several tables") };
+    let [table] = from.as_slice() else {
+        return unsupported("DELETE from several tables");
+    };
     let (table, alias) = target(table)?;
-    Ok(Delete { table, alias, selection: delete.selection })
+    Ok(Delete {
+        table,
+        alias,
+        selection: delete.selection,
+    })
 }
 
 fn target(table: &ast::TableWithJoins) -> Result<(Name, Option<String>)> {
-    let ast::TableFactor::Table { name, alias, args: None, version: None, sample: None, .. } =
-        &table.relation
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        version: None,
+        sample: None,
+        ..
+    } = &table.relation
     else {
         return unsupported("a target that is not a plain table");
     };

@@ -57,7 +57,12 @@ pub(super) fn drop(input: &mut Input<'_>) -> Result<Drop> {
     if !cascade {
         input.accept(&["RESTRICT"]);
     }
-    Ok(Drop { kind, if_exists, names, cascade })
+    Ok(Drop {
+        kind,
+        if_exists,
+        names,
+        cascade,
+    })
 }
 
 /// Reads `name, ...`.

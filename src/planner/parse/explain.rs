@@ -60,7 +60,11 @@ pub(super) fn explain(input: &mut Input<'_>) -> Result<Explain> {
     }
     if input.accept(&["MATERIALIZED", "VIEW"]) {
         let target = ExplainTarget::MaterializedView(input.name()?);
-        return Ok(Explain { mode, verbose, target });
+        return Ok(Explain {
+            mode,
+            verbose,
+            target,
+        });
     }
     let inner = statement::read(input)?;
     match inner {
@@ -74,20 +78,38 @@ pub(super) fn explain(input: &mut Input<'_>) -> Result<Explain> {
     if mode == ExplainMode::Analyze && !matches!(inner, Statement::Query(_)) {
         return unsupported("EXPLAIN ANALYZE of a statement that writes");
     }
-    Ok(Explain { mode, verbose, target: ExplainTarget::Statement(Box::new(inner)) })
+    Ok(Explain {
+        mode,
+        verbose,
+        target: ExplainTarget::Statement(Box::new(inner)),
+    })
 }
 
 fn is_option(word: &str) -> bool {
     matches!(
         word,
-        "INCREMENTAL" | "ANALYZE" | "VERBOSE" | "FORMAT" | "COSTS" | "TIMING" | "BUFFERS" | "SUMMARY"
+        "INCREMENTAL"
+            | "ANALYZE"
+            | "VERBOSE"
+            | "FORMAT"
+            | "COSTS"
+            | "TIMING"
+            | "BUFFERS"
+            | "SUMMARY"
     )
 }
 
 fn option(input: &mut Input<'_>, mode: &mut ExplainMode, verbose: &mut bool) -> Result<()> {
     let name = input.ident()?;
-    let bare = matches!(input.parser.peek_token_ref().token, Token::Comma | Token::RParen);
-    let value = if bare { "on".to_owned() } else { options::value(input)?.to_lowercase() };
+    let bare = matches!(
+        input.parser.peek_token_ref().token,
+        Token::Comma | Token::RParen
+    );
+    let value = if bare {
+        "on".to_owned()
+    } else {
+        options::value(input)?.to_lowercase()
+    };
     let on = matches!(value.as_str(), "on" | "true" | "1");
     match (name.as_str(), value.as_str()) {
         ("format", "text" | "tree") => {}
@@ -97,7 +119,11 @@ fn option(input: &mut Input<'_>, mode: &mut ExplainMode, verbose: &mut bool) -> 
         ("verbose", _) => *verbose = on,
         // These only add detail to PostgreSQL's own plans; Lotic's plan text is the same with and without.
         ("analyze" | "incremental" | "costs" | "timing" | "buffers" | "summary", _) => {}
-        _ => return Err(Error::syntax(format!("unrecognized EXPLAIN option \"{name}\""))),
+        _ => {
+            return Err(Error::syntax(format!(
+                "unrecognized EXPLAIN option \"{name}\""
+            )));
+        }
     }
     Ok(())
 }

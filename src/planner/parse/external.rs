@@ -57,10 +57,14 @@ pub(super) fn create(input: &mut Input<'_>, or_replace: bool) -> Result<CreateEx
         }
     }
     let Some(location) = location else {
-        return Err(Error::syntax(format!("external table \"{name}\" has no LOCATION")));
+        return Err(Error::syntax(format!(
+            "external table \"{name}\" has no LOCATION"
+        )));
     };
     let Some(format) = format else {
-        return Err(Error::syntax(format!("external table \"{name}\" has no STORED AS")));
+        return Err(Error::syntax(format!(
+            "external table \"{name}\" has no STORED AS"
+        )));
     };
     Ok(CreateExternalTable {
         name,

@@ -38,7 +38,9 @@ fn reword(text: &str) -> Error {
         }
         None => (text, String::new()),
     };
-    let parts = what.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "));
+    let parts = what
+        .strip_prefix("Expected: ")
+        .and_then(|rest| rest.rsplit_once(", found: "));
     match parts {
         Some((expected, "EOF")) => Error::syntax(format!("syntax error at end of input{place}"))
             .with_detail(format!("expected {expected}")),

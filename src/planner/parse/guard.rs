@@ -37,13 +37,20 @@ pub(super) fn check_size(text: &str) -> Result<()> {
         return Err(Error::new(
             Kind::Limit,
             "54000",
-            format!("statement of {} bytes is over the limit of {MAX_STATEMENT_BYTES}", text.len()),
+            format!(
+                "statement of {} bytes is over the limit of {MAX_STATEMENT_BYTES}",
+                text.len()
+            ),
         )
         .with_hint("load data with COPY, which streams"));
     }
     if count_tokens(text) > MAX_TOKENS {
-        return Err(Error::new(Kind::Limit, "54000", format!("statement has over {MAX_TOKENS} tokens"))
-            .with_hint("load data with COPY, which streams"));
+        return Err(Error::new(
+            Kind::Limit,
+            "54000",
+            format!("statement has over {MAX_TOKENS} tokens"),
+        )
+        .with_hint("load data with COPY, which streams"));
     }
     Ok(())
 }
@@ -121,7 +128,9 @@ pub(super) fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut before = Keyword::NoKeyword;
     let mut periods = 0_usize;
     for token in tokens {
-        let Some(level) = levels.last_mut() else { return Err(too_deep()) };
+        let Some(level) = levels.last_mut() else {
+            return Err(too_deep());
+        };
         match &token.token {
             Token::Whitespace(_) => continue,
             Token::LParen | Token::LBracket | Token::LBrace => {
@@ -153,7 +162,8 @@ pub(super) fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
             periods = 0;
         }
         let open = levels.last().map_or(0, Level::depth);
-        let nested_with = before == Keyword::WITH && levels.iter().filter(|level| level.with).count() > MAX_WITH;
+        let nested_with =
+            before == Keyword::WITH && levels.iter().filter(|level| level.with).count() > MAX_WITH;
         if levels.len() > MAX_NESTING || open > MAX_DEPTH || nested_with {
             return Err(too_deep());
         }
@@ -179,11 +189,16 @@ fn comma(level: &mut Level) {
 }
 
 fn keyword(levels: &mut Vec<Level>, word: Keyword, before: Keyword) {
-    let Some(level) = levels.last_mut() else { return };
+    let Some(level) = levels.last_mut() else {
+        return;
+    };
     match word {
         Keyword::NoKeyword => {}
         Keyword::WITH => level.with = true,
-        Keyword::CASE => levels.push(Level { case: true, ..Level::default() }),
+        Keyword::CASE => levels.push(Level {
+            case: true,
+            ..Level::default()
+        }),
         Keyword::END => {
             if level.case {
                 close(levels);

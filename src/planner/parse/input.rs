@@ -1,16 +1,16 @@
 //! The tokens of one statement with sqlparser's grammar at hand.
 
 use sqlparser::ast;
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
+use super::dialect::LoticDialect;
 use super::names::{Name, fold, object_name};
 use super::split::{Piece, Walker};
 use crate::base::{Error, Result};
 
-static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+static DIALECT: LoticDialect = LoticDialect;
 
 /// sqlparser's own bound on recursion; each bracket costs it up to three levels, and `guard` bounds brackets.
 const RECURSION: usize = 1_000;
@@ -25,14 +25,24 @@ pub(super) struct Input<'a> {
 
 /// A parser over `tokens`.
 pub(super) fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
-    Parser::new(&DIALECT).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens)
+    Parser::new(&DIALECT)
+        .with_recursion_limit(RECURSION)
+        .with_tokens_with_locations(tokens)
 }
 
 impl<'a> Input<'a> {
     /// Starts to read `piece`.
     pub(super) fn new(piece: Piece<'a>) -> Self {
-        let Piece { tokens, text, start } = piece;
-        Self { parser: parser_over(tokens), text, start }
+        let Piece {
+            tokens,
+            text,
+            start,
+        } = piece;
+        Self {
+            parser: parser_over(tokens),
+            text,
+            start,
+        }
     }
 
     /// The place of the next token.
@@ -45,7 +55,11 @@ impl<'a> Input<'a> {
         let mut walker = Walker::new(self.text, self.start);
         let first = walker.offset(from);
         let last = to.map_or(self.text.len(), |to| walker.offset(to));
-        self.text.get(first..last).unwrap_or("").trim_end().to_owned()
+        self.text
+            .get(first..last)
+            .unwrap_or("")
+            .trim_end()
+            .to_owned()
     }
 
     /// The next token as an upper-case word, or empty if it is none.
@@ -60,7 +74,10 @@ impl<'a> Input<'a> {
 
     /// Takes the words given, all or none; sqlparser need not know them as keywords.
     pub(super) fn accept(&mut self, words: &[&str]) -> bool {
-        let all = words.iter().enumerate().all(|(n, word)| self.peek_nth_word(n) == *word);
+        let all = words
+            .iter()
+            .enumerate()
+            .all(|(n, word)| self.peek_nth_word(n) == *word);
         if all {
             for _ in words {
                 self.parser.next_token();
@@ -71,7 +88,11 @@ impl<'a> Input<'a> {
 
     /// Takes the words given.
     pub(super) fn expect(&mut self, words: &[&str]) -> Result<()> {
-        if self.accept(words) { Ok(()) } else { self.unexpected(&words.join(" ")) }
+        if self.accept(words) {
+            Ok(())
+        } else {
+            self.unexpected(&words.join(" "))
+        }
     }
 
     /// Takes `token` if it is next.
@@ -86,7 +107,11 @@ impl<'a> Input<'a> {
 
     /// Fails unless everything was read.
     pub(super) fn finish(&self) -> Result<()> {
-        if self.at_end() { Ok(()) } else { self.unexpected("end of statement") }
+        if self.at_end() {
+            Ok(())
+        } else {
+            self.unexpected("end of statement")
+        }
     }
 
     /// Whether everything was read.
@@ -131,7 +156,8 @@ impl<'a> Input<'a> {
 
     /// Takes IF NOT EXISTS.
     pub(super) fn if_not_exists(&mut self) -> bool {
-        self.parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
+        self.parser
+            .parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
     }
 
     /// Moves the tokens from the first `WITH (` outside of brackets (or a trailing `WITH [NO] DATA`) on into

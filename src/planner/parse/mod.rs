@@ -8,6 +8,7 @@
 mod copy;
 mod create;
 mod cursor;
+mod dialect;
 mod dml;
 mod drop;
 mod explain;
@@ -27,16 +28,16 @@ mod types;
 
 pub use copy::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
 pub use create::{
-    Column, CreateMaterializedView, CreateRelation, CreateSink, CreateSource, CreateTable, CreateView,
-    DefiningQuery, SinkInput, Watermark,
+    Column, CreateMaterializedView, CreateRelation, CreateSink, CreateSource, CreateTable,
+    CreateView, DefiningQuery, SinkInput, Watermark,
 };
 pub use cursor::{Declare, Fetch, FetchCount};
 pub use dml::{Delete, Insert, Update};
 pub use drop::{Drop, ObjectKind};
 pub use explain::{Explain, ExplainMode, ExplainTarget};
 pub use external::CreateExternalTable;
-pub use guard::{MAX_DEPTH, MAX_STATEMENT_BYTES, MAX_TOKENS};
 pub use failure::too_deep;
+pub use guard::{MAX_DEPTH, MAX_STATEMENT_BYTES, MAX_TOKENS};
 pub use names::{Name, fold as fold_ident, object_name as name_of};
 pub use options::{Encoding, Options};
 pub use session::{SetValue, Show};

@@ -18,7 +18,10 @@ pub struct Name {
 impl Name {
     /// A name without a schema.
     pub fn bare(name: impl Into<String>) -> Self {
-        Self { schema: None, name: name.into() }
+        Self {
+            schema: None,
+            name: name.into(),
+        }
     }
 }
 
@@ -33,7 +36,11 @@ impl fmt::Display for Name {
 
 /// An identifier as PostgreSQL means it: folded to lower case unless quoted.
 pub fn fold(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_lowercase()
+    }
 }
 
 /// Reads a name of one to three parts; the first of three must be the catalog `lotic`.

@@ -45,7 +45,11 @@ pub(super) fn bracketed(input: &mut Input<'_>) -> Result<Options> {
 
 /// Reads `WITH (...)` if it is next.
 pub(super) fn with(input: &mut Input<'_>) -> Result<Options> {
-    if input.accept(&["WITH"]) { bracketed(input) } else { Ok(Options::new()) }
+    if input.accept(&["WITH"]) {
+        bracketed(input)
+    } else {
+        Ok(Options::new())
+    }
 }
 
 /// Reads `FORMAT f ENCODE e [(...)]` if it is next.
@@ -57,8 +61,16 @@ pub(super) fn encoding(input: &mut Input<'_>) -> Result<Option<Encoding>> {
     input.expect(&["ENCODE"])?;
     let encode = input.ident()?.to_uppercase();
     let bracket = input.parser.peek_token_ref().token == Token::LParen;
-    let options = if bracket { bracketed(input)? } else { Options::new() };
-    Ok(Some(Encoding { format, encode, options }))
+    let options = if bracket {
+        bracketed(input)?
+    } else {
+        Options::new()
+    };
+    Ok(Some(Encoding {
+        format,
+        encode,
+        options,
+    }))
 }
 
 fn key(input: &mut Input<'_>) -> Result<String> {

@@ -55,7 +55,10 @@ pub(super) fn show(input: &mut Input<'_>) -> Result<Show> {
             &["TRANSACTION", "ISOLATION", "LEVEL"],
             Show::Setting("transaction_isolation".to_owned()),
         ),
-        (&["SESSION", "AUTHORIZATION"], Show::Setting("session_authorization".to_owned())),
+        (
+            &["SESSION", "AUTHORIZATION"],
+            Show::Setting("session_authorization".to_owned()),
+        ),
     ] {
         if input.accept(words) {
             return Ok(show);
@@ -87,7 +90,11 @@ pub(super) fn set(input: &mut Input<'_>) -> Result<Statement> {
         modes(input)?;
         return Ok(Statement::SetTransaction);
     }
-    for words in [&["SESSION", "AUTHORIZATION"][..], &["ROLE"], &["CONSTRAINTS"]] {
+    for words in [
+        &["SESSION", "AUTHORIZATION"][..],
+        &["ROLE"],
+        &["CONSTRAINTS"],
+    ] {
         if input.accept(words) {
             return unsupported(format!("SET {}", words.join(" ")));
         }
@@ -98,11 +105,19 @@ pub(super) fn set(input: &mut Input<'_>) -> Result<Statement> {
     }
     if input.accept(&["TIME", "ZONE"]) {
         let value = set_values(input, &["LOCAL"])?;
-        return Ok(Statement::Set { name: "timezone".to_owned(), value, local });
+        return Ok(Statement::Set {
+            name: "timezone".to_owned(),
+            value,
+            local,
+        });
     }
     if input.accept(&["NAMES"]) {
         let value = set_values(input, &[])?;
-        return Ok(Statement::Set { name: "client_encoding".to_owned(), value, local });
+        return Ok(Statement::Set {
+            name: "client_encoding".to_owned(),
+            value,
+            local,
+        });
     }
     let name = setting(input)?;
     if !input.accept(&["TO"]) && !input.accept_token(&Token::Eq) {
@@ -129,9 +144,13 @@ pub(super) fn reset(input: &mut Input<'_>) -> Result<Statement> {
         return Ok(Statement::Reset { name: None });
     }
     if input.accept(&["TIME", "ZONE"]) {
-        return Ok(Statement::Reset { name: Some("timezone".to_owned()) });
+        return Ok(Statement::Reset {
+            name: Some("timezone".to_owned()),
+        });
     }
-    Ok(Statement::Reset { name: Some(setting(input)?) })
+    Ok(Statement::Reset {
+        name: Some(setting(input)?),
+    })
 }
 
 /// Reads the transaction modes after BEGIN; true when READ ONLY is among them.
@@ -164,7 +183,9 @@ pub(super) fn begin(input: &mut Input<'_>, start: bool) -> Result<Statement> {
     if start && !noise {
         return input.unexpected("TRANSACTION");
     }
-    Ok(Statement::Begin { read_only: modes(input)? })
+    Ok(Statement::Begin {
+        read_only: modes(input)?,
+    })
 }
 
 /// Reads what follows COMMIT, END, ROLLBACK or ABORT.

@@ -1,8 +1,8 @@
 //! A text cut into statements: tokens, own text and line of each.
 
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::dialect::LoticDialect;
 use crate::base::Result;
 
 /// One statement before it is read.
@@ -49,8 +49,7 @@ impl<'a> Walker<'a> {
 
 /// Cuts `text` at its semicolons. Empty statements are left out, unless there is nothing else.
 pub(super) fn split(text: &str) -> Result<Vec<Piece<'_>>> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location()?;
+    let tokens = Tokenizer::new(&LoticDialect, text).tokenize_with_location()?;
     let mut walker = Walker::new(text, Location { line: 1, column: 1 });
     let mut pieces = Vec::new();
     let mut own = Vec::new();
@@ -72,14 +71,22 @@ fn push<'a>(
     text: &'a str,
 ) {
     let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    let Some(first) = tokens.iter().position(|token| !blank(token)) else { return };
+    let Some(first) = tokens.iter().position(|token| !blank(token)) else {
+        return;
+    };
     tokens.drain(..first);
     while tokens.last().is_some_and(blank) {
         tokens.pop();
     }
-    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return };
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+        return;
+    };
     let start = first.span.start;
     let from = walker.offset(start);
     let to = walker.offset(last.span.end);
-    pieces.push(Piece { text: text.get(from..to).unwrap_or(""), tokens, start });
+    pieces.push(Piece {
+        text: text.get(from..to).unwrap_or(""),
+        tokens,
+        start,
+    });
 }

@@ -4,7 +4,9 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::copy::{self, Copy, CopyFrom, CopyTo};
-use super::create::{self, CreateMaterializedView, CreateSink, CreateSource, CreateTable, CreateView};
+use super::create::{
+    self, CreateMaterializedView, CreateSink, CreateSource, CreateTable, CreateView,
+};
 use super::cursor::{self, Declare, Fetch};
 use super::dml::{self, Delete, Insert, Update};
 use super::drop::{self, Drop};
@@ -125,7 +127,11 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     on_big_stack(|| {
         let pieces = split(sql)?;
         if pieces.is_empty() {
-            let empty = Parsed { statement: Statement::Empty, text: String::new(), line: 1 };
+            let empty = Parsed {
+                statement: Statement::Empty,
+                text: String::new(),
+                line: 1,
+            };
             return Ok(vec![empty]);
         }
         pieces.into_iter().map(parse_piece).collect()
@@ -145,7 +151,11 @@ fn parse_piece(piece: Piece<'_>) -> Result<Parsed> {
     let statement = read(&mut input)
         .and_then(|statement| input.finish().map(|()| statement))
         .map_err(located)?;
-    Ok(Parsed { statement, text, line })
+    Ok(Parsed {
+        statement,
+        text,
+        line,
+    })
 }
 
 /// Reads one statement, without looking at what follows it.
@@ -212,10 +222,35 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Statement> {
 fn is_known(word: &str) -> bool {
     matches!(
         word,
-        "ALTER" | "ANALYZE" | "CALL" | "CHECKPOINT" | "CLUSTER" | "COMMENT" | "DO" | "EXECUTE" | "GRANT"
-            | "IMPORT" | "LISTEN" | "LOAD" | "LOCK" | "MERGE" | "NOTIFY" | "PREPARE" | "REASSIGN" | "REINDEX"
-            | "REVOKE" | "SECURITY" | "SUBSCRIBE" | "UNLOAD" | "USE" | "VACUUM" | "ATTACH" | "DETACH"
-            | "PRAGMA" | "REPLACE" | "KILL"
+        "ALTER"
+            | "ANALYZE"
+            | "CALL"
+            | "CHECKPOINT"
+            | "CLUSTER"
+            | "COMMENT"
+            | "DO"
+            | "EXECUTE"
+            | "GRANT"
+            | "IMPORT"
+            | "LISTEN"
+            | "LOAD"
+            | "LOCK"
+            | "MERGE"
+            | "NOTIFY"
+            | "PREPARE"
+            | "REASSIGN"
+            | "REINDEX"
+            | "REVOKE"
+            | "SECURITY"
+            | "SUBSCRIBE"
+            | "UNLOAD"
+            | "USE"
+            | "VACUUM"
+            | "ATTACH"
+            | "DETACH"
+            | "PRAGMA"
+            | "REPLACE"
+            | "KILL"
     )
 }
 
@@ -242,8 +277,11 @@ fn check(input: &mut Input<'_>) -> Result<Statement> {
 
 fn refresh(input: &mut Input<'_>) -> Result<Statement> {
     if input.accept(&["MATERIALIZED", "VIEW"]) {
-        return Err(Error::unsupported("REFRESH MATERIALIZED VIEW is not supported")
-            .with_hint("a materialized view is always fresh; FLUSH waits until your writes are visible"));
+        return Err(
+            Error::unsupported("REFRESH MATERIALIZED VIEW is not supported").with_hint(
+                "a materialized view is always fresh; FLUSH waits until your writes are visible",
+            ),
+        );
     }
     if !input.accept(&["TABLE"]) && !input.accept(&["EXTERNAL", "TABLE"]) {
         input.accept(&["SOURCE"]);
@@ -252,7 +290,11 @@ fn refresh(input: &mut Input<'_>) -> Result<Statement> {
 }
 
 fn all_or_name(input: &mut Input<'_>) -> Result<Option<String>> {
-    if input.accept(&["ALL"]) { Ok(None) } else { Ok(Some(input.ident()?)) }
+    if input.accept(&["ALL"]) {
+        Ok(None)
+    } else {
+        Ok(Some(input.ident()?))
+    }
 }
 
 fn discard(input: &mut Input<'_>) -> Result<Statement> {

@@ -23,8 +23,10 @@ pub fn substitute(text: &str, values: &BTreeMap<String, String>) -> Result<Strin
         }
         out.push_str(before);
         let Some((name, tail)) = after.split_once('}').filter(|(name, _)| is_name(name)) else {
-            return Err(Error::syntax(format!("line {line}: \"${{\" without a name and \"}}\""))
-                .with_hint("write ${name}, or $${ for the characters themselves"));
+            return Err(
+                Error::syntax(format!("line {line}: \"${{\" without a name and \"}}\""))
+                    .with_hint("write ${name}, or $${ for the characters themselves"),
+            );
         };
         let Some(value) = values.get(name) else {
             return Err(Error::new(
@@ -42,5 +44,8 @@ pub fn substitute(text: &str, values: &BTreeMap<String, String>) -> Result<Strin
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }

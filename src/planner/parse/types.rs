@@ -85,9 +85,9 @@ fn float(info: &ExactNumberInfo) -> Result<DataType> {
         ExactNumberInfo::None => Ok(DataType::Float64),
         ExactNumberInfo::Precision(1..=24) => Ok(DataType::Float32),
         ExactNumberInfo::Precision(25..=53) => Ok(DataType::Float64),
-        ExactNumberInfo::Precision(_) | ExactNumberInfo::PrecisionAndScale(..) => {
-            Err(Error::invalid("precision for type float must be between 1 and 53 bits"))
-        }
+        ExactNumberInfo::Precision(_) | ExactNumberInfo::PrecisionAndScale(..) => Err(
+            Error::invalid("precision for type float must be between 1 and 53 bits"),
+        ),
     }
 }
 

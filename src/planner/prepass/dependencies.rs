@@ -34,7 +34,10 @@ impl Visitor for Plain {
     type Break = crate::base::Error;
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
-        if let TableFactor::Table { name, args: None, .. } = factor {
+        if let TableFactor::Table {
+            name, args: None, ..
+        } = factor
+        {
             match name_of(name) {
                 Ok(name) => {
                     self.0.insert(name);
@@ -55,17 +58,27 @@ pub(super) fn of_query(query: &Query) -> Result<Dependencies> {
     // DataFusion's resolver knows the scopes of CTEs; the plan will load exactly what it finds.
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
     let (found, _ctes) = resolve_table_references(&statement, true)?;
-    let relations = found.into_iter().map(|found| own_name(&found)).filter(|name| plain.0.contains(name));
-    Ok(Dependencies { relations: relations.collect() })
+    let relations = found
+        .into_iter()
+        .map(|found| own_name(&found))
+        .filter(|name| plain.0.contains(name));
+    Ok(Dependencies {
+        relations: relations.collect(),
+    })
 }
 
 /// The relations of the subqueries in a prepared expression.
 pub(super) fn of_expression(expr: &Expr) -> Result<Dependencies> {
     let mut select = table::select(Vec::new(), Vec::new());
     select.selection = Some(expr.clone());
-    of_query(&table::query(sqlparser::ast::SetExpr::Select(Box::new(select))))
+    of_query(&table::query(sqlparser::ast::SetExpr::Select(Box::new(
+        select,
+    ))))
 }
 
 fn own_name(found: &TableReference) -> Name {
-    Name { schema: found.schema().map(str::to_owned), name: found.table().to_owned() }
+    Name {
+        schema: found.schema().map(str::to_owned),
+        name: found.table().to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use crate::base::Result;
-use crate::planner::parse::{MAX_DEPTH, Name, name_of, too_deep};
+use crate::planner::parse::{MAX_DEPTH, Name, fold_ident, name_of, too_deep};
 
 /// The most FROM items that a query may have once its CTEs are copied in.
 const MAX_RELATIONS: usize = 20_000;
@@ -30,7 +30,10 @@ pub(super) fn check(query: &Query) -> Result<()> {
 }
 
 fn measure(query: &Query, outer: &BTreeMap<Name, Size>) -> Size {
-    let mut counter = Counter { scopes: vec![outer.clone()], total: vec![Size::default()] };
+    let mut counter = Counter {
+        scopes: vec![outer.clone()],
+        total: vec![Size::default()],
+    };
     let _done = query.visit(&mut counter);
     counter.total.pop().unwrap_or_default()
 }
@@ -44,12 +47,17 @@ impl Visitor for Counter {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let Some(with) = &query.with else { return ControlFlow::Continue(()) };
+        let Some(with) = &query.with else {
+            return ControlFlow::Continue(());
+        };
         let mut scope = self.scopes.last().cloned().unwrap_or_default();
         for cte in &with.cte_tables {
-            let size = measure(&cte.query, &scope);
-            let depth = size.depth + 1;
-            scope.insert(Name::bare(crate::planner::parse::fold_ident(&cte.alias.name)), Size { depth, ..size });
+            let inner = measure(&cte.query, &scope);
+            let size = Size {
+                relations: inner.relations.max(1),
+                depth: inner.depth + 1,
+            };
+            scope.insert(Name::bare(fold_ident(&cte.alias.name)), size);
         }
         self.scopes.push(scope);
         ControlFlow::Continue(())
@@ -63,9 +71,16 @@ impl Visitor for Counter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        let TableFactor::Table { name, .. } = factor else { return ControlFlow::Continue(()) };
-        let known = name_of(name).ok().and_then(|name| self.scopes.last()?.get(&name).copied());
-        let size = known.unwrap_or(Size { relations: 1, depth: 0 });
+        let TableFactor::Table { name, .. } = factor else {
+            return ControlFlow::Continue(());
+        };
+        let known = name_of(name)
+            .ok()
+            .and_then(|name| self.scopes.last()?.get(&name).copied());
+        let size = known.unwrap_or(Size {
+            relations: 1,
+            depth: 0,
+        });
         if let Some(total) = self.total.last_mut() {
             total.relations = total.relations.saturating_add(size.relations);
             total.depth = total.depth.max(size.depth);

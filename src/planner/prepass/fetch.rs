@@ -1,37 +1,54 @@
 //! FETCH FIRST becomes LIMIT, and WITH TIES becomes a condition on rank().
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Value, WindowSpec, WindowType,
+    BinaryOperator, Expr, Function, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
+    LimitClause, ObjectName, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Value,
+    WindowSpec, WindowType,
 };
 
 use crate::base::{Error, Result};
 
 /// Rewrites the FETCH clause of `query`.
 pub(super) fn rewrite(query: &mut Query) -> Result<()> {
-    let Some(fetch) = query.fetch.take() else { return Ok(()) };
+    let Some(fetch) = query.fetch.take() else {
+        return Ok(());
+    };
     // FETCH FIRST ROW without a number is one row.
-    let quantity = fetch.quantity.unwrap_or_else(|| Expr::Value(Value::Number("1".into(), false).into()));
+    let quantity = fetch
+        .quantity
+        .unwrap_or_else(|| Expr::Value(Value::Number("1".into(), false).into()));
     if fetch.with_ties {
         return with_ties(query, quantity);
     }
     query.limit_clause = match query.limit_clause.take() {
         None => Some(limit(quantity, None)),
-        Some(LimitClause::LimitOffset { limit: None, offset, .. }) => Some(limit(quantity, offset)),
+        Some(LimitClause::LimitOffset {
+            limit: None,
+            offset,
+            ..
+        }) => Some(limit(quantity, offset)),
         Some(_) => return Err(Error::syntax("a query has either LIMIT or FETCH")),
     };
     Ok(())
 }
 
 fn limit(quantity: Expr, offset: Option<sqlparser::ast::Offset>) -> LimitClause {
-    LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: Vec::new() }
+    LimitClause::LimitOffset {
+        limit: Some(quantity),
+        offset,
+        limit_by: Vec::new(),
+    }
 }
 
 /// `... QUALIFY rank() OVER (ORDER BY keys) <= n ORDER BY keys`.
 fn with_ties(query: &mut Query, quantity: Expr) -> Result<()> {
     let keys = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
         Some(OrderByKind::Expressions(keys)) if !keys.is_empty() => keys.clone(),
-        _ => return Err(Error::syntax("WITH TIES cannot be specified without ORDER BY clause")),
+        _ => {
+            return Err(Error::syntax(
+                "WITH TIES cannot be specified without ORDER BY clause",
+            ));
+        }
     };
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(complex());
@@ -40,10 +57,17 @@ fn with_ties(query: &mut Query, quantity: Expr) -> Result<()> {
         GroupByExpr::All(_) => true,
         GroupByExpr::Expressions(keys, modifiers) => !keys.is_empty() || !modifiers.is_empty(),
     };
-    if query.limit_clause.is_some() || select.distinct.is_some() || grouped || select.qualify.is_some() {
+    if query.limit_clause.is_some()
+        || select.distinct.is_some()
+        || grouped
+        || select.qualify.is_some()
+    {
         return Err(complex());
     }
-    let keys = keys.into_iter().map(|key| resolve(key, &select.projection)).collect::<Result<Vec<_>>>()?;
+    let keys = keys
+        .into_iter()
+        .map(|key| resolve(key, &select.projection))
+        .collect::<Result<Vec<_>>>()?;
     select.qualify = Some(Expr::BinaryOp {
         left: Box::new(rank(keys)),
         op: BinaryOperator::LtEq,
@@ -62,19 +86,34 @@ fn resolve(mut key: OrderByExpr, projection: &[SelectItem]) -> Result<OrderByExp
     match &key.expr {
         Expr::Identifier(name) => {
             let item = projection.iter().find_map(|item| match item {
-                SelectItem::ExprWithAlias { expr, alias } if same(alias, name) => Some(expr.clone()),
+                SelectItem::ExprWithAlias { expr, alias } if same(alias, name) => {
+                    Some(expr.clone())
+                }
                 _ => None,
             });
             key.expr = item.unwrap_or(key.expr);
         }
         Expr::Value(value) => {
-            let Value::Number(text, _) = &value.value else { return Ok(key) };
-            let place = text.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+            let Value::Number(text, _) = &value.value else {
+                return Ok(key);
+            };
+            let place = text
+                .parse::<usize>()
+                .ok()
+                .and_then(|place| place.checked_sub(1));
             let plain = projection.iter().all(|item| {
-                matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+                matches!(
+                    item,
+                    SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }
+                )
             });
-            key.expr = match place.filter(|_| plain).and_then(|place| projection.get(place)) {
-                Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => expr.clone(),
+            key.expr = match place
+                .filter(|_| plain)
+                .and_then(|place| projection.get(place))
+            {
+                Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => {
+                    expr.clone()
+                }
                 _ => return Err(complex()),
             };
         }

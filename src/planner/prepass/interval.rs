@@ -11,7 +11,9 @@ use crate::base::{Error, Result};
 /// 22023 when it is no literal, has months or years, or is not positive.
 pub(super) fn microseconds(expr: &Expr, what: &str) -> Result<i64> {
     let Expr::Interval(interval) = expr else {
-        return Err(Error::invalid(format!("{what} must be a literal such as INTERVAL '10 minutes'")));
+        return Err(Error::invalid(format!(
+            "{what} must be a literal such as INTERVAL '10 minutes'"
+        )));
     };
     let text = match interval.value.as_ref() {
         Expr::Value(value) => match &value.value {
@@ -27,7 +29,9 @@ pub(super) fn microseconds(expr: &Expr, what: &str) -> Result<i64> {
     let parsed = parse_interval_month_day_nano(&text)
         .map_err(|_| Error::bad_value(format!("invalid interval \"{text}\" for {what}")))?;
     if parsed.months != 0 {
-        return Err(Error::invalid(format!("{what} must have a fixed length, without months or years")));
+        return Err(Error::invalid(format!(
+            "{what} must have a fixed length, without months or years"
+        )));
     }
     if parsed.nanoseconds % 1_000 != 0 {
         return Err(Error::invalid(format!("{what} must be whole microseconds")));

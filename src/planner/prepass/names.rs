@@ -30,15 +30,20 @@ pub fn restore_names(schema: &Schema) -> SchemaRef {
             Arc::new(Field::clone(field).with_name(name))
         }
     });
-    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Vec<_>>(),
+        schema.metadata().clone(),
+    ))
 }
 
 /// Names the columns of `select`.
 pub(super) fn rewrite(select: &mut Select) {
-    let star = select
-        .projection
-        .iter()
-        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let star = select.projection.iter().any(|item| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+        )
+    });
     let reserved = grouping_names(&select.group_by);
     let mut taken = BTreeSet::new();
     for item in &mut select.projection {
@@ -46,7 +51,12 @@ pub(super) fn rewrite(select: &mut Select) {
     }
 }
 
-fn name(item: &mut SelectItem, star: bool, reserved: &BTreeSet<String>, taken: &mut BTreeSet<String>) {
+fn name(
+    item: &mut SelectItem,
+    star: bool,
+    reserved: &BTreeSet<String>,
+    taken: &mut BTreeSet<String>,
+) {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => {
             let own = fold_ident(alias);
@@ -65,7 +75,11 @@ fn name(item: &mut SelectItem, star: bool, reserved: &BTreeSet<String>, taken: &
                 Some(_) => star || taken.contains(&own),
                 None => taken.contains(&own) || reserved.contains(&own),
             };
-            let alias = if clash { marked(&own, taken) } else { Ident::with_quote('"', own.clone()) };
+            let alias = if clash {
+                marked(&own, taken)
+            } else {
+                Ident::with_quote('"', own.clone())
+            };
             taken.insert(own);
             if column_name(expr).is_none() || clash {
                 let expr = expr.clone();
@@ -91,7 +105,9 @@ fn marked(own: &str, taken: &mut BTreeSet<String>) -> Ident {
 
 /// The plain names in GROUP BY: there PostgreSQL looks for an input column first, DataFusion for an alias.
 fn grouping_names(group_by: &GroupByExpr) -> BTreeSet<String> {
-    let GroupByExpr::Expressions(keys, _) = group_by else { return BTreeSet::new() };
+    let GroupByExpr::Expressions(keys, _) = group_by else {
+        return BTreeSet::new();
+    };
     keys.iter().filter_map(column_name).collect()
 }
 
@@ -126,9 +142,11 @@ fn strong(expr: &Expr) -> Option<String> {
             ObjectNamePart::Function(_) => None,
         },
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => strong(inner),
-        Expr::Cast { expr: inner, data_type, .. } => {
-            strong(inner).or_else(|| Some(type_name(&data_type.to_string())))
-        }
+        Expr::Cast {
+            expr: inner,
+            data_type,
+            ..
+        } => strong(inner).or_else(|| Some(type_name(&data_type.to_string()))),
         Expr::Extract { .. } => Some("extract".to_owned()),
         Expr::Position { .. } => Some("position".to_owned()),
         Expr::Substring { .. } => Some("substring".to_owned()),
@@ -161,7 +179,11 @@ fn weak(expr: &Expr) -> Option<&'static str> {
 
 /// PostgreSQL's internal name of the types that have another.
 fn type_name(sql: &str) -> String {
-    let own = sql.split(['(', ' ', '[']).next().unwrap_or(sql).to_lowercase();
+    let own = sql
+        .split(['(', ' ', '['])
+        .next()
+        .unwrap_or(sql)
+        .to_lowercase();
     match own.as_str() {
         "int" | "integer" => "int4",
         "bigint" => "int8",

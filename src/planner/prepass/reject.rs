@@ -1,8 +1,8 @@
 //! Syntax that DataFusion would parse and then ignore, refused by name.
 
 use sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArguments, JoinOperator, LimitClause, OrderByKind, Query, Select,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableVersion,
+    Distinct, Expr, Function, FunctionArguments, JoinOperator, LimitClause, OrderByKind, Query,
+    Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableVersion,
 };
 
 use crate::base::{Error, Result};
@@ -31,7 +31,10 @@ pub(super) fn query(query: &Query) -> Result<()> {
     if let Some(order_by) = &query.order_by {
         refuse_if(order_by.interpolate.is_some(), "INTERPOLATE")?;
         if let OrderByKind::Expressions(expressions) = &order_by.kind {
-            refuse_if(expressions.iter().any(|by| by.with_fill.is_some()), "WITH FILL")?;
+            refuse_if(
+                expressions.iter().any(|by| by.with_fill.is_some()),
+                "WITH FILL",
+            )?;
         }
     }
     for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
@@ -45,12 +48,20 @@ fn body(set: &SetExpr) -> Result<()> {
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
             refuse("a statement that writes inside a query")
         }
-        SetExpr::SetOperation { left, right, op, set_quantifier } => {
+        SetExpr::SetOperation {
+            left,
+            right,
+            op,
+            set_quantifier,
+        } => {
             let by_name = !matches!(
                 set_quantifier,
                 SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None
             );
-            refuse_if(by_name && *op != SetOperator::Union, "BY NAME outside of UNION")?;
+            refuse_if(
+                by_name && *op != SetOperator::Union,
+                "BY NAME outside of UNION",
+            )?;
             body(left)?;
             body(right)
         }
@@ -70,13 +81,19 @@ pub(super) fn select(select: &Select) -> Result<()> {
     refuse_if(!select.distribute_by.is_empty(), "DISTRIBUTE BY")?;
     refuse_if(!select.sort_by.is_empty(), "SORT BY")?;
     refuse_if(select.value_table_mode.is_some(), "AS STRUCT or AS VALUE")?;
-    let modified = select.select_modifiers.as_ref().is_some_and(|modifiers| modifiers.is_any_set());
+    let modified = select
+        .select_modifiers
+        .as_ref()
+        .is_some_and(|modifiers| modifiers.is_any_set());
     refuse_if(modified, "a modifier after SELECT")?;
     if let Some(Distinct::On(keys)) = &select.distinct {
         refuse_if(keys.is_empty(), "DISTINCT ON ()")?;
     }
     for item in &select.projection {
-        refuse_if(matches!(item, SelectItem::ExprWithAliases { .. }), "several aliases for one column")?;
+        refuse_if(
+            matches!(item, SelectItem::ExprWithAliases { .. }),
+            "several aliases for one column",
+        )?;
     }
     for from in &select.from {
         for join in &from.joins {
@@ -107,23 +124,41 @@ pub(super) fn factor(factor: &TableFactor) -> Result<()> {
             refuse_if(sample.is_some(), "TABLESAMPLE")?;
             checked_alias(alias.as_ref())
         }
-        TableFactor::UNNEST { with_offset, with_ordinality, array_exprs, alias, .. } => {
+        TableFactor::UNNEST {
+            with_offset,
+            with_ordinality,
+            array_exprs,
+            alias,
+            ..
+        } => {
             refuse_if(*with_offset, "WITH OFFSET")?;
             refuse_if(*with_ordinality, "WITH ORDINALITY")?;
             checked_alias(alias.as_ref())?;
             if array_exprs.iter().any(reads_columns) {
-                return Err(Error::unsupported("unnest of a column in FROM is not supported")
-                    .with_hint("write SELECT unnest(column) FROM table instead"));
+                return Err(
+                    Error::unsupported("unnest of a column in FROM is not supported")
+                        .with_hint("write SELECT unnest(column) FROM table instead"),
+                );
             }
             Ok(())
         }
-        TableFactor::Function { with_ordinality, alias, .. } => {
+        TableFactor::Function {
+            with_ordinality,
+            alias,
+            ..
+        } => {
             refuse_if(*with_ordinality, "WITH ORDINALITY")?;
             checked_alias(alias.as_ref())
         }
-        TableFactor::NestedJoin { table_with_joins, alias } => {
+        TableFactor::NestedJoin {
+            table_with_joins,
+            alias,
+        } => {
             checked_alias(alias.as_ref())?;
-            table_with_joins.joins.iter().try_for_each(|join| join_operator(&join.join_operator))
+            table_with_joins
+                .joins
+                .iter()
+                .try_for_each(|join| join_operator(&join.join_operator))
         }
         TableFactor::TableFunction { .. } => refuse("TABLE(function)"),
         TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => refuse("JSON_TABLE"),
@@ -162,10 +197,16 @@ fn table(factor: &TableFactor) -> Result<()> {
     }
     refuse_if(sample.is_some(), "TABLESAMPLE")?;
     refuse_if(*with_ordinality, "WITH ORDINALITY")?;
-    refuse_if(!with_hints.is_empty() || !index_hints.is_empty(), "a table hint")?;
+    refuse_if(
+        !with_hints.is_empty() || !index_hints.is_empty(),
+        "a table hint",
+    )?;
     refuse_if(!partitions.is_empty(), "PARTITION in FROM")?;
     refuse_if(json_path.is_some(), "a path after a table")?;
-    refuse_if(args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS")?;
+    refuse_if(
+        args.as_ref().is_some_and(|args| args.settings.is_some()),
+        "SETTINGS",
+    )?;
     checked_alias(alias.as_ref())
 }
 
@@ -173,7 +214,10 @@ fn checked_alias(alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     refuse_if(alias.at.is_some(), "AT after an alias")?;
     refuse_if(
-        alias.columns.iter().any(|column| column.data_type.is_some()),
+        alias
+            .columns
+            .iter()
+            .any(|column| column.data_type.is_some()),
         "a column type in an alias",
     )
 }

@@ -1,10 +1,10 @@
 //! `TABLE t` becomes `SELECT * FROM t`.
 
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableFactor,
     TableWithJoins, WildcardAdditionalOptions,
 };
-use sqlparser::ast::helpers::attached_token::AttachedToken;
 
 use crate::base::Result;
 
@@ -21,7 +21,13 @@ fn body(set: &mut SetExpr) -> Result<()> {
         }
         SetExpr::Table(table) => {
             let parts = [table.schema_name.as_deref(), table.table_name.as_deref()];
-            let name = ObjectName::from(parts.into_iter().flatten().map(Ident::new).collect::<Vec<_>>());
+            let name = ObjectName::from(
+                parts
+                    .into_iter()
+                    .flatten()
+                    .map(Ident::new)
+                    .collect::<Vec<_>>(),
+            );
             let star = SelectItem::Wildcard(WildcardAdditionalOptions::default());
             *set = SetExpr::Select(Box::new(select(vec![star], vec![from(relation(name))])));
             Ok(())
@@ -48,7 +54,10 @@ pub(super) fn relation(name: ObjectName) -> TableFactor {
 
 /// A FROM entry without joins.
 pub(super) fn from(relation: TableFactor) -> TableWithJoins {
-    TableWithJoins { relation, joins: Vec::new() }
+    TableWithJoins {
+        relation,
+        joins: Vec::new(),
+    }
 }
 
 /// `SELECT projection FROM from`.

@@ -4,7 +4,11 @@ use super::*;
 use crate::planner::parse::{Name, Statement, parse};
 
 fn query(sql: &str) -> Box<sqlparser::ast::Query> {
-    match parse(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).remove(0).statement {
+    match parse(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .remove(0)
+        .statement
+    {
         Statement::Query(query) => query,
         other => panic!("{sql} is {other:?}"),
     }
@@ -29,19 +33,40 @@ fn rewrites_are_what_they_say() {
     for (sql, expected) in [
         ("SELECT a, b AS c FROM t", "SELECT a, b AS c FROM t"),
         ("TABLE t", "SELECT * FROM t"),
-        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "SELECT a FROM t LIMIT 3"),
-        ("SELECT a FROM t OFFSET 2 FETCH NEXT ROW ONLY", "SELECT a FROM t LIMIT 1 OFFSET 2"),
+        (
+            "SELECT a FROM t FETCH FIRST 3 ROWS ONLY",
+            "SELECT a FROM t LIMIT 3",
+        ),
+        (
+            "SELECT a FROM t OFFSET 2 FETCH NEXT ROW ONLY",
+            "SELECT a FROM t LIMIT 1 OFFSET 2",
+        ),
         (
             "SELECT a AS x FROM t ORDER BY x FETCH FIRST 3 ROWS WITH TIES",
             "SELECT a AS x FROM t QUALIFY rank() OVER (ORDER BY a) <= 3 ORDER BY x",
         ),
-        ("SELECT count(*), sum(a) FROM t", "SELECT count(*) AS \"count\", sum(a) AS \"sum\" FROM t"),
-        ("SELECT 1, a + 1 FROM t", "SELECT 1 AS \"?column?\", a + 1 AS \"?column?\u{1}1\" FROM t"),
-        ("SELECT a::int, CASE WHEN a THEN 1 END FROM t", "SELECT a::INT AS \"a\", CASE WHEN a THEN 1 END AS \"case\" FROM t"),
+        (
+            "SELECT count(*), sum(a) FROM t",
+            "SELECT count(*) AS \"count\", sum(a) AS \"sum\" FROM t",
+        ),
+        (
+            "SELECT 1, a + 1 FROM t",
+            "SELECT 1 AS \"?column?\", a + 1 AS \"?column?\u{1}1\" FROM t",
+        ),
+        (
+            "SELECT a::int, CASE WHEN a THEN 1 END FROM t",
+            "SELECT a::INT AS \"a\", CASE WHEN a THEN 1 END AS \"case\" FROM t",
+        ),
         ("SELECT a, a FROM t", "SELECT a, a AS \"a\u{1}1\" FROM t"),
-        ("SELECT a, t.a, b AS a FROM t", "SELECT a, t.a AS \"a\u{1}1\", b AS \"a\u{1}2\" FROM t"),
+        (
+            "SELECT a, t.a, b AS a FROM t",
+            "SELECT a, t.a AS \"a\u{1}1\", b AS \"a\u{1}2\" FROM t",
+        ),
         ("SELECT *, a FROM t", "SELECT *, a AS \"a\u{1}1\" FROM t"),
-        ("SELECT lower(a) FROM t GROUP BY lower", "SELECT lower(a) AS \"lower\u{1}1\" FROM t GROUP BY lower"),
+        (
+            "SELECT lower(a) FROM t GROUP BY lower",
+            "SELECT lower(a) AS \"lower\u{1}1\" FROM t GROUP BY lower",
+        ),
         (
             "SELECT * FROM TUMBLE(t, ts, INTERVAL '10 minutes') AS w",
             "SELECT * FROM (SELECT *, date_bin(INTERVAL '600000000 microseconds', ts) AS window_start, \
@@ -65,16 +90,37 @@ fn rewrites_are_what_they_say() {
 fn ignored_syntax_is_refused_by_name() {
     for (sql, part) in [
         ("SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
-        ("SELECT * FROM (SELECT * FROM t FOR SHARE) x", "FOR UPDATE or FOR SHARE"),
+        (
+            "SELECT * FROM (SELECT * FROM t FOR SHARE) x",
+            "FOR UPDATE or FOR SHARE",
+        ),
         ("SELECT * FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
-        ("SELECT * FROM generate_series(1, 3) WITH ORDINALITY", "WITH ORDINALITY"),
-        ("SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY", "WITH ORDINALITY"),
+        (
+            "SELECT * FROM generate_series(1, 3) WITH ORDINALITY",
+            "WITH ORDINALITY",
+        ),
+        (
+            "SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY",
+            "WITH ORDINALITY",
+        ),
         ("SELECT a INTO b FROM t", "SELECT INTO"),
         ("SELECT * FROM t, unnest(t.tags)", "unnest of a column"),
-        ("SELECT * FROM t WHERE a IN (SELECT b FROM u TABLESAMPLE SYSTEM (1))", "TABLESAMPLE"),
-        ("WITH x AS (INSERT INTO t VALUES (1)) SELECT 1", "writes inside a query"),
-        ("SELECT * FROM SESSION(t, ts, INTERVAL '1 minute')", "SESSION"),
-        ("SELECT DISTINCT a FROM t ORDER BY a FETCH FIRST 1 ROW WITH TIES", "WITH TIES"),
+        (
+            "SELECT * FROM t WHERE a IN (SELECT b FROM u TABLESAMPLE SYSTEM (1))",
+            "TABLESAMPLE",
+        ),
+        (
+            "WITH x AS (INSERT INTO t VALUES (1)) SELECT 1",
+            "writes inside a query",
+        ),
+        (
+            "SELECT * FROM SESSION(t, ts, INTERVAL '1 minute')",
+            "SESSION",
+        ),
+        (
+            "SELECT DISTINCT a FROM t ORDER BY a FETCH FIRST 1 ROW WITH TIES",
+            "WITH TIES",
+        ),
     ] {
         let parsed = parse(sql);
         let error = match parsed {
@@ -91,12 +137,21 @@ fn ignored_syntax_is_refused_by_name() {
 #[test]
 fn window_tables_refuse_lengths_that_are_not_fixed() {
     for (sql, part) in [
-        ("SELECT * FROM TUMBLE(t, ts, INTERVAL '1 month')", "fixed length"),
+        (
+            "SELECT * FROM TUMBLE(t, ts, INTERVAL '1 month')",
+            "fixed length",
+        ),
         ("SELECT * FROM TUMBLE(t, ts, INTERVAL '0 s')", "positive"),
         ("SELECT * FROM TUMBLE(t, ts, x)", "literal"),
         ("SELECT * FROM TUMBLE(t, ts)", "TUMBLE takes"),
-        ("SELECT * FROM HOP(t, ts, INTERVAL '2 s', INTERVAL '3 s')", "multiple"),
-        ("SELECT * FROM HOP(t, ts, INTERVAL '1 s', INTERVAL '1 day')", "windows"),
+        (
+            "SELECT * FROM HOP(t, ts, INTERVAL '2 s', INTERVAL '3 s')",
+            "multiple",
+        ),
+        (
+            "SELECT * FROM HOP(t, ts, INTERVAL '1 s', INTERVAL '1 day')",
+            "windows",
+        ),
     ] {
         let error = prepare_query(&mut query(sql)).expect_err(sql);
         assert!(error.message().contains(part), "{sql}: {error}");
@@ -106,19 +161,34 @@ fn window_tables_refuse_lengths_that_are_not_fixed() {
 #[test]
 fn dependencies_are_relations_and_not_ctes_or_functions() {
     assert_eq!(
-        reads("WITH t AS (SELECT * FROM t), u AS (SELECT 1) SELECT * FROM t, u, s.v WHERE a IN (SELECT x FROM w)"),
+        reads(
+            "WITH t AS (SELECT * FROM t), u AS (SELECT 1) SELECT * FROM t, u, s.v WHERE a IN (SELECT x FROM w)"
+        ),
         ["t", "w", "s.v"]
     );
-    assert_eq!(reads("SELECT * FROM TUMBLE(clicks, ts, INTERVAL '1 s')"), ["clicks"]);
-    assert_eq!(reads("SELECT * FROM generate_series(1, 2)"), Vec::<String>::new());
-    assert_eq!(reads("SELECT (SELECT max(a) FROM \"Big\") FROM small UNION SELECT 1 FROM third"), ["Big", "small", "third"]);
+    assert_eq!(
+        reads("SELECT * FROM TUMBLE(clicks, ts, INTERVAL '1 s')"),
+        ["clicks"]
+    );
+    assert_eq!(
+        reads("SELECT * FROM generate_series(1, 2)"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        reads("SELECT (SELECT max(a) FROM \"Big\") FROM small UNION SELECT 1 FROM third"),
+        ["Big", "small", "third"]
+    );
 }
 
 #[test]
 fn ctes_that_blow_up_are_refused() {
     let mut sql = "WITH c0 AS (SELECT 1 AS x)".to_owned();
     for n in 1..40 {
-        sql.push_str(&format!(", c{n} AS (SELECT a.x FROM c{} a, c{} b)", n - 1, n - 1));
+        sql.push_str(&format!(
+            ", c{n} AS (SELECT a.x FROM c{} a, c{} b)",
+            n - 1,
+            n - 1
+        ));
     }
     sql.push_str(" SELECT * FROM c39");
     assert_eq!(prepare_query(&mut query(&sql)).unwrap_err().code(), "54001");
@@ -132,8 +202,16 @@ fn ctes_that_blow_up_are_refused() {
 
 #[test]
 fn models_refuse_functions_that_do_not_repeat() {
-    for name in ["random()", "uuid()", "now()", "current_timestamp", "CURRENT_DATE", "current_user"] {
-        let error = check_model_query(&query(&format!("SELECT a FROM t WHERE {name} IS NULL"))).expect_err(name);
+    for name in [
+        "random()",
+        "uuid()",
+        "now()",
+        "current_timestamp",
+        "CURRENT_DATE",
+        "current_user",
+    ] {
+        let error = check_model_query(&query(&format!("SELECT a FROM t WHERE {name} IS NULL")))
+            .expect_err(name);
         assert_eq!(error.code(), "0A000");
         assert!(error.hint().is_some());
     }

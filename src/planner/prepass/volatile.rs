@@ -46,13 +46,18 @@ pub fn check_model_plan(plan: &LogicalPlan) -> Result<()> {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 let (name, volatile) = match expr {
-                    PlanExpr::ScalarFunction(call) => {
-                        (call.func.name(), call.func.signature().volatility == Volatility::Volatile)
-                    }
+                    PlanExpr::ScalarFunction(call) => (
+                        call.func.name(),
+                        call.func.signature().volatility == Volatility::Volatile,
+                    ),
                     _ => return Ok(TreeNodeRecursion::Continue),
                 };
                 found = refused(name, volatile);
-                Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                Ok(if found.is_some() {
+                    TreeNodeRecursion::Stop
+                } else {
+                    TreeNodeRecursion::Continue
+                })
             })
         })
     })?;
@@ -64,16 +69,31 @@ fn refused(name: &str, volatile: bool) -> Option<Error> {
         "random" | "uuid" | "uuidv4" | "uuidv7" | "gen_random_uuid" | "setseed" => {
             "compute the value where the row is made: as a column of the table or source"
         }
-        "now" | "current_timestamp" | "current_date" | "current_time" | "localtime" | "localtimestamp"
-        | "today" | "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" | "timeofday" => {
+        "now"
+        | "current_timestamp"
+        | "current_date"
+        | "current_time"
+        | "localtime"
+        | "localtimestamp"
+        | "today"
+        | "clock_timestamp"
+        | "statement_timestamp"
+        | "transaction_timestamp"
+        | "timeofday" => {
             "a model may not read the clock yet: keep the time as a column, or filter by time when you query the model"
         }
-        "current_user" | "session_user" | "user" | "current_role" | "current_schema" | "current_schemas"
-        | "current_database" | "current_catalog" | "pg_backend_pid" | "current_setting" | "txid_current" => {
+        "current_user" | "session_user" | "user" | "current_role" | "current_schema"
+        | "current_schemas" | "current_database" | "current_catalog" | "pg_backend_pid"
+        | "current_setting" | "txid_current" => {
             "a model is the same for every session: ask for this when you query the model"
         }
-        _ if volatile => "a model may only use functions that give the same answer for the same row",
+        _ if volatile => {
+            "a model may only use functions that give the same answer for the same row"
+        }
         _ => return None,
     };
-    Some(Error::unsupported(format!("{name}() is not allowed in a materialized view")).with_hint(hint))
+    Some(
+        Error::unsupported(format!("{name}() is not allowed in a materialized view"))
+            .with_hint(hint),
+    )
 }

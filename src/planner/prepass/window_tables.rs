@@ -4,9 +4,9 @@
 //! shifted projections, because projection and union are linear operators and so incremental for free.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, Interval, ObjectName, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
-    TableFactor, Value, WildcardAdditionalOptions,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, Query, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
 };
 
 use super::interval::microseconds;
@@ -16,7 +16,15 @@ use crate::planner::parse::MAX_DEPTH;
 
 /// Rewrites `factor` where it is TUMBLE or HOP.
 pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
-    let TableFactor::Table { name, alias, args: Some(args), .. } = &*factor else { return Ok(()) };
+    let TableFactor::Table {
+        name,
+        alias,
+        args: Some(args),
+        ..
+    } = &*factor
+    else {
+        return Ok(());
+    };
     let subquery = match name.to_string().to_uppercase().as_str() {
         "TUMBLE" => tumble(&plain(&args.args)?)?,
         "HOP" => hop(&plain(&args.args)?)?,
@@ -27,8 +35,12 @@ pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
         Some(alias) => Some(alias.clone()),
         None => default_alias(&args.args),
     };
-    *factor =
-        TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias, sample: None };
+    *factor = TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(subquery),
+        alias,
+        sample: None,
+    };
     Ok(())
 }
 
@@ -39,37 +51,58 @@ fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
         Expr::CompoundIdentifier(parts) => parts.last()?.clone(),
         _ => return None,
     };
-    Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
+    Some(TableAlias {
+        explicit: true,
+        name,
+        columns: Vec::new(),
+        at: None,
+    })
 }
 
 fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
     args.iter()
         .map(|arg| match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
-            other => Err(Error::syntax(format!("unexpected argument {other} of a window table"))),
+            other => Err(Error::syntax(format!(
+                "unexpected argument {other} of a window table"
+            ))),
         })
         .collect()
 }
 
 fn tumble(args: &[Expr]) -> Result<Query> {
     let [input, ts, size] = args else {
-        return Err(Error::syntax("TUMBLE takes a table, a time column and a size")
-            .with_hint("TUMBLE(t, ts, INTERVAL '10 minutes')"));
+        return Err(
+            Error::syntax("TUMBLE takes a table, a time column and a size")
+                .with_hint("TUMBLE(t, ts, INTERVAL '10 minutes')"),
+        );
     };
     let size = microseconds(size, "the size of TUMBLE")?;
-    let branch = window(source(input)?, ts, Shape { slide: size, size, back: 0 });
+    let branch = window(
+        source(input)?,
+        ts,
+        &Shape {
+            slide: size,
+            size,
+            back: 0,
+        },
+    );
     Ok(query(branch))
 }
 
 fn hop(args: &[Expr]) -> Result<Query> {
     let [input, ts, slide, size] = args else {
-        return Err(Error::syntax("HOP takes a table, a time column, a slide and a size")
-            .with_hint("HOP(t, ts, INTERVAL '1 minute', INTERVAL '10 minutes')"));
+        return Err(
+            Error::syntax("HOP takes a table, a time column, a slide and a size")
+                .with_hint("HOP(t, ts, INTERVAL '1 minute', INTERVAL '10 minutes')"),
+        );
     };
     let slide = microseconds(slide, "the slide of HOP")?;
     let size = microseconds(size, "the size of HOP")?;
     if size % slide != 0 {
-        return Err(Error::invalid("the size of HOP must be a multiple of its slide"));
+        return Err(Error::invalid(
+            "the size of HOP must be a multiple of its slide",
+        ));
     }
     let copies = usize::try_from(size / slide).unwrap_or(usize::MAX);
     if copies > MAX_DEPTH / 10 {
@@ -83,7 +116,7 @@ fn hop(args: &[Expr]) -> Result<Query> {
     let mut body: Option<SetExpr> = None;
     let mut back = 0;
     while back < size {
-        let branch = window(source.clone(), ts, Shape { slide, size, back });
+        let branch = window(source.clone(), ts, &Shape { slide, size, back });
         body = Some(match body {
             None => branch,
             Some(left) => SetExpr::SetOperation {
@@ -95,7 +128,8 @@ fn hop(args: &[Expr]) -> Result<Query> {
         });
         back += slide;
     }
-    body.map(query).ok_or_else(|| Error::invalid("the size of HOP must be positive"))
+    body.map(query)
+        .ok_or_else(|| Error::invalid("the size of HOP must be positive"))
 }
 
 fn source(input: &Expr) -> Result<TableFactor> {
@@ -113,7 +147,9 @@ fn source(input: &Expr) -> Result<TableFactor> {
             }),
             sample: None,
         }),
-        other => Err(Error::syntax(format!("{other} is neither a table nor a subquery"))),
+        other => Err(Error::syntax(format!(
+            "{other} is neither a table nor a subquery"
+        ))),
     }
 }
 
@@ -125,11 +161,14 @@ struct Shape {
     back: i64,
 }
 
-fn window(source: TableFactor, ts: &Expr, shape: Shape) -> SetExpr {
+fn window(source: TableFactor, ts: &Expr, shape: &Shape) -> SetExpr {
     let last = call("date_bin", vec![interval(shape.slide), ts.clone()]);
     let start = shift(last.clone(), -shape.back);
     let end = shift(last, shape.size - shape.back);
-    let named = |expr, name| SelectItem::ExprWithAlias { expr, alias: Ident::new(name) };
+    let named = |expr, name| SelectItem::ExprWithAlias {
+        expr,
+        alias: Ident::new(name),
+    };
     let projection = vec![
         SelectItem::Wildcard(WildcardAdditionalOptions::default()),
         named(start, "window_start"),
@@ -145,7 +184,11 @@ fn shift(expr: Expr, by: i64) -> Expr {
         _ => BinaryOperator::Minus,
     };
     let right = Box::new(interval(by.saturating_abs()));
-    Expr::BinaryOp { left: Box::new(expr), op, right }
+    Expr::BinaryOp {
+        left: Box::new(expr),
+        op,
+        right,
+    }
 }
 
 fn interval(microseconds: i64) -> Expr {
@@ -160,7 +203,10 @@ fn interval(microseconds: i64) -> Expr {
 }
 
 fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    let args = args
+        .into_iter()
+        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
+        .collect();
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
