@@ -1,10 +1,5 @@
 //! What a row costs in the engine: join, distinct and consolidation, at 1, 1,000 and 100,000 rows a delta.
 
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringViewArray};

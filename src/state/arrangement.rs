@@ -25,6 +25,9 @@ const NONE: u32 = u32::MAX;
 /// How many pairs a probe gives at a time.
 const PAIRS: usize = 1 << 14;
 
+/// Takes pairs of a probing row and the slot of a stored one.
+pub type Emit<'a> = &'a mut dyn FnMut(&[u32], &[u32]) -> Result<()>;
+
 /// The keys of some rows, ready to be looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys<'a> {
@@ -164,12 +167,7 @@ impl Arrangement {
     ///
     /// # Errors
     /// Those of `emit`, and when a key cannot be compared.
-    pub fn probe(
-        &self,
-        keys: Keys<'_>,
-        range: Range<usize>,
-        emit: &mut dyn FnMut(&[u32], &[u32]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn probe(&self, keys: Keys<'_>, range: Range<usize>, emit: Emit<'_>) -> Result<()> {
         if self.live == 0 {
             return Ok(());
         }

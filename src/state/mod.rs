@@ -9,4 +9,4 @@ mod chunks;
 #[cfg(test)]
 mod tests;
 
-pub use arrangement::{Arrangement, Keys};
+pub use arrangement::{Arrangement, Emit, Keys};

@@ -50,8 +50,8 @@ proptest! {
         let expected = integral(1, &history).remove(0);
         let merged = consolidate(&deltas).unwrap();
         prop_assert_eq!(merged.iter().map(Delta::rows).sum::<usize>(), expected.len());
-        prop_assert_eq!(sum(&merged), expected.clone());
-        prop_assert_eq!(sum(&net(&deltas).unwrap()), expected);
+        prop_assert_eq!(&sum(&merged), &expected);
+        prop_assert_eq!(&sum(&net(&deltas).unwrap()), &expected);
         prop_assert!(differences(&deltas, &deltas).unwrap().is_empty());
     }
 

@@ -8,8 +8,9 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, TestCaseError, any, prop
 
 use super::{binary, column, literal, schema};
 use crate::engine::operators::{Join, JoinConfig, JoinKind};
+use crate::engine::{Operator, StepContext};
 use crate::testing::laws::strategy::histories;
-use crate::testing::laws::{Cell, Row, Subject, Table, add, check};
+use crate::testing::laws::{Cell, Row, Subject, Table, add, add_deltas, check, delta_of};
 
 fn left() -> SchemaRef {
     schema(&[
@@ -157,4 +158,48 @@ proptest! {
         };
         check(&subject, &history).map_err(TestCaseError::fail)?;
     }
+}
+
+#[test]
+fn a_pair_whose_condition_fails_is_no_match_and_is_told() {
+    let quotient = binary(column(1), Binary::Divide, column(4));
+    let config = JoinConfig {
+        residual: Some(binary(quotient, Binary::Gt, literal(0))),
+        ..config(Case {
+            kind: JoinKind::Left,
+            on: On::Column,
+            nulls: false,
+            residual: false,
+        })
+    };
+    let mut join = Join::new(config);
+    let mut output = Table::new();
+    let int = Cell::Int;
+    let lefts = delta_of(&left(), &[(vec![int(1), int(6), Cell::Null], 1)]).unwrap();
+    let w = |w: i64| vec![int(1), int(w), Cell::Null];
+    let rights = delta_of(&right(), &[(w(0), 2), (w(3), 1), (w(9), 1)]).unwrap();
+    let mut errors = Vec::new();
+    for inputs in [
+        vec![vec![lefts.clone()], vec![rights.clone()]],
+        vec![vec![], vec![rights.negate()]],
+        vec![vec![lefts.negate()], vec![]],
+    ] {
+        let mut cx = StepContext::default();
+        add_deltas(&mut output, &join.step(&inputs, &mut cx).unwrap()).unwrap();
+        errors.push(
+            cx.errors
+                .iter()
+                .map(|error| error.weight)
+                .collect::<Vec<_>>(),
+        );
+        let pairs = output.keys().filter(|row| row[4] != Cell::Null).count();
+        assert_eq!(
+            pairs,
+            usize::from(errors.len() == 1),
+            "6 / 3 is above 0; 6 / 9 is not"
+        );
+        assert_eq!(output.len(), usize::from(errors.len() < 3));
+    }
+    assert_eq!(errors, [vec![2], vec![-2], vec![]]);
+    assert_eq!(join.state_rows(), 0);
 }

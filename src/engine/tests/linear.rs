@@ -43,7 +43,7 @@ proptest! {
         let output = schema(&[("s", DataType::Int64), ("b", DataType::Int64)]);
         let expressions = vec![binary(column(0), Binary::Plus, column(1)), column(1)];
         let subject = Subject {
-            operator: &|| Box::new(Project::new(expressions.clone(), output.clone())),
+            operator: &|| Box::new(Project::new(expressions.clone(), Arc::clone(&output))),
             inputs: vec![ints()],
             reference: &|inputs| {
                 each(&inputs[0], |row| vec![vec![plus(&row[0], &row[1]), row[1].clone()]])
@@ -72,7 +72,7 @@ proptest! {
     fn union_obeys_its_laws(history in histories(&[ints(), ints()], 6)) {
         let output = schema(&[("x", DataType::Int64), ("y", DataType::Int64)]);
         let subject = Subject {
-            operator: &|| Box::new(Union::new(output.clone())),
+            operator: &|| Box::new(Union::new(Arc::clone(&output))),
             inputs: vec![ints(), ints()],
             reference: &|inputs| {
                 let mut sum = inputs[0].clone();

@@ -23,10 +23,12 @@ pub struct Join {
     residual: Option<Arc<dyn PhysicalExpr>>,
     pair_schema: SchemaRef,
     schema: SchemaRef,
+    /// Why the keys make no sense, told by every step.
+    defect: Option<Error>,
 }
 
 impl Join {
-    /// A join with empty state.
+    /// A join with empty state. Keys of different types are compared as the left one's.
     pub fn new(config: JoinConfig) -> Self {
         let JoinConfig {
             kind,
@@ -37,11 +39,14 @@ impl Join {
             residual,
             schema,
         } = config;
-        // A key whose type is not known fails when it is evaluated, with a better message.
-        let types: Vec<DataType> = on
+        let types = on
             .iter()
-            .map(|(key, _)| key.data_type(&left).unwrap_or(DataType::Null))
-            .collect();
+            .map(|(key, _)| key.data_type(&left))
+            .collect::<Result<Vec<_>, _>>();
+        let (types, defect) = match types {
+            Ok(types) => (types, None),
+            Err(error) => (vec![DataType::Null; on.len()], Some(Error::from(error))),
+        };
         let (left_keys, right_keys) = on.into_iter().unzip();
         // Without a residual condition, a right row that never comes out is nothing but its key.
         let keys_only = !kind.gives_pairs() && residual.is_none();
@@ -65,6 +70,7 @@ impl Join {
             residual,
             pair_schema: Arc::new(Schema::new(pair_fields)),
             schema,
+            defect,
         }
     }
 
@@ -226,6 +232,9 @@ impl Operator for Join {
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        if let Some(error) = &self.defect {
+            return Err(error.clone());
+        }
         let left = input(inputs, 0, self.name())?;
         let right = input(inputs, 1, self.name())?;
         // The side whose matches are counted comes last and finds its partners there: in a first
