@@ -13,7 +13,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias, Window, WindowFrameBound,
+    Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias, Window, WindowFrameBound,
     WindowFrameUnits,
 };
 use datafusion::optimizer::AnalyzerRule;
@@ -39,6 +39,7 @@ impl TotalOrder {
             LogicalPlan::Limit(limit) => self.limit(limit),
             LogicalPlan::Window(window) => self.window(window),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Distinct(Distinct::On(on)) => Ok(self.distinct_on(on)),
             node => Ok(Transformed::no(node)),
         }
     }
@@ -57,6 +58,21 @@ impl TotalOrder {
             }
         };
         Ok(Transformed::yes(LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input) })))
+    }
+
+    /// The row that DISTINCT ON keeps, where its ORDER BY leaves several.
+    fn distinct_on(&self, on: DistinctOn) -> Transformed<LogicalPlan> {
+        let mut sort_expr = match on.sort_expr {
+            None if self.plan_for == PlanFor::Query => {
+                return Transformed::no(LogicalPlan::Distinct(Distinct::On(on)));
+            }
+            None => on.on_expr.iter().map(key).collect(),
+            Some(keys) => keys,
+        };
+        let known: Vec<Expr> = sort_expr.iter().map(|key| key.expr.clone()).collect();
+        sort_expr.extend(remaining(on.input.schema(), &known));
+        let on = DistinctOn { sort_expr: Some(sort_expr), ..on };
+        Transformed::yes(LogicalPlan::Distinct(Distinct::On(on)))
     }
 
     fn window(&self, window: Window) -> Outcome<Transformed<LogicalPlan>> {
