@@ -154,6 +154,9 @@ fn ties_are_broken_by_the_remaining_columns() {
             ["1|1", "3|2", "3|3"]
         );
         assert_eq!(lines_for(plan_for, "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, a"), ["1|1", "2|2", "|7"]);
+        assert_eq!(lines_for(plan_for, "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b DESC"), ["1|3", "2|2", "|7"]);
+        assert_eq!(lines_for(plan_for, "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a"), ["1|1", "2|2", "|7"]);
+        assert_eq!(lines_for(plan_for, "SELECT DISTINCT ON (a) * FROM t"), ["1|1", "2|2", "|7"]);
         assert_eq!(lines_for(plan_for, "SELECT a FROM (SELECT a, b FROM t ORDER BY a LIMIT 2) x WHERE b = 3"), ["1"]);
         // The peers of a RANGE frame stay peers.
         assert_eq!(lines_for(plan_for, "SELECT sum(b) OVER (ORDER BY a) FROM t WHERE a = 1"), ["7", "7", "7"]);

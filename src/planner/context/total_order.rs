@@ -39,7 +39,7 @@ impl TotalOrder {
             LogicalPlan::Limit(limit) => self.limit(limit),
             LogicalPlan::Window(window) => self.window(window),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
-            LogicalPlan::Distinct(Distinct::On(on)) => Ok(self.distinct_on(on)),
+            LogicalPlan::Distinct(Distinct::On(on)) => distinct_on(on),
             node => Ok(Transformed::no(node)),
         }
     }
@@ -58,21 +58,6 @@ impl TotalOrder {
             }
         };
         Ok(Transformed::yes(LogicalPlan::Limit(Limit { skip, fetch, input: Arc::new(input) })))
-    }
-
-    /// The row that DISTINCT ON keeps, where its ORDER BY leaves several.
-    fn distinct_on(&self, on: DistinctOn) -> Transformed<LogicalPlan> {
-        let mut sort_expr = match on.sort_expr {
-            None if self.plan_for == PlanFor::Query => {
-                return Transformed::no(LogicalPlan::Distinct(Distinct::On(on)));
-            }
-            None => on.on_expr.iter().map(key).collect(),
-            Some(keys) => keys,
-        };
-        let known: Vec<Expr> = sort_expr.iter().map(|key| key.expr.clone()).collect();
-        sort_expr.extend(remaining(on.input.schema(), &known));
-        let on = DistinctOn { sort_expr: Some(sort_expr), ..on };
-        Transformed::yes(LogicalPlan::Distinct(Distinct::On(on)))
     }
 
     fn window(&self, window: Window) -> Outcome<Transformed<LogicalPlan>> {
@@ -106,21 +91,18 @@ impl TotalOrder {
 
     fn aggregate(&self, aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
         let schema = Arc::clone(aggregate.input.schema());
+        // Constant within a group, unless there are several grouping sets.
+        let groups: Vec<Expr> =
+            aggregate.group_expr.iter().filter(|expr| matches!(expr, Expr::Column(_))).cloned().collect();
         let mut changed = false;
         let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
         for expr in &aggregate.aggr_expr {
             let before = expr.schema_name().to_string();
             let after = expr.clone().transform_down(|expr| match expr {
                 Expr::AggregateFunction(mut call) if self.is_order_sensitive(&call) => {
-                    let known: Vec<Expr> =
-                        call.params.order_by.iter().map(|key| key.expr.clone()).collect();
-                    let added = if call.params.distinct || !chooses(&call) {
-                        call.params.args.iter().take(1).filter(|arg| !known.contains(arg)).map(key).collect()
-                    } else {
-                        remaining(&schema, &known)
-                    };
-                    let any = !added.is_empty();
-                    call.params.order_by.extend(added);
+                    let order = aggregate_order(&call, &schema, &groups);
+                    let any = order != call.params.order_by;
+                    call.params.order_by = order;
                     let call = Expr::AggregateFunction(call);
                     Ok(if any { Transformed::yes(call) } else { Transformed::no(call) })
                 }
@@ -153,6 +135,46 @@ impl AnalyzerRule for TotalOrder {
     fn name(&self) -> &str {
         "lotic_total_order"
     }
+}
+
+/// DISTINCT ON takes the first row of each group; ON itself orders the groups where nothing else does.
+fn distinct_on(mut on: DistinctOn) -> Outcome<Transformed<LogicalPlan>> {
+    let written = on.sort_expr.take().unwrap_or_else(|| on.on_expr.iter().map(key).collect());
+    let mut known: Vec<Expr> = Vec::new();
+    let mut order: Vec<SortKey> = Vec::new();
+    for (place, sort) in written.into_iter().enumerate() {
+        // The first keys stay as they are: they must match ON one by one.
+        if place < on.on_expr.len() || !known.contains(&sort.expr) {
+            known.push(sort.expr.clone());
+            order.push(sort);
+        }
+    }
+    order.extend(remaining(on.input.schema(), &known));
+    let on = on.with_sort_expr(order)?;
+    Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
+}
+
+/// The keys of an aggregate, completed. Keys that are written twice or are constant in a group are dropped: DataFusion drops
+/// them from the order of the input, and its ordered aggregates panic when the two differ in length.
+fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr]) -> Vec<SortKey> {
+    let mut known: Vec<Expr> = Vec::new();
+    let mut order: Vec<SortKey> = Vec::new();
+    for key in &call.params.order_by {
+        if !known.contains(&key.expr) && !groups.contains(&key.expr) {
+            known.push(key.expr.clone());
+            order.push(key.clone());
+        }
+    }
+    known.extend(groups.iter().cloned());
+    if call.params.distinct || !chooses(call) {
+        order.extend(call.params.args.iter().take(1).filter(|arg| !known.contains(arg)).map(key));
+    } else {
+        order.extend(remaining(schema, &known));
+    }
+    if order.is_empty() {
+        order.extend(call.params.order_by.first().cloned());
+    }
+    order
 }
 
 /// The value chosen depends on the whole row, where `array_agg` depends on its argument alone.

@@ -1,16 +1,16 @@
 //! The tokens of one statement with sqlparser's grammar at hand.
 
 use sqlparser::ast;
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
+use super::dialect::LoticDialect;
 use super::names::{Name, fold, object_name};
 use super::split::{Piece, Walker};
 use crate::base::{Error, Result};
 
-static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+static DIALECT: LoticDialect = LoticDialect;
 
 /// sqlparser's own bound on recursion; each bracket costs it up to three levels, and `guard` bounds brackets.
 const RECURSION: usize = 1_000;

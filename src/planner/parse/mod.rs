@@ -8,6 +8,7 @@
 mod copy;
 mod create;
 mod cursor;
+mod dialect;
 mod dml;
 mod drop;
 mod explain;

@@ -1,8 +1,8 @@
 //! A text cut into statements: tokens, own text and line of each.
 
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::dialect::LoticDialect;
 use crate::base::Result;
 
 /// One statement before it is read.
@@ -49,8 +49,7 @@ impl<'a> Walker<'a> {
 
 /// Cuts `text` at its semicolons. Empty statements are left out, unless there is nothing else.
 pub(super) fn split(text: &str) -> Result<Vec<Piece<'_>>> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location()?;
+    let tokens = Tokenizer::new(&LoticDialect, text).tokenize_with_location()?;
     let mut walker = Walker::new(text, Location { line: 1, column: 1 });
     let mut pieces = Vec::new();
     let mut own = Vec::new();

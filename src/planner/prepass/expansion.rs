@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use crate::base::Result;
-use crate::planner::parse::{MAX_DEPTH, Name, name_of, too_deep};
+use crate::planner::parse::{MAX_DEPTH, Name, fold_ident, name_of, too_deep};
 
 /// The most FROM items that a query may have once its CTEs are copied in.
 const MAX_RELATIONS: usize = 20_000;
@@ -47,9 +47,9 @@ impl Visitor for Counter {
         let Some(with) = &query.with else { return ControlFlow::Continue(()) };
         let mut scope = self.scopes.last().cloned().unwrap_or_default();
         for cte in &with.cte_tables {
-            let size = measure(&cte.query, &scope);
-            let depth = size.depth + 1;
-            scope.insert(Name::bare(crate::planner::parse::fold_ident(&cte.alias.name)), Size { depth, ..size });
+            let inner = measure(&cte.query, &scope);
+            let size = Size { relations: inner.relations.max(1), depth: inner.depth + 1 };
+            scope.insert(Name::bare(fold_ident(&cte.alias.name)), size);
         }
         self.scopes.push(scope);
         ControlFlow::Continue(())

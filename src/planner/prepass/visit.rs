@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
-use super::{expansion, fetch, names, reject, table, window_tables};
+use super::{expansion, fetch, names, order, reject, table, window_tables};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 
@@ -53,7 +53,10 @@ impl VisitorMut for Walk {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        flow(reject::query(query).and_then(|()| table::rewrite(query)).and_then(|()| fetch::rewrite(query)))
+        flow(reject::query(query).and_then(|()| table::rewrite(query)).and_then(|()| {
+            order::rewrite(query);
+            fetch::rewrite(query)
+        }))
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
