@@ -28,3 +28,7 @@ SELECT t.k, u.k, t.a FROM t JOIN u ON t.a = u.a;
 SELECT k, CAST(b * 3000000000000000000 AS DOUBLE) AS far FROM t;
 -- a sum that leaves its range in no group
 SELECT k, sum(b * 1000000000) AS big FROM t GROUP BY k;
+-- DISTINCT ON with ties
+SELECT DISTINCT ON (k) k, s, b FROM t ORDER BY k, a;
+-- DISTINCT ON without an order
+SELECT DISTINCT ON (k) k, s, b FROM t;
