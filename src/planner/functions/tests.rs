@@ -206,7 +206,7 @@ async fn integer_and_decimal_arithmetic_never_wraps() {
         ("SELECT (SELECT max(y.b - 1) FROM a y WHERE y.b = x.b - 0) FROM a x".to_owned(), "9223372036854775806"),
         ("SELECT f * 2 + 1 FROM a".to_owned(), "4.0"),
         ("SELECT t + 1 FROM a".to_owned(), "2"),
-        ("SELECT date '2024-01-31' + interval '1 month'".to_owned(), "2024-02-29T00:00:00"),
+        ("SELECT date '2024-01-31' + interval '1 month'".to_owned(), "2024-02-29"),
         ("SELECT NULL + 1".to_owned(), "NULL"),
     ] {
         assert_eq!(outcome(rows(&context, &sql).await), expected, "{sql}");
@@ -260,9 +260,9 @@ async fn huge_values_are_refused_before_they_are_made() {
         "SELECT array_length(generate_series(0, 100000000, 1))",
         "SELECT array_length(generate_series(timestamp '1900-01-01', timestamp '2030-01-01', interval '1 second'))",
         "SELECT array_length(array_resize([1], 100000000, 2))",
-        "SELECT length(replace(repeat('x', 10000000), 'x', 'yyyyyyyyyyyy'))",
+        "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 100)))",
         "SELECT sum(length(repeat('x', 60000000 + value))) FROM range(0, 100)",
-        "SELECT length(concat(repeat('x', 40000000), repeat('y', 40000000)))",
+        "SELECT length(concat(repeat('x', 34000000), repeat('y', 34000000)))",
         "SELECT array_length(array_agg(repeat('x', 1000000 + value))) FROM range(0, 100)",
         "SELECT length(string_agg(repeat('x', 1000000 + value), ',')) FROM range(0, 100)",
     ] {
