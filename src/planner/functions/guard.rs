@@ -32,6 +32,29 @@ impl Default for SizeLimits {
     }
 }
 
+impl SizeLimits {
+    /// Refuses results of `sizes` bytes, a row each, that `function` would make.
+    ///
+    /// # Errors
+    /// 54000 when one value, or all together, pass a limit.
+    pub fn check(&self, function: &str, sizes: &[u128]) -> std::result::Result<(), Error> {
+        let refuse = |what: &str, size: u128, limit: usize| {
+            Error::limit(format!(
+                "{what} made by {function} would have {size} bytes, more than the limit of {limit}"
+            ))
+            .with_hint("make shorter values, or fewer at a time")
+        };
+        if let Some(size) = sizes.iter().find(|size| **size > self.value as u128) {
+            return Err(refuse("a value", *size, self.value));
+        }
+        let total = sizes.iter().sum::<u128>();
+        if total > self.batch as u128 {
+            return Err(refuse("the values of one batch", total, self.batch));
+        }
+        Ok(())
+    }
+}
+
 /// The guarded functions, to be registered over DataFusion's.
 pub fn guarded_udfs(limits: SizeLimits) -> Vec<Arc<ScalarUDF>> {
     let pairs = [
@@ -70,23 +93,7 @@ impl Guarded {
         let rows = if constant { 1 } else { args.number_rows };
         let columns =
             args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-        let mut total = 0_u128;
-        for size in result_sizes(self.growth, &columns, rows)? {
-            if size > self.limits.value as u128 {
-                return Err(self.refusal("a value", size, self.limits.value).into());
-            }
-            total += size;
-        }
-        if total > self.limits.batch as u128 {
-            return Err(self.refusal("the values of one batch", total, self.limits.batch).into());
-        }
-        Ok(())
-    }
-
-    fn refusal(&self, what: &str, size: u128, limit: usize) -> Error {
-        let name = self.inner.name();
-        Error::limit(format!("{what} made by {name}() would have {size} bytes, more than the limit of {limit}"))
-            .with_hint("make shorter values, or fewer at a time")
+        Ok(self.limits.check(self.inner.name(), &result_sizes(self.growth, &columns, rows)?)?)
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Growth {
     Repeat,
     /// `lpad` and `rpad(text, n [, fill])`.
     Pad,
+    /// `a || b`.
+    Join,
     /// `concat(...)` and `concat_ws(...)`.
     Concat,
     /// `replace(text, from, to)`.
@@ -35,6 +37,13 @@ pub fn result_sizes(growth: Growth, args: &[ArrayRef], rows: usize) -> Result<Ve
         Growth::Nothing => Ok(vec![0; rows]),
         Growth::Repeat => repeated(args, rows),
         Growth::Pad => padded(args, rows),
+        Growth::Join => {
+            let mut total = vec![0_u128; rows];
+            for column in args {
+                add(&mut total, &value_sizes(column)?);
+            }
+            Ok(total)
+        }
         Growth::Concat => {
             let mut total = vec![0_u128; rows];
             for column in args {

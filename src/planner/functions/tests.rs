@@ -224,6 +224,7 @@ async fn checked_arithmetic_keeps_names_types_and_nullability() {
         "SELECT b + 1, i * 2 - 3, -i, d * d, d + b, (b + i) * i AS x FROM a",
         "SELECT sum(b + 1), b * 2 FROM a GROUP BY b * 2",
         "SELECT sum(i - 1) OVER (ORDER BY i + 1) FROM a",
+        "SELECT 'a' || i || b, i::text || 'x' AS t FROM a",
     ] {
         let ours = context.sql(sql).await.unwrap().into_optimized_plan().unwrap();
         let theirs = plain.sql(sql).await.unwrap().into_optimized_plan().unwrap();
@@ -263,6 +264,7 @@ async fn huge_values_are_refused_before_they_are_made() {
         "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 100)))",
         "SELECT sum(length(repeat('x', 60000000 + value))) FROM range(0, 100)",
         "SELECT length(concat(repeat('x', 34000000), repeat('y', 34000000)))",
+        "SELECT length(repeat('x', 34000000) || repeat('y', 34000000))",
         "SELECT array_length(array_agg(repeat('x', 1000000 + value))) FROM range(0, 100)",
         "SELECT length(string_agg(repeat('x', 1000000 + value), ',')) FROM range(0, 100)",
     ] {
@@ -277,6 +279,8 @@ async fn guarded_functions_give_what_they_gave() {
         ("SELECT repeat('ab', 3), repeat('ab', -1), repeat(NULL, 3)", "ababab||NULL"),
         ("SELECT lpad('x', 4, 'ab'), rpad('x', 3)", "abax|x  "),
         ("SELECT concat('a', NULL, 1), concat_ws('-', 'a', 'b', NULL)", "a1|a-b"),
+        ("SELECT 'a' || 'b' || 1, 'a' || NULL, v || 'z' FROM (VALUES ('q')) t(v)", "ab1|NULL|qz"),
+        ("SELECT [1] || [2], 'a' || v FROM (VALUES ('q'), (NULL)) t(v)", "[1, 2]|aq;[1, 2]|NULL"),
         ("SELECT replace('banana', 'an', 'xyz')", "bxyzxyza"),
         ("SELECT array_repeat(1, 3), range(3), generate_series(1, 3)", "[1, 1, 1]|[0, 1, 2]|[1, 2, 3]"),
         ("SELECT range(date '2024-01-01', date '2024-03-01', interval '1 month')", "[2024-01-01, 2024-02-01]"),
