@@ -9,7 +9,8 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature,
 };
 use datafusion::{functions, functions_nested};
 
@@ -28,7 +29,10 @@ pub struct SizeLimits {
 
 impl Default for SizeLimits {
     fn default() -> Self {
-        Self { value: 64 << 20, batch: 512 << 20 }
+        Self {
+            value: 64 << 20,
+            batch: 512 << 20,
+        }
     }
 }
 
@@ -65,13 +69,23 @@ pub fn guarded_udfs(limits: SizeLimits) -> Vec<Arc<ScalarUDF>> {
         (functions::string::concat(), Growth::Concat),
         (functions::string::concat_ws(), Growth::Concat),
         (functions::string::replace(), Growth::Replace),
-        (functions_nested::repeat::array_repeat_udf(), Growth::ArrayRepeat),
-        (functions_nested::resize::array_resize_udf(), Growth::ArrayResize),
+        (
+            functions_nested::repeat::array_repeat_udf(),
+            Growth::ArrayRepeat,
+        ),
+        (
+            functions_nested::resize::array_resize_udf(),
+            Growth::ArrayResize,
+        ),
         (functions_nested::range::range_udf(), Growth::Range),
         (functions_nested::range::gen_series_udf(), Growth::Range),
     ];
     let guarded = pairs.into_iter().map(|(inner, growth)| {
-        Arc::new(ScalarUDF::new_from_impl(Guarded { inner, growth, limits }))
+        Arc::new(ScalarUDF::new_from_impl(Guarded {
+            inner,
+            growth,
+            limits,
+        }))
     });
     guarded.collect()
 }
@@ -89,11 +103,20 @@ impl Guarded {
         if self.growth == Growth::Nothing {
             return Ok(());
         }
-        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let constant = args
+            .args
+            .iter()
+            .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let columns =
-            args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-        Ok(self.limits.check(self.inner.name(), &result_sizes(self.growth, &columns, rows)?)?)
+        let columns = args
+            .args
+            .iter()
+            .map(|arg| arg.to_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.limits.check(
+            self.inner.name(),
+            &result_sizes(self.growth, &columns, rows)?,
+        )?)
     }
 }
 
