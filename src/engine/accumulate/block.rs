@@ -29,18 +29,21 @@ pub fn add_all(sum: &mut ExactFloatSum, values: &[f64]) {
 /// Adds a block by extraction; false, with `sum` as it was, when that is not exact for this block.
 fn add_block(sum: &mut ExactFloatSum, block: &[f64]) -> bool {
     let largest = largest(block);
-    // also false for NaN; the bounds keep sigma and its parts clear of overflow and of subnormal numbers
+    // the bounds keep sigma and its parts clear of overflow and of subnormal numbers
     if !(1e-200..1e200).contains(&largest) {
-        return largest == 0.0;
+        return false;
     }
     let mut rest = [0.0_f64; BLOCK];
     let rest = &mut rest[..block.len()];
-    rest.copy_from_slice(block);
     let mut extracted = [0.0_f64; PASSES];
     let mut bound = power_above(largest);
-    for upper in &mut extracted {
+    for (pass, upper) in extracted.iter_mut().enumerate() {
         let sigma = bound * HEADROOM;
-        let (total, remains) = extract(rest, sigma);
+        let (total, remains) = if pass == 0 {
+            extract(block, rest, sigma)
+        } else {
+            extract_again(rest, sigma)
+        };
         *upper = total;
         if remains == 0 {
             extracted.iter().for_each(|upper| sum.add(*upper));
@@ -52,44 +55,71 @@ fn add_block(sum: &mut ExactFloatSum, block: &[f64]) -> bool {
     false
 }
 
-/// Takes the part above `sigma`'s last place off every value; their sum, and bits that are zero when nothing remains.
-fn extract(values: &mut [f64], sigma: f64) -> (f64, u64) {
+/// Takes the part above `sigma`'s last place off every value into `rest`; the sum of the parts, and bits
+/// that are zero when nothing remains. NaN always remains.
+fn extract(values: &[f64], rest: &mut [f64], sigma: f64) -> (f64, u64) {
     let mut sums = [0.0_f64; LANES];
     let mut remains = [0_u64; LANES];
-    let mut chunks = values.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    let (rests, rest_tail) = rest.as_chunks_mut::<LANES>();
+    for (values, rest) in chunks.iter().zip(rests) {
         for lane in 0..LANES {
-            let upper = (sigma + chunk[lane]) - sigma;
-            let lower = chunk[lane] - upper;
-            chunk[lane] = lower;
+            let upper = (sigma + values[lane]) - sigma;
+            let lower = values[lane] - upper;
+            rest[lane] = lower;
             sums[lane] += upper;
             remains[lane] |= lower.to_bits();
         }
     }
-    for value in chunks.into_remainder() {
-        let upper = (sigma + *value) - sigma;
-        *value -= upper;
+    for (value, rest) in tail.iter().zip(rest_tail) {
+        let upper = (sigma + value) - sigma;
+        *rest = value - upper;
         sums[0] += upper;
-        remains[0] |= value.to_bits();
+        remains[0] |= rest.to_bits();
     }
     // a remaining zero may carry a sign
     let remains = remains.iter().fold(0, |all, bits| all | bits) << 1;
     (sums.iter().sum(), remains)
 }
 
-/// The largest magnitude; infinity or NaN-like (beyond every bound) when there is one.
-fn largest(values: &[f64]) -> f64 {
-    let mut lanes = [0_u64; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let tail = chunks.remainder();
-    for chunk in chunks {
+/// [`extract`] from what remained.
+fn extract_again(rest: &mut [f64], sigma: f64) -> (f64, u64) {
+    let mut sums = [0.0_f64; LANES];
+    let mut remains = [0_u64; LANES];
+    let (chunks, tail) = rest.as_chunks_mut::<LANES>();
+    for rest in chunks {
         for lane in 0..LANES {
-            // the order of magnitudes is the order of the bits without the sign; NaN is above all
-            lanes[lane] = lanes[lane].max(chunk[lane].to_bits() & (u64::MAX >> 1));
+            let upper = (sigma + rest[lane]) - sigma;
+            rest[lane] -= upper;
+            sums[lane] += upper;
+            remains[lane] |= rest[lane].to_bits();
         }
     }
-    let tail = tail.iter().map(|value| value.to_bits() & (u64::MAX >> 1));
-    f64::from_bits(lanes.into_iter().chain(tail).max().unwrap_or(0))
+    for value in tail {
+        let upper = (sigma + *value) - sigma;
+        *value -= upper;
+        sums[0] += upper;
+        remains[0] |= value.to_bits();
+    }
+    let remains = remains.iter().fold(0, |all, bits| all | bits) << 1;
+    (sums.iter().sum(), remains)
+}
+
+/// The largest magnitude, NaN aside: a block with NaN shows when it is extracted.
+fn largest(values: &[f64]) -> f64 {
+    // compared as vectors compare: `f64::max` minds NaN and costs more
+    let larger = |held: f64, value: f64| if value > held { value } else { held };
+    let mut lanes = [0.0_f64; LANES];
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], chunk[lane].abs());
+        }
+    }
+    lanes
+        .into_iter()
+        .chain(tail.iter().map(|value| value.abs()))
+        .fold(0.0, larger)
 }
 
 /// The least power of two above the normal number `value`.

@@ -43,7 +43,12 @@ impl GroupStates for CountStates {
     }
 
     fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
-        Ok(Arc::new(groups.iter().map(|group| Some(self.counts[*group])).collect::<Int64Array>()))
+        Ok(Arc::new(
+            groups
+                .iter()
+                .map(|group| Some(self.counts[*group]))
+                .collect::<Int64Array>(),
+        ))
     }
 
     fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
@@ -82,7 +87,10 @@ pub struct BooleanStates {
 impl BooleanStates {
     /// No groups yet; `all` for `bool_and`, else `bool_or`.
     pub fn new(all: bool) -> Self {
-        Self { counts: Vec::new(), all }
+        Self {
+            counts: Vec::new(),
+            all,
+        }
     }
 }
 
@@ -124,7 +132,12 @@ impl GroupStates for BooleanStates {
 
     fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
         let column = |side: usize| -> ArrayRef {
-            Arc::new(groups.iter().map(|group| Some(self.counts[*group][side])).collect::<Int64Array>())
+            Arc::new(
+                groups
+                    .iter()
+                    .map(|group| Some(self.counts[*group][side]))
+                    .collect::<Int64Array>(),
+            )
         };
         Ok(vec![column(0), column(1)])
     }
@@ -134,7 +147,10 @@ impl GroupStates for BooleanStates {
     }
 
     fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
-        let sides = [argument::<Int64Array>(partials, 0)?, argument::<Int64Array>(partials, 1)?];
+        let sides = [
+            argument::<Int64Array>(partials, 0)?,
+            argument::<Int64Array>(partials, 1)?,
+        ];
         Rows::once(groups, sides[0].len()).visit(None, |row, group, _| {
             for (count, side) in self.counts[group].iter_mut().zip(sides) {
                 *count = count.wrapping_add(side.value(row));

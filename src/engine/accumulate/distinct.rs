@@ -30,10 +30,21 @@ impl DistinctStates {
     /// # Errors
     /// When a type has no row format, or there are no arguments.
     pub fn new(inputs: &[DataType], inner: Box<dyn GroupStates>) -> Result<Self> {
-        let input = inputs.first().ok_or_else(|| Error::internal("DISTINCT needs an argument"))?;
-        let fields = inputs.iter().map(|input| SortField::new(input.clone())).collect();
+        let input = inputs
+            .first()
+            .ok_or_else(|| Error::internal("DISTINCT needs an argument"))?;
+        let fields = inputs
+            .iter()
+            .map(|input| SortField::new(input.clone()))
+            .collect();
         let converter = RowConverter::new(fields)?;
-        Ok(Self { seen: Vec::new(), converter, input: input.clone(), inner, entries: 0 })
+        Ok(Self {
+            seen: Vec::new(),
+            converter,
+            input: input.clone(),
+            inner,
+            entries: 0,
+        })
     }
 }
 
@@ -74,7 +85,10 @@ impl GroupStates for DistinctStates {
             return Ok(());
         }
         let indices = UInt64Array::from(changed);
-        let args = args.iter().map(|array| take(array, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let args = args
+            .iter()
+            .map(|array| take(array, &indices, None))
+            .collect::<Result<Vec<_>, _>>()?;
         let rows = Rows {
             length: groups.len(),
             groups: Groups::Each(&groups),
@@ -113,11 +127,19 @@ impl GroupStates for DistinctStates {
         let mut columns = self.converter.convert_rows(values)?;
         let field = Arc::new(Field::new_list_field(self.input.clone(), true));
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-        Ok(vec![Arc::new(ListArray::try_new(field, offsets, columns.swap_remove(0), None)?)])
+        Ok(vec![Arc::new(ListArray::try_new(
+            field,
+            offsets,
+            columns.swap_remove(0),
+            None,
+        )?)])
     }
 
     fn partial_types(&self) -> Vec<DataType> {
-        vec![DataType::List(Arc::new(Field::new_list_field(self.input.clone(), true)))]
+        vec![DataType::List(Arc::new(Field::new_list_field(
+            self.input.clone(),
+            true,
+        )))]
     }
 
     fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
@@ -143,6 +165,8 @@ impl GroupStates for DistinctStates {
 
     fn bytes(&self) -> usize {
         // a key is a boxed row of some tens of bytes, a slot its pointer, length, configuration and weight
-        self.inner.bytes() + self.seen.capacity() * size_of::<HashMap<OwnedRow, i64>>() + self.entries * 96
+        self.inner.bytes()
+            + self.seen.capacity() * size_of::<HashMap<OwnedRow, i64>>()
+            + self.entries * 96
     }
 }

@@ -21,11 +21,17 @@ pub struct FloatExtremumStates {
 impl FloatExtremumStates {
     /// No groups yet; `greatest` for MAX, results of the float type `output`.
     pub fn new(output: &DataType, greatest: bool) -> Self {
-        Self { best: Vec::new(), output: output.clone(), greatest }
+        Self {
+            best: Vec::new(),
+            output: output.clone(),
+            greatest,
+        }
     }
 
     fn take(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args.first().ok_or_else(|| Error::internal("min and max need an argument"))?;
+        let array = args
+            .first()
+            .ok_or_else(|| Error::internal("min and max need an argument"))?;
         let array = cast(array, &DataType::Float64)?;
         let values = array.as_primitive::<Float64Type>();
         let (best, greatest) = (&mut self.best, self.greatest);
@@ -49,8 +55,13 @@ impl GroupStates for FloatExtremumStates {
     }
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        if rows.weights.is_some_and(|weights| weights.iter().any(|weight| *weight <= 0)) {
-            return Err(Error::internal("a row was taken back from an append-only min or max"));
+        if rows
+            .weights
+            .is_some_and(|weights| weights.iter().any(|weight| *weight <= 0))
+        {
+            return Err(Error::internal(
+                "a row was taken back from an append-only min or max",
+            ));
         }
         self.take(args, rows)
     }

@@ -24,7 +24,11 @@ pub struct FloatStates {
 impl FloatStates {
     /// No groups yet.
     pub fn new(outcome: Outcome) -> Self {
-        Self { sums: Vec::new(), counts: Vec::new(), outcome }
+        Self {
+            sums: Vec::new(),
+            counts: Vec::new(),
+            outcome,
+        }
     }
 }
 
@@ -66,7 +70,10 @@ impl GroupStates for FloatStates {
         self.sums[group] = ExactFloatSum::default();
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is rounded, as the average is")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count beyond 2^53 is rounded, as the average is"
+    )]
     fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
         let values = groups.iter().map(|group| {
             let count = self.counts[*group];
@@ -110,9 +117,17 @@ pub(super) fn partial_sums(
 ) -> Result<Vec<ArrayRef>> {
     let fixed = groups.iter().map(|group| sums[*group].fixed());
     let (mantissas, exponents): (Vec<i128>, Vec<i32>) = fixed.unzip();
-    let rest: BinaryArray = groups.iter().map(|group| sums[*group].encode_rest()).collect();
+    let rest: BinaryArray = groups
+        .iter()
+        .map(|group| sums[*group].encode_rest())
+        .collect();
     Ok(vec![
-        Arc::new(groups.iter().map(|group| Some(counts[*group])).collect::<Int64Array>()),
+        Arc::new(
+            groups
+                .iter()
+                .map(|group| Some(counts[*group]))
+                .collect::<Int64Array>(),
+        ),
         Arc::new(Decimal128Array::from(mantissas).with_precision_and_scale(38, 0)?),
         Arc::new(Int32Array::from(exponents)),
         Arc::new(rest),
@@ -121,7 +136,12 @@ pub(super) fn partial_sums(
 
 /// The types of [`partial_sums`].
 pub(super) fn partial_sum_types() -> Vec<DataType> {
-    vec![DataType::Int64, DataType::Decimal128(38, 0), DataType::Int32, DataType::Binary]
+    vec![
+        DataType::Int64,
+        DataType::Decimal128(38, 0),
+        DataType::Int32,
+        DataType::Binary,
+    ]
 }
 
 /// Adds what [`partial_sums`] gave.
@@ -142,5 +162,9 @@ pub(super) fn merge_sums(
         damaged |= sums[group].merge_encoded(fixed, rest).is_none();
         counts[group] = counts[group].wrapping_add(more.value(row));
     });
-    if damaged { Err(Error::internal("a partial float sum is damaged")) } else { Ok(()) }
+    if damaged {
+        Err(Error::internal("a partial float sum is damaged"))
+    } else {
+        Ok(())
+    }
 }

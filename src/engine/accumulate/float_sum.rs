@@ -13,7 +13,9 @@ const UNSET: i32 = i32::MAX;
 /// Room kept below the first value's least bit. The window follows the data later.
 const ROOM_BELOW: i32 = 24;
 /// A 53-bit mantissa shifted by at most this keeps one addition within an `i128`.
-const SHIFT_LIMIT: u32 = 72;
+const SHIFT_LIMIT: i64 = 72;
+/// The bits of a double's mantissa that are stored.
+const MANTISSA: i64 = (1 << 52) - 1;
 
 /// What does not fit the fixed-point form.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,11 @@ pub struct ExactFloatSum {
 
 impl Default for ExactFloatSum {
     fn default() -> Self {
-        Self { mantissa: 0, extension: None, exponent: UNSET }
+        Self {
+            mantissa: 0,
+            extension: None,
+            exponent: UNSET,
+        }
     }
 }
 
@@ -43,13 +49,15 @@ impl ExactFloatSum {
     /// Adds `value` once.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        let bits = value.to_bits();
+        let bits = value.to_bits().cast_signed();
         let biased = (bits >> 52) & 0x7ff;
+        // the two's complement of the mantissa where the sign is set, without a branch
+        let sign = bits >> 63;
+        let mantissa = (((bits & MANTISSA) | (1 << 52)) ^ sign) - sign;
+        let shift = biased - 1075 - i64::from(self.exponent);
         // zero, subnormal numbers, NaN and infinities take the slow way, and so does the first value:
-        // with `UNSET` the shift wraps to a huge number
-        let (mantissa, exponent) = parts(value);
-        let shift = exponent.wrapping_sub(self.exponent).cast_unsigned();
-        if biased.wrapping_sub(1) < 0x7fe && shift <= SHIFT_LIMIT {
+        // under `UNSET` every shift is below 0
+        if (1..0x7ff).contains(&biased) && (0..=SHIFT_LIMIT).contains(&shift) {
             let (sum, overflow) = self.mantissa.overflowing_add(i128::from(mantissa) << shift);
             if !overflow {
                 self.mantissa = sum;
@@ -78,19 +86,25 @@ impl ExactFloatSum {
         if let Some(theirs) = &other.extension {
             let ours = self.extension.get_or_insert_default();
             ours.nans = ours.nans.wrapping_add(theirs.nans);
-            ours.positive_infinities =
-                ours.positive_infinities.wrapping_add(theirs.positive_infinities);
-            ours.negative_infinities =
-                ours.negative_infinities.wrapping_add(theirs.negative_infinities);
+            ours.positive_infinities = ours
+                .positive_infinities
+                .wrapping_add(theirs.positive_infinities);
+            ours.negative_infinities = ours
+                .negative_infinities
+                .wrapping_add(theirs.negative_infinities);
             ours.wide.merge(&theirs.wide, 1);
         }
     }
 
     /// The sum rounded to the nearest `f64`, ties to even; 0.0, never -0.0, when it is zero.
     pub fn value(&self) -> f64 {
-        let Some(extension) = &self.extension else { return self.narrow_value() };
-        let (positive, negative) =
-            (extension.positive_infinities != 0, extension.negative_infinities != 0);
+        let Some(extension) = &self.extension else {
+            return self.narrow_value();
+        };
+        let (positive, negative) = (
+            extension.positive_infinities != 0,
+            extension.negative_infinities != 0,
+        );
         if extension.nans != 0 || (positive && negative) {
             return f64::NAN;
         }
@@ -127,21 +141,29 @@ impl ExactFloatSum {
 
     /// Memory held beside the struct, in bytes.
     pub fn bytes(&self) -> usize {
-        self.extension.as_ref().map_or(0, |wide| size_of::<Extension>() + wide.wide.bytes())
+        self.extension
+            .as_ref()
+            .map_or(0, |wide| size_of::<Extension>() + wide.wide.bytes())
     }
 
     /// The fixed-point part: the sum is `mantissa * 2^exponent` plus what [`Self::encode_rest`] holds.
     pub fn fixed(&self) -> (i128, i32) {
-        if self.exponent == UNSET { (0, 0) } else { (self.mantissa, self.exponent) }
+        if self.exponent == UNSET {
+            (0, 0)
+        } else {
+            (self.mantissa, self.exponent)
+        }
     }
 
     /// The part beyond the fixed-point form, for a partial state; most sums have none.
     pub fn encode_rest(&self) -> Option<Vec<u8>> {
         let extension = self.extension.as_ref()?;
         let mut bytes = Vec::new();
-        for count in
-            [extension.nans, extension.positive_infinities, extension.negative_infinities]
-        {
+        for count in [
+            extension.nans,
+            extension.positive_infinities,
+            extension.negative_infinities,
+        ] {
             bytes.extend_from_slice(&count.to_le_bytes());
         }
         extension.wide.encode(&mut bytes);
@@ -200,7 +222,12 @@ impl ExactFloatSum {
         if self.mantissa == 0 {
             return 0.0;
         }
-        round_to_f64(self.mantissa < 0, self.mantissa.unsigned_abs(), self.exponent, false)
+        round_to_f64(
+            self.mantissa < 0,
+            self.mantissa.unsigned_abs(),
+            self.exponent,
+            false,
+        )
     }
 
     #[cold]
@@ -236,7 +263,9 @@ impl ExactFloatSum {
             self.exponent = exponent - room;
         } else if exponent < self.exponent {
             // lower the base as far as the sum's free upper bits allow
-            let lower = (self.exponent - exponent).min(spare_bits(self.mantissa) - 8).max(0);
+            let lower = (self.exponent - exponent)
+                .min(spare_bits(self.mantissa) - 8)
+                .max(0);
             self.mantissa <<= lower;
             self.exponent -= lower;
         } else if spare_bits(self.mantissa) < 2
@@ -254,13 +283,20 @@ impl ExactFloatSum {
             self.mantissa = sum;
             return;
         }
-        self.extension.get_or_insert_default().wide.add(mantissa, exponent);
+        self.extension
+            .get_or_insert_default()
+            .wide
+            .add(mantissa, exponent);
     }
 }
 
 /// How far `number` can be shifted to the left without loss.
 #[expect(clippy::cast_possible_wrap, reason = "at most 127")]
 fn spare_bits(number: i128) -> i32 {
-    let leading = if number < 0 { number.leading_ones() } else { number.leading_zeros() };
+    let leading = if number < 0 {
+        number.leading_ones()
+    } else {
+        number.leading_zeros()
+    };
     leading as i32 - 1
 }

@@ -65,7 +65,10 @@ impl AggregateFunction {
             _ => {}
         }
         let [input] = inputs else {
-            return Err(Error::unsupported(format!("{self:?} takes one argument, not {}", inputs.len())));
+            return Err(Error::unsupported(format!(
+                "{self:?} takes one argument, not {}",
+                inputs.len()
+            )));
         };
         match self {
             Self::Sum => number_states(input, output, Outcome::Sum),
@@ -74,12 +77,18 @@ impl AggregateFunction {
                 Ok(Box::new(VarianceStates::new(spread)))
             }
             Self::Min | Self::Max => ordered_states(input, output, self == Self::Max),
-            _ => Err(Error::unsupported(format!("{self:?} of {input} has no incremental form"))),
+            _ => Err(Error::unsupported(format!(
+                "{self:?} of {input} has no incremental form"
+            ))),
         }
     }
 }
 
-fn number_states(input: &DataType, output: &DataType, outcome: Outcome) -> Result<Box<dyn GroupStates>> {
+fn number_states(
+    input: &DataType,
+    output: &DataType,
+    outcome: Outcome,
+) -> Result<Box<dyn GroupStates>> {
     Ok(match input {
         DataType::Float64 => Box::new(FloatStates::new(outcome)),
         DataType::Int64
@@ -90,20 +99,37 @@ fn number_states(input: &DataType, output: &DataType, outcome: Outcome) -> Resul
         DataType::Decimal128(..) => Box::new(IntegerStates::<3>::new(input, output, outcome)),
         DataType::Decimal256(..) => Box::new(IntegerStates::<6>::new(input, output, outcome)),
         other => {
-            return Err(Error::unsupported(format!("a sum or average of {other} has no incremental form")));
+            return Err(Error::unsupported(format!(
+                "a sum or average of {other} has no incremental form"
+            )));
         }
     })
 }
 
-fn ordered_states(input: &DataType, output: &DataType, greatest: bool) -> Result<Box<dyn GroupStates>> {
+fn ordered_states(
+    input: &DataType,
+    output: &DataType,
+    greatest: bool,
+) -> Result<Box<dyn GroupStates>> {
     if input != output {
-        return Err(Error::unsupported(format!("min and max of {input} as {output} have no incremental form")));
+        return Err(Error::unsupported(format!(
+            "min and max of {input} as {output} have no incremental form"
+        )));
     }
     Ok(if is_short(input) {
-        Box::new(OrderedStates::new(Arc::new(ShortCodec(input.clone())), greatest))
+        Box::new(OrderedStates::new(
+            Arc::new(ShortCodec(input.clone())),
+            greatest,
+        ))
     } else if matches!(input, DataType::Decimal128(..)) {
-        Box::new(OrderedStates::new(Arc::new(DecimalCodec(input.clone())), greatest))
+        Box::new(OrderedStates::new(
+            Arc::new(DecimalCodec(input.clone())),
+            greatest,
+        ))
     } else {
-        Box::new(OrderedStates::new(Arc::new(RowCodec::new(input)?), greatest))
+        Box::new(OrderedStates::new(
+            Arc::new(RowCodec::new(input)?),
+            greatest,
+        ))
     })
 }

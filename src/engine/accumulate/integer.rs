@@ -1,12 +1,12 @@
 //! Sums and averages of integers, decimals and durations: exact while kept, checked when given.
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, Int64Array,
-    PrimitiveArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
+    Int64Array, PrimitiveArray, new_null_array,
 };
 use arrow::datatypes::{
-    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Float64Type,
-    Int64Type, UInt64Type, i256,
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType,
+    Float64Type, Int64Type, UInt64Type, i256,
 };
 use std::sync::Arc;
 
@@ -49,7 +49,13 @@ impl<const N: usize> IntegerStates<N> {
         }
     }
 
-    fn add_wide<T>(&mut self, values: &[T], array: &dyn Array, rows: &Rows<'_>, wide: impl Fn(&T) -> Wide<N>) {
+    fn add_wide<T>(
+        &mut self,
+        values: &[T],
+        array: &dyn Array,
+        rows: &Rows<'_>,
+        wide: impl Fn(&T) -> Wide<N>,
+    ) {
         let (sums, counts) = (&mut self.sums, &mut self.counts);
         rows.visit(array.nulls(), |row, group, weight| {
             sums[group].add(&wide(&values[row]).times(weight));
@@ -58,7 +64,9 @@ impl<const N: usize> IntegerStates<N> {
     }
 
     fn add_i64(&mut self, array: &dyn Array, values: &[i64], rows: &Rows<'_>) {
-        if let (Groups::One, None, None, 0) = (rows.groups, rows.weights, rows.filter, array.null_count()) {
+        if let (Groups::One, None, None, 0) =
+            (rows.groups, rows.weights, rows.filter, array.null_count())
+        {
             let total: i128 = values.iter().map(|value| i128::from(*value)).sum();
             self.sums[0].add(&Wide::from_i128(total));
             self.counts[0] = self.counts[0].wrapping_add_unsigned(values.len() as u64);
@@ -67,7 +75,9 @@ impl<const N: usize> IntegerStates<N> {
         let (sums, counts) = (&mut self.sums, &mut self.counts);
         rows.visit(array.nulls(), |row, group, weight| {
             // 63 bits times 63 bits
-            sums[group].add(&Wide::from_i128(i128::from(values[row]) * i128::from(weight)));
+            sums[group].add(&Wide::from_i128(
+                i128::from(values[row]) * i128::from(weight),
+            ));
             counts[group] = counts[group].wrapping_add(weight);
         });
     }
@@ -119,7 +129,10 @@ impl<const N: usize> IntegerStates<N> {
     }
 
     /// The average of integers as a float: the exact sum, rounded, by the count.
-    #[expect(clippy::cast_precision_loss, reason = "rounded to the nearest, as an average is")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "rounded to the nearest, as an average is"
+    )]
     fn gather_floats(&self, groups: &[usize]) -> ArrayRef {
         let values = groups.iter().map(|group| {
             let count = self.counts[*group];
@@ -139,20 +152,28 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
     }
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args.first().ok_or_else(|| Error::internal("a sum needs an argument"))?;
+        let array = args
+            .first()
+            .ok_or_else(|| Error::internal("a sum needs an argument"))?;
         match array.data_type() {
-            DataType::Int64 => self.add_i64(array, array.as_primitive::<Int64Type>().values(), rows),
+            DataType::Int64 => {
+                self.add_i64(array, array.as_primitive::<Int64Type>().values(), rows);
+            }
             DataType::Duration(_) | DataType::Decimal64(..) => {
                 let data = array.to_data();
                 self.add_i64(array, &data.buffer::<i64>(0)[..array.len()], rows);
             }
             DataType::UInt64 => {
                 let values = array.as_primitive::<UInt64Type>().values();
-                self.add_wide(values, array, rows, |value| Wide::from_i128(i128::from(*value)));
+                self.add_wide(values, array, rows, |value| {
+                    Wide::from_i128(i128::from(*value))
+                });
             }
             DataType::Decimal32(..) => {
                 let values = array.as_primitive::<Decimal32Type>().values();
-                self.add_wide(values, array, rows, |value| Wide::from_i128(i128::from(*value)));
+                self.add_wide(values, array, rows, |value| {
+                    Wide::from_i128(i128::from(*value))
+                });
             }
             DataType::Decimal128(..) => {
                 let values = array.as_primitive::<Decimal128Type>().values();
@@ -162,7 +183,11 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
                 let values = array.as_primitive::<Decimal256Type>().values();
                 self.add_wide(values, array, rows, |value| Wide::from_i256(*value));
             }
-            other => return Err(Error::internal(format!("a sum over the unexpected type {other}"))),
+            other => {
+                return Err(Error::internal(format!(
+                    "a sum over the unexpected type {other}"
+                )));
+            }
         }
         Ok(())
     }
@@ -187,9 +212,11 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
                 wide.as_i128().and_then(|value| u64::try_from(value).ok())
             }),
             DataType::Float64 => self.gather_floats(groups),
-            DataType::Decimal32(..) => self.gather_decimal::<Decimal32Type>(groups, errors, |wide| {
-                wide.as_i128().and_then(|value| i32::try_from(value).ok())
-            }),
+            DataType::Decimal32(..) => {
+                self.gather_decimal::<Decimal32Type>(groups, errors, |wide| {
+                    wide.as_i128().and_then(|value| i32::try_from(value).ok())
+                })
+            }
             DataType::Decimal64(..) => self.gather_decimal::<Decimal64Type>(groups, errors, to_i64),
             DataType::Decimal128(..) => {
                 self.gather_decimal::<Decimal128Type>(groups, errors, Wide::as_i128)
@@ -199,12 +226,19 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
                 self.gather_decimal::<Decimal256Type>(groups, errors, convert)
             }
             DataType::Null => new_null_array(&self.output, groups.len()),
-            other => return Err(Error::internal(format!("a sum of the unexpected type {other}"))),
+            other => {
+                return Err(Error::internal(format!(
+                    "a sum of the unexpected type {other}"
+                )));
+            }
         })
     }
 
     fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
-        let counts: Int64Array = groups.iter().map(|group| Some(self.counts[*group])).collect();
+        let counts: Int64Array = groups
+            .iter()
+            .map(|group| Some(self.counts[*group]))
+            .collect();
         let mut sums = FixedSizeBinaryBuilder::with_capacity(groups.len(), width::<N>());
         let mut bytes = Vec::with_capacity(N * 8);
         for group in groups {
@@ -230,7 +264,11 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
             }
             self.counts[group] = self.counts[group].wrapping_add(counts.value(row));
         });
-        if damaged { Err(Error::internal("a partial sum has another width")) } else { Ok(()) }
+        if damaged {
+            Err(Error::internal("a partial sum has another width"))
+        } else {
+            Ok(())
+        }
     }
 
     fn drop_first(&mut self, groups: usize) {

@@ -9,9 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int64Array, UInt64Array,
 };
 use arrow::compute::{can_cast_types, cast};
-use arrow::datatypes::{
-    DataType, Decimal128Type, Float32Type, Float64Type, Int64Type, UInt64Type,
-};
+use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{OwnedRow, RowConverter, Rows as EncodedRows, SortField};
 
 use crate::base::Result;
@@ -58,7 +56,11 @@ pub trait Codec<K>: Debug + Send + Sync {
 /// -0.0 as 0.0, every NaN as one.
 pub fn canonical_f64(value: f64) -> f64 {
     // -0.0 + 0.0 is 0.0
-    if value.is_nan() { f64::NAN } else { value + 0.0 }
+    if value.is_nan() {
+        f64::NAN
+    } else {
+        value + 0.0
+    }
 }
 
 /// The key of a float: its order is that of SQL.
@@ -77,11 +79,14 @@ pub fn key_float(key: i64) -> f64 {
 pub fn is_short(data_type: &DataType) -> bool {
     match data_type {
         DataType::UInt64 | DataType::Float64 | DataType::Float32 => true,
-        DataType::Dictionary(..) | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => false,
-        DataType::Boolean | DataType::Null | DataType::Float16 => false,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+        DataType::Dictionary(..) | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             false
         }
+        DataType::Boolean | DataType::Null | DataType::Float16 => false,
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => false,
         DataType::Interval(_) => false,
         other => {
             other.is_primitive()
@@ -100,7 +105,10 @@ impl Codec<i64> for ShortCodec {
         let keys = match array.data_type() {
             DataType::UInt64 => {
                 let values = array.as_primitive::<UInt64Type>().values();
-                values.iter().map(|value| value.cast_signed() ^ i64::MIN).collect()
+                values
+                    .iter()
+                    .map(|value| value.cast_signed() ^ i64::MIN)
+                    .collect()
             }
             DataType::Float64 => {
                 let values = array.as_primitive::<Float64Type>().values();
@@ -108,9 +116,15 @@ impl Codec<i64> for ShortCodec {
             }
             DataType::Float32 => {
                 let values = array.as_primitive::<Float32Type>().values();
-                values.iter().map(|value| float_key(f64::from(*value))).collect()
+                values
+                    .iter()
+                    .map(|value| float_key(f64::from(*value)))
+                    .collect()
             }
-            _ => cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().values().to_vec(),
+            _ => cast(array, &DataType::Int64)?
+                .as_primitive::<Int64Type>()
+                .values()
+                .to_vec(),
         };
         Ok(KeyColumn::Each(keys))
     }
@@ -119,13 +133,17 @@ impl Codec<i64> for ShortCodec {
         let keys = keys.iter().map(|key| key.copied());
         Ok(match &self.0 {
             DataType::UInt64 => Arc::new(
-                keys.map(|key| key.map(|key| (key ^ i64::MIN).cast_unsigned())).collect::<UInt64Array>(),
+                keys.map(|key| key.map(|key| (key ^ i64::MIN).cast_unsigned()))
+                    .collect::<UInt64Array>(),
             ),
             DataType::Float64 => {
                 Arc::new(keys.map(|key| key.map(key_float)).collect::<Float64Array>())
             }
             DataType::Float32 => {
-                #[expect(clippy::cast_possible_truncation, reason = "the key was made from an f32")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the key was made from an f32"
+                )]
                 let values = keys.map(|key| key.map(|key| key_float(key) as f32));
                 Arc::new(values.collect::<Float32Array>())
             }
@@ -140,7 +158,9 @@ pub struct DecimalCodec(pub DataType);
 
 impl Codec<i128> for DecimalCodec {
     fn encode(&self, array: &ArrayRef) -> Result<KeyColumn<i128>> {
-        Ok(KeyColumn::Each(array.as_primitive::<Decimal128Type>().values().to_vec()))
+        Ok(KeyColumn::Each(
+            array.as_primitive::<Decimal128Type>().values().to_vec(),
+        ))
     }
 
     fn decode(&self, keys: &[Option<&i128>]) -> Result<ArrayRef> {
@@ -163,7 +183,10 @@ impl RowCodec {
     /// When the row format has no form for it.
     pub fn new(data_type: &DataType) -> Result<Self> {
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())])?;
-        Ok(Self { converter, data_type: data_type.clone() })
+        Ok(Self {
+            converter,
+            data_type: data_type.clone(),
+        })
     }
 }
 
@@ -177,7 +200,9 @@ impl Codec<OwnedRow> for RowCodec {
         // a NULL is a row as well: append one and point to it
         let null = arrow::array::new_null_array(&self.data_type, 1);
         let null = self.converter.convert_columns(&[null])?;
-        let rows = keys.iter().map(|key| key.map_or_else(|| null.row(0), |key| key.row()));
+        let rows = keys
+            .iter()
+            .map(|key| key.map_or_else(|| null.row(0), |key| key.row()));
         let mut columns = self.converter.convert_rows(rows)?;
         Ok(columns.swap_remove(0))
     }

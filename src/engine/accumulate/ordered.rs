@@ -58,8 +58,11 @@ impl<K: Ord + Clone> Bag<K> {
             Self::One(key, weight) => (*weight > 0).then_some(key),
             Self::Many(tree) => {
                 let there = |pair: &(&K, &i64)| *pair.1 > 0;
-                let found =
-                    if greatest { tree.iter().rev().find(there) } else { tree.iter().find(there) };
+                let found = if greatest {
+                    tree.iter().rev().find(there)
+                } else {
+                    tree.iter().find(there)
+                };
                 found.map(|(key, _)| key)
             }
         }
@@ -84,7 +87,11 @@ pub struct OrderedStates<K> {
 impl<K> OrderedStates<K> {
     /// No groups yet; `greatest` for MAX.
     pub fn new(codec: Arc<dyn Codec<K>>, greatest: bool) -> Self {
-        Self { bags: Vec::new(), codec, greatest }
+        Self {
+            bags: Vec::new(),
+            codec,
+            greatest,
+        }
     }
 }
 
@@ -99,7 +106,9 @@ where
     }
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args.first().ok_or_else(|| Error::internal("min and max need an argument"))?;
+        let array = args
+            .first()
+            .ok_or_else(|| Error::internal("min and max need an argument"))?;
         let keys: KeyColumn<K> = self.codec.encode(array)?;
         let bags = &mut self.bags;
         rows.visit(array.logical_nulls().as_ref(), |row, group, weight| {
@@ -117,8 +126,10 @@ where
     }
 
     fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
-        let keys: Vec<Option<&K>> =
-            groups.iter().map(|group| self.bags[*group].extremum(self.greatest)).collect();
+        let keys: Vec<Option<&K>> = groups
+            .iter()
+            .map(|group| self.bags[*group].extremum(self.greatest))
+            .collect();
         self.codec.decode(&keys)
     }
 

@@ -27,9 +27,17 @@ pub fn round_to_f64(negative: bool, magnitude: u128, exponent: i32, sticky: bool
     } else if shift > 128 {
         0
     } else {
-        let kept = if shift == 128 { 0 } else { (magnitude >> shift) as u64 };
+        let kept = if shift == 128 {
+            0
+        } else {
+            (magnitude >> shift) as u64
+        };
         let half = 1_u128 << (shift - 1);
-        let rest = if shift == 128 { magnitude } else { magnitude & ((1_u128 << shift) - 1) };
+        let rest = if shift == 128 {
+            magnitude
+        } else {
+            magnitude & ((1_u128 << shift) - 1)
+        };
         let up = rest > half || (rest == half && (sticky || kept & 1 == 1));
         kept + u64::from(up)
     };
@@ -49,13 +57,19 @@ pub fn round_to_f64(negative: bool, magnitude: u128, exponent: i32, sticky: bool
 }
 
 /// A finite `f64` as `mantissa * 2^exponent`, the mantissa within 53 bits and signed.
-#[expect(clippy::cast_possible_wrap, reason = "a mantissa has 53 bits, an exponent 11")]
+#[expect(
+    clippy::cast_possible_wrap,
+    reason = "a mantissa has 53 bits, an exponent 11"
+)]
 #[inline]
 pub fn parts(value: f64) -> (i64, i32) {
     let bits = value.to_bits();
     let biased = ((bits >> 52) & 0x7ff) as i32;
     let fraction = (bits & ((1 << 52) - 1)) as i64;
-    let (mantissa, exponent) =
-        if biased == 0 { (fraction, -1074) } else { (fraction | (1 << 52), biased - 1075) };
+    let (mantissa, exponent) = if biased == 0 {
+        (fraction, -1074)
+    } else {
+        (fraction | (1 << 52), biased - 1075)
+    };
     (if bits >> 63 == 1 { -mantissa } else { mantissa }, exponent)
 }

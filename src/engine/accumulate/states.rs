@@ -33,13 +33,22 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Rows of the given groups, each once.
     pub fn once(groups: Groups<'a>, length: usize) -> Self {
-        Self { length, groups, weights: None, filter: None }
+        Self {
+            length,
+            groups,
+            weights: None,
+            filter: None,
+        }
     }
 
     /// The rows that count, of those that are not NULL; `None` when all do.
     pub fn selected(&self, nulls: Option<&NullBuffer>) -> Option<BooleanBuffer> {
-        let nulls = nulls.filter(|nulls| nulls.null_count() > 0).map(NullBuffer::inner);
-        let Some(filter) = self.filter else { return nulls.cloned() };
+        let nulls = nulls
+            .filter(|nulls| nulls.null_count() > 0)
+            .map(NullBuffer::inner);
+        let Some(filter) = self.filter else {
+            return nulls.cloned();
+        };
         let passing = match filter.nulls() {
             Some(known) => filter.values() & known.inner(),
             None => filter.values().clone(),
@@ -135,8 +144,13 @@ pub trait GroupStates: Debug + Send + Sync {
 
 /// The argument at `at` as an array of type `A`.
 pub(super) fn argument<A: Array + 'static>(args: &[ArrayRef], at: usize) -> Result<&A> {
-    let array = args.get(at).ok_or_else(|| Error::internal(format!("an aggregate lacks argument {at}")))?;
+    let array = args
+        .get(at)
+        .ok_or_else(|| Error::internal(format!("an aggregate lacks argument {at}")))?;
     array.as_any().downcast_ref::<A>().ok_or_else(|| {
-        Error::internal(format!("an aggregate's argument has the unexpected type {}", array.data_type()))
+        Error::internal(format!(
+            "an aggregate's argument has the unexpected type {}",
+            array.data_type()
+        ))
     })
 }

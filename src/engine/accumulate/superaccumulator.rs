@@ -31,12 +31,19 @@ impl Superaccumulator {
         if mantissa == 0 {
             return;
         }
-        debug_assert!(exponent >= LEAST_EXPONENT, "an exponent below that of any product");
+        debug_assert!(
+            exponent >= LEAST_EXPONENT,
+            "an exponent below that of any product"
+        );
         let place = (exponent - LEAST_EXPONENT) as usize;
         let (word, shift) = (place / 32, (place % 32) as u32);
         let magnitude = mantissa.unsigned_abs();
         let low = magnitude << shift;
-        let high = if shift == 0 { 0 } else { (magnitude >> (128 - shift)) as u64 };
+        let high = if shift == 0 {
+            0
+        } else {
+            (magnitude >> (128 - shift)) as u64
+        };
         let bits = 128 - magnitude.leading_zeros() + shift;
         let pieces = bits.div_ceil(32) as usize;
         self.cover(word, word + pieces);
@@ -49,7 +56,11 @@ impl Superaccumulator {
         let sign = if mantissa < 0 { -1 } else { 1 };
         let at = word - self.first;
         for (piece, slot) in self.words[at..at + pieces].iter_mut().enumerate() {
-            let part = if piece < 4 { (low >> (32 * piece)) as u32 } else { high as u32 };
+            let part = if piece < 4 {
+                (low >> (32 * piece)) as u32
+            } else {
+                high as u32
+            };
             *slot += sign * i64::from(part);
         }
     }
@@ -78,9 +89,16 @@ impl Superaccumulator {
     /// The words that are not zero, each with the exponent of its least bit.
     pub fn words(&self) -> impl Iterator<Item = (i64, i32)> + '_ {
         let first = self.first;
-        self.words.iter().enumerate().filter(|(_, word)| **word != 0).map(move |(at, word)| {
-            (*word, i32::try_from(first + at).map_or(i32::MAX, |place| LEAST_EXPONENT + 32 * place))
-        })
+        self.words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| **word != 0)
+            .map(move |(at, word)| {
+                (
+                    *word,
+                    i32::try_from(first + at).map_or(i32::MAX, |place| LEAST_EXPONENT + 32 * place),
+                )
+            })
     }
 
     /// The words as bytes, for a partial state.
@@ -112,11 +130,16 @@ impl Superaccumulator {
     }
 
     /// The sum rounded to the nearest `f64`, ties to even; infinite beyond the range.
-    #[expect(clippy::cast_sign_loss, reason = "words are within 0..2^32 after the carry, but for the sign")]
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "words are within 0..2^32 after the carry, but for the sign"
+    )]
     pub fn value(&self) -> f64 {
         let mut sum = self.clone();
         sum.carry();
-        let Some(top) = sum.words.last() else { return 0.0 };
+        let Some(top) = sum.words.last() else {
+            return 0.0;
+        };
         let negative = *top < 0;
         if negative {
             for word in &mut sum.words {
@@ -126,7 +149,10 @@ impl Superaccumulator {
         }
         let used = sum.words.len().min(3);
         let (rest, top) = sum.words.split_at(sum.words.len() - used);
-        let magnitude = top.iter().rev().fold(0_u128, |high, word| (high << 32) | (*word as u128));
+        let magnitude = top
+            .iter()
+            .rev()
+            .fold(0_u128, |high, word| (high << 32) | (*word as u128));
         let sticky = rest.iter().any(|word| *word != 0);
         let exponent = i32::try_from(sum.first + rest.len())
             .map_or(i32::MAX, |place| LEAST_EXPONENT + 32 * place);

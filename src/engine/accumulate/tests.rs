@@ -32,7 +32,9 @@ fn reference_sum(values: &[f64]) -> f64 {
         kept.push(x);
         partials = kept;
     }
-    let Some(mut high) = partials.pop() else { return 0.0 };
+    let Some(mut high) = partials.pop() else {
+        return 0.0;
+    };
     let mut low = 0.0;
     while let Some(next) = partials.pop() {
         let sum = high + next;
@@ -143,20 +145,58 @@ proptest! {
     }
 }
 
+/// A name, the argument, and what makes empty states.
+type Case = (
+    &'static str,
+    ArrayRef,
+    Box<dyn Fn() -> Box<dyn GroupStates>>,
+);
+
 /// Every function over every kind of argument.
-fn all_states() -> Vec<(&'static str, ArrayRef, Box<dyn Fn() -> Box<dyn GroupStates>>)> {
-    let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(3), None, Some(-7), Some(i64::MAX), Some(3), Some(0)]));
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn all_states() -> Vec<Case> {
+    let ints: ArrayRef = Arc::new(Int64Array::from(vec![
+        Some(3),
+        None,
+        Some(-7),
+        Some(i64::MAX),
+        Some(3),
+        Some(0),
+    ]));
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![
-        Some(0.1), Some(f64::NAN), Some(-0.0), Some(1e300), None, Some(-7.25),
+        Some(0.1),
+        Some(f64::NAN),
+        Some(-0.0),
+        Some(1e300),
+        None,
+        Some(-7.25),
     ]));
     let decimals: ArrayRef = Arc::new(
-        Decimal128Array::from(vec![Some(12345), Some(-1), None, Some(10_i128.pow(20)), Some(-1), Some(5)])
-            .with_precision_and_scale(30, 2).unwrap(),
+        Decimal128Array::from(vec![
+            Some(12345),
+            Some(-1),
+            None,
+            Some(10_i128.pow(20)),
+            Some(-1),
+            Some(5),
+        ])
+        .with_precision_and_scale(30, 2)
+        .unwrap(),
     );
-    let texts: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![Some("b"), None, Some(""), Some("abc"), Some("b"), Some("z")]));
-    let mut all: Vec<(&'static str, ArrayRef, Box<dyn Fn() -> Box<dyn GroupStates>>)> = Vec::new();
+    let texts: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![
+        Some("b"),
+        None,
+        Some(""),
+        Some("abc"),
+        Some("b"),
+        Some("z"),
+    ]));
+    let mut all: Vec<Case> = Vec::new();
     use AggregateFunction::{Avg, Count, Max, Min, Sum, Variance};
-    let spread = Variance(Spread { sample: true, deviation: false });
+    let spread = Variance(Spread {
+        sample: true,
+        deviation: false,
+    });
     for distinct in [false, true] {
         for (name, function, args, output) in [
             ("count", Count, &texts, DataType::Int64),
@@ -174,9 +214,15 @@ fn all_states() -> Vec<(&'static str, ArrayRef, Box<dyn Fn() -> Box<dyn GroupSta
             ("max text", Max, &texts, DataType::Utf8),
         ] {
             let input = args.data_type().clone();
-            all.push((name, Arc::clone(args), Box::new(move || {
-                function.states(std::slice::from_ref(&input), &output, distinct).unwrap()
-            })));
+            all.push((
+                name,
+                Arc::clone(args),
+                Box::new(move || {
+                    function
+                        .states(std::slice::from_ref(&input), &output, distinct)
+                        .unwrap()
+                }),
+            ));
         }
     }
     all
@@ -185,7 +231,13 @@ fn all_states() -> Vec<(&'static str, ArrayRef, Box<dyn Fn() -> Box<dyn GroupSta
 fn shown(states: &dyn GroupStates) -> String {
     let mut errors = Vec::new();
     let results = states.results(&[0, 1, 2], &mut errors).unwrap();
-    format!("{results:?} {:?}", errors.iter().map(|(at, error)| (*at, error.code())).collect::<Vec<_>>())
+    format!(
+        "{results:?} {:?}",
+        errors
+            .iter()
+            .map(|(at, error)| (*at, error.code()))
+            .collect::<Vec<_>>()
+    )
 }
 
 proptest! {
@@ -229,36 +281,97 @@ proptest! {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better where it is called"
+)]
 fn one(function: AggregateFunction, values: ArrayRef, output: DataType) -> (String, usize) {
-    let mut states = function.states(&[values.data_type().clone()], &output, false).unwrap();
+    let mut states = function
+        .states(&[values.data_type().clone()], &output, false)
+        .unwrap();
     states.grow(1);
-    states.update(&[Arc::clone(&values)], &Rows::once(Groups::One, values.len())).unwrap();
+    states
+        .update(
+            &[Arc::clone(&values)],
+            &Rows::once(Groups::One, values.len()),
+        )
+        .unwrap();
     let mut errors = Vec::new();
     let result = states.results(&[0], &mut errors).unwrap();
-    (arrow::util::display::array_value_to_string(&result, 0).unwrap(), errors.len())
+    (
+        arrow::util::display::array_value_to_string(&result, 0).unwrap(),
+        errors.len(),
+    )
 }
 
 #[test]
 fn a_sum_out_of_range_is_an_error_and_not_a_wrap() {
     use AggregateFunction::{Avg, Sum};
     let two: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
-    assert_eq!(one(Sum, Arc::clone(&two), DataType::Int64), (String::new(), 1));
-    assert_eq!(one(Avg, two, DataType::Float64), ("4.611686018427388e18".to_owned(), 0));
+    assert_eq!(
+        one(Sum, Arc::clone(&two), DataType::Int64),
+        (String::new(), 1)
+    );
+    assert_eq!(
+        one(Avg, two, DataType::Float64),
+        ("4.611686018427388e18".to_owned(), 0)
+    );
     let three: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1, -1]));
     assert_eq!(one(Sum, three, DataType::Int64), (i64::MAX.to_string(), 0));
     let decimals = |values: Vec<i128>| -> ArrayRef {
-        Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, 0).unwrap())
+        Arc::new(
+            Decimal128Array::from(values)
+                .with_precision_and_scale(38, 0)
+                .unwrap(),
+        )
     };
     let large = 9 * 10_i128.pow(37);
-    assert_eq!(one(Sum, decimals(vec![large, large]), DataType::Decimal128(38, 0)).1, 1);
-    assert_eq!(one(Sum, decimals(vec![large, large, -large]), DataType::Decimal128(38, 0)), (large.to_string(), 0));
-    assert_eq!(one(Avg, decimals(vec![1, 2, 2]), DataType::Decimal128(38, 4)), ("1.6667".to_owned(), 0));
-    assert_eq!(one(Avg, decimals(vec![-1, -1, 0, 0, 0, 0, 0, 1]), DataType::Decimal128(38, 1)).0, "-0.1");
+    assert_eq!(
+        one(
+            Sum,
+            decimals(vec![large, large]),
+            DataType::Decimal128(38, 0)
+        )
+        .1,
+        1
+    );
+    assert_eq!(
+        one(
+            Sum,
+            decimals(vec![large, large, -large]),
+            DataType::Decimal128(38, 0)
+        ),
+        (large.to_string(), 0)
+    );
+    assert_eq!(
+        one(Avg, decimals(vec![1, 2, 2]), DataType::Decimal128(38, 4)),
+        ("1.6667".to_owned(), 0)
+    );
+    assert_eq!(
+        one(
+            Avg,
+            decimals(vec![-1, -1, 0, 0, 0, 0, 0, 1]),
+            DataType::Decimal128(38, 1)
+        )
+        .0,
+        "-0.1"
+    );
 }
 
 #[test]
 fn variance_survives_a_large_mean() {
-    let spread = AggregateFunction::Variance(Spread { sample: true, deviation: false });
-    let values: ArrayRef = Arc::new(Float64Array::from(vec![1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]));
-    assert_eq!(one(spread, values, DataType::Float64), ("30.0".to_owned(), 0));
+    let spread = AggregateFunction::Variance(Spread {
+        sample: true,
+        deviation: false,
+    });
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![
+        1e9 + 4.0,
+        1e9 + 7.0,
+        1e9 + 13.0,
+        1e9 + 16.0,
+    ]));
+    assert_eq!(
+        one(spread, values, DataType::Float64),
+        ("30.0".to_owned(), 0)
+    );
 }

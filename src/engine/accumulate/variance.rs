@@ -33,11 +33,19 @@ pub struct VarianceStates {
 impl VarianceStates {
     /// No groups yet.
     pub fn new(spread: Spread) -> Self {
-        Self { sums: Vec::new(), counts: Vec::new(), squares: Vec::new(), spread }
+        Self {
+            sums: Vec::new(),
+            counts: Vec::new(),
+            squares: Vec::new(),
+            spread,
+        }
     }
 
     /// `sum((x - mean)^2) / (n or n - 1)` with the mean rounded to `f64` and the sum exact, rounded once.
-    #[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is rounded, as the variance is")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count beyond 2^53 is rounded, as the variance is"
+    )]
     fn result(&self, group: usize) -> Option<f64> {
         let count = self.counts[group];
         let divisor = if self.spread.sample { count - 1 } else { count };
@@ -49,9 +57,15 @@ impl VarianceStates {
         if sum.is_special() || !mean.is_finite() {
             return Some(f64::NAN);
         }
-        let distances = sum.squared_distances(&self.squares[group], mean, count).max(0.0);
+        let distances = sum
+            .squared_distances(&self.squares[group], mean, count)
+            .max(0.0);
         let variance = distances / divisor as f64;
-        Some(if self.spread.deviation { variance.sqrt() } else { variance })
+        Some(if self.spread.deviation {
+            variance.sqrt()
+        } else {
+            variance
+        })
     }
 }
 
@@ -93,7 +107,12 @@ impl GroupStates for VarianceStates {
     }
 
     fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
-        Ok(Arc::new(groups.iter().map(|group| self.result(*group)).collect::<Float64Array>()))
+        Ok(Arc::new(
+            groups
+                .iter()
+                .map(|group| self.result(*group))
+                .collect::<Float64Array>(),
+        ))
     }
 
     fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
@@ -121,9 +140,15 @@ impl GroupStates for VarianceStates {
         let squares = argument::<BinaryArray>(partials, 4)?;
         let mut damaged = false;
         Rows::once(groups, squares.len()).visit(squares.nulls(), |row, group, _| {
-            damaged |= self.squares[group].merge_encoded(squares.value(row)).is_none();
+            damaged |= self.squares[group]
+                .merge_encoded(squares.value(row))
+                .is_none();
         });
-        if damaged { Err(Error::internal("a partial variance is damaged")) } else { Ok(()) }
+        if damaged {
+            Err(Error::internal("a partial variance is damaged"))
+        } else {
+            Ok(())
+        }
     }
 
     fn drop_first(&mut self, groups: usize) {
@@ -135,6 +160,10 @@ impl GroupStates for VarianceStates {
     fn bytes(&self) -> usize {
         self.sums.capacity() * (size_of::<ExactFloatSum>() + size_of::<Superaccumulator>() + 8)
             + self.sums.iter().map(ExactFloatSum::bytes).sum::<usize>()
-            + self.squares.iter().map(Superaccumulator::bytes).sum::<usize>()
+            + self
+                .squares
+                .iter()
+                .map(Superaccumulator::bytes)
+                .sum::<usize>()
     }
 }

@@ -19,7 +19,11 @@ impl<const N: usize> Default for Wide<N> {
 
 impl<const N: usize> Wide<N> {
     /// The integer of `value`. `N` must be at least 2.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two's complement limbs")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "two's complement limbs"
+    )]
     #[inline]
     pub fn from_i128(value: i128) -> Self {
         let mut limbs = [if value < 0 { u64::MAX } else { 0 }; N];
@@ -73,7 +77,10 @@ impl<const N: usize> Wide<N> {
 
     /// This integer times `factor`, modulo 2^(64 N).
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the low half of a product is one limb")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half of a product is one limb"
+    )]
     pub fn times_unsigned(&self, factor: u64) -> Self {
         let mut product = [0; N];
         let mut carry = 0_u128;
@@ -87,7 +94,10 @@ impl<const N: usize> Wide<N> {
 
     /// The quotient by `divisor`, rounded to the nearest, halves away from zero. `divisor` is not 0.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "a quotient digit is below 2^64")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a quotient digit is below 2^64"
+    )]
     pub fn divided(&self, divisor: u64) -> Self {
         let negative = self.is_negative();
         let magnitude = if negative { self.negated() } else { *self };
@@ -102,7 +112,11 @@ impl<const N: usize> Wide<N> {
         if (rest * 2).cmp(&u128::from(divisor)) != Ordering::Less {
             quotient.add(&Self::from_i128(1));
         }
-        if negative { quotient.negated() } else { quotient }
+        if negative {
+            quotient.negated()
+        } else {
+            quotient
+        }
     }
 
     /// The same integer with `M` limbs, `M >= N`.

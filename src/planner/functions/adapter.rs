@@ -34,13 +34,18 @@ impl SingleState {
 impl Accumulator for SingleState {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let length = values.first().map_or(0, |column| column.len());
-        Ok(self.states.update(values, &Rows::once(Groups::One, length))?)
+        Ok(self
+            .states
+            .update(values, &Rows::once(Groups::One, length))?)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let length = values.first().map_or(0, |column| column.len());
         let weights = vec![-1; length];
-        let rows = Rows { weights: Some(&weights), ..Rows::once(Groups::One, length) };
+        let rows = Rows {
+            weights: Some(&weights),
+            ..Rows::once(Groups::One, length)
+        };
         Ok(self.states.update(values, &rows)?)
     }
 
@@ -55,7 +60,10 @@ impl Accumulator for SingleState {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let columns = self.states.partial(&[0])?;
-        columns.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
+        columns
+            .iter()
+            .map(|column| ScalarValue::try_from_array(column, 0))
+            .collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
@@ -76,7 +84,9 @@ pub struct ManyStates {
 
 impl fmt::Debug for ManyStates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManyStates").field("states", &self.states).finish_non_exhaustive()
+        f.debug_struct("ManyStates")
+            .field("states", &self.states)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +97,11 @@ impl ManyStates {
     /// When the states cannot be made.
     pub fn new(make: MakeStates) -> Result<Self> {
         let states = make()?;
-        Ok(Self { make, states, groups: 0 })
+        Ok(Self {
+            make,
+            states,
+            groups: 0,
+        })
     }
 
     fn grow(&mut self, groups: usize) {
@@ -128,8 +142,15 @@ impl GroupsAccumulator for ManyStates {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let groups = if total_num_groups == 1 { Groups::One } else { Groups::Each(group_indices) };
-        let rows = Rows { filter: opt_filter, ..Rows::once(groups, group_indices.len()) };
+        let groups = if total_num_groups == 1 {
+            Groups::One
+        } else {
+            Groups::Each(group_indices)
+        };
+        let rows = Rows {
+            filter: opt_filter,
+            ..Rows::once(groups, group_indices.len())
+        };
         Ok(self.states.update(values, &rows)?)
     }
 
@@ -164,7 +185,10 @@ impl GroupsAccumulator for ManyStates {
         let groups: Vec<usize> = (0..length).collect();
         let mut states = (self.make)()?;
         states.grow(length);
-        let rows = Rows { filter: opt_filter, ..Rows::once(Groups::Each(&groups), length) };
+        let rows = Rows {
+            filter: opt_filter,
+            ..Rows::once(Groups::Each(&groups), length)
+        };
         states.update(values, &rows)?;
         Ok(states.partial(&groups)?)
     }

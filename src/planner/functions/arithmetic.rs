@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayRef, AsArray, Datum};
 use arrow::compute::kernels::numeric::{add, mul, neg, sub};
 use arrow::datatypes::{
-    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Field, FieldRef,
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Field,
+    FieldRef,
 };
 use arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
@@ -13,8 +14,8 @@ use datafusion::logical_expr::interval_arithmetic::{Interval, apply_operator};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
 
@@ -31,18 +32,25 @@ pub(super) enum Operation {
 
 /// The functions, one an operation. They never appear in SQL text: a rule puts them in the operators' place.
 static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 4]> = LazyLock::new(|| {
-    [Operation::Add, Operation::Subtract, Operation::Multiply, Operation::Negate]
-        .map(|operation| Arc::new(ScalarUDF::new_from_impl(Checked::new(operation))))
+    [
+        Operation::Add,
+        Operation::Subtract,
+        Operation::Multiply,
+        Operation::Negate,
+    ]
+    .map(|operation| Arc::new(ScalarUDF::new_from_impl(Checked::new(operation))))
 });
 
 impl Operation {
     pub(super) fn function(self) -> Arc<ScalarUDF> {
-        Arc::clone(&FUNCTIONS[match self {
-            Self::Add => 0,
-            Self::Subtract => 1,
-            Self::Multiply => 2,
-            Self::Negate => 3,
-        }])
+        Arc::clone(
+            &FUNCTIONS[match self {
+                Self::Add => 0,
+                Self::Subtract => 1,
+                Self::Multiply => 2,
+                Self::Negate => 3,
+            }],
+        )
     }
 
     pub(super) fn of(operator: Operator) -> Option<Self> {
@@ -100,7 +108,10 @@ struct Checked {
 impl Checked {
     fn new(operation: Operation) -> Self {
         let arity = if operation == Operation::Negate { 1 } else { 2 };
-        Self { operation, signature: Signature::any(arity, Volatility::Immutable) }
+        Self {
+            operation,
+            signature: Signature::any(arity, Volatility::Immutable),
+        }
     }
 }
 
@@ -115,7 +126,11 @@ impl ScalarUDFImpl for Checked {
             [arg] => Ok(format!("(- {})", arg.schema_name())),
             [left, right] => {
                 let operator = self.operation.operator();
-                Ok(format!("{} {operator} {}", left.schema_name(), right.schema_name()))
+                Ok(format!(
+                    "{} {operator} {}",
+                    left.schema_name(),
+                    right.schema_name()
+                ))
             }
             _ => Ok(self.name().to_owned()),
         }
@@ -136,10 +151,17 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let types: Vec<DataType> =
-            args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let types: Vec<DataType> = args
+            .arg_fields
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
         let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+        Ok(Arc::new(Field::new(
+            self.name(),
+            self.return_type(&types)?,
+            nullable,
+        )))
     }
 
     fn is_strict(&self) -> bool {
@@ -172,9 +194,14 @@ impl ScalarUDFImpl for Checked {
         // checked arithmetic never wraps, so sums keep the order that their operands share
         Ok(match (self.operation, inputs) {
             (Operation::Add, [left, right]) => left.sort_properties.add(&right.sort_properties),
-            (Operation::Subtract, [left, right]) => left.sort_properties.sub(&right.sort_properties),
+            (Operation::Subtract, [left, right]) => {
+                left.sort_properties.sub(&right.sort_properties)
+            }
             (Operation::Negate, [arg]) => -arg.sort_properties,
-            _ if inputs.iter().all(|arg| arg.sort_properties == SortProperties::Singleton) => {
+            _ if inputs
+                .iter()
+                .all(|arg| arg.sort_properties == SortProperties::Singleton) =>
+            {
                 SortProperties::Singleton
             }
             _ => SortProperties::Unordered,
@@ -194,13 +221,18 @@ fn negate(arg: &ColumnarValue) -> Result<ColumnarValue> {
         ColumnarValue::Array(array) => Ok(ColumnarValue::Array(neg(array)?)),
         ColumnarValue::Scalar(scalar) => {
             let array = neg(&scalar.to_array()?)?;
-            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &array, 0,
+            )?))
         }
     }
 }
 
 /// An overflow as PostgreSQL says it; other errors as they are.
-fn named(error: datafusion::common::DataFusionError, data_type: &DataType) -> datafusion::common::DataFusionError {
+fn named(
+    error: datafusion::common::DataFusionError,
+    data_type: &DataType,
+) -> datafusion::common::DataFusionError {
     let error = Error::from(error);
     if error.code() != "22003" {
         return error.into();
@@ -249,9 +281,16 @@ fn check_precision(result: &ColumnarValue) -> Result<()> {
         DataType::Decimal256(precision, _) => fits::<Decimal256Type>(&array, precision),
         _ => true,
     };
-    if fits { Ok(()) } else { Err(out_of_range(&data_type).into()) }
+    if fits {
+        Ok(())
+    } else {
+        Err(out_of_range(&data_type).into())
+    }
 }
 
 fn fits<T: DecimalType>(array: &dyn Array, precision: u8) -> bool {
-    array.as_primitive::<T>().validate_decimal_precision(precision).is_ok()
+    array
+        .as_primitive::<T>()
+        .validate_decimal_precision(precision)
+        .is_ok()
 }

@@ -7,10 +7,11 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::{Operation, is_exact_number, plain};
+use super::joined::{self, joins_text};
 
 /// The rule, to be registered after DataFusion's own analyzer rules: operands have their final types then, and
 /// constants are folded later, by the checked functions.
@@ -18,7 +19,7 @@ pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(CheckedArithmetic)
 }
 
-/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals. Dates and floats keep DataFusion's operators; division and
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, and `||` over text (whose size is checked). Dates and floats keep DataFusion's operators; division and
 /// remainder raise errors by themselves.
 #[derive(Debug, Default)]
 pub struct CheckedArithmetic;
@@ -36,7 +37,8 @@ impl AnalyzerRule for CheckedArithmetic {
 fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
-        let columns = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
+        let columns =
+            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         schema.merge(&columns);
     }
     let names = NamePreserver::new(&plan);
@@ -53,6 +55,23 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::StringConcat,
+            right,
+        }) => {
+            if joins_text(&left.get_type(schema)?, &right.get_type(schema)?) {
+                return Ok(Transformed::yes(
+                    joined::function().call(vec![*left, *right]),
+                ));
+            }
+            let op = Operator::StringConcat;
+            Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr {
+                left,
+                op,
+                right,
+            })))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let operation = match Operation::of(op) {
                 Some(operation)
@@ -61,13 +80,21 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 {
                     operation
                 }
-                _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+                _ => {
+                    return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr {
+                        left,
+                        op,
+                        right,
+                    })));
+                }
             };
-            Ok(Transformed::yes(operation.function().call(vec![*left, *right])))
+            Ok(Transformed::yes(
+                operation.function().call(vec![*left, *right]),
+            ))
         }
-        Expr::Negative(inner) if is_exact_number(&inner.get_type(schema)?) => {
-            Ok(Transformed::yes(Operation::Negate.function().call(vec![*inner])))
-        }
+        Expr::Negative(inner) if is_exact_number(&inner.get_type(schema)?) => Ok(Transformed::yes(
+            Operation::Negate.function().call(vec![*inner]),
+        )),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -78,8 +105,10 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 /// Never for expressions that a plan holds.
 pub fn plain_arithmetic(expr: Expr) -> Result<Expr> {
     expr.transform_up(|expr| {
-        let Expr::ScalarFunction(call) = &expr else { return Ok(Transformed::no(expr)) };
-        match plain(&call.func, &call.args) {
+        let Expr::ScalarFunction(call) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
+        match plain(&call.func, &call.args).or_else(|| joined::plain(&call.func, &call.args)) {
             Some(operator) => Ok(Transformed::yes(operator)),
             None => Ok(Transformed::no(expr)),
         }

@@ -18,9 +18,9 @@ use crate::base::Error;
 /// `array_agg` and `string_agg` with a limit.
 pub(super) fn guarded_udafs(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let theirs = [array_agg::array_agg_udaf(), string_agg::string_agg_udaf()];
-    let guarded = theirs.into_iter().map(|inner| {
-        Arc::new(AggregateUDF::new_from_impl(Collecting { inner, limits }))
-    });
+    let guarded = theirs
+        .into_iter()
+        .map(|inner| Arc::new(AggregateUDF::new_from_impl(Collecting { inner, limits })));
     guarded.collect()
 }
 
@@ -63,12 +63,25 @@ impl AggregateUDFImpl for Collecting {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let inner = self.inner.accumulator(args)?;
-        Ok(Box::new(Bounded { inner, bytes: 0, limit: self.limits.value, name: self.name().to_owned() }))
+        Ok(Box::new(Bounded {
+            inner,
+            bytes: 0,
+            limit: self.limits.value,
+            name: self.name().to_owned(),
+        }))
     }
 
-    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
         let inner = self.inner.create_sliding_accumulator(args)?;
-        Ok(Box::new(Bounded { inner, bytes: 0, limit: self.limits.value, name: self.name().to_owned() }))
+        Ok(Box::new(Bounded {
+            inner,
+            bytes: 0,
+            limit: self.limits.value,
+            name: self.name().to_owned(),
+        }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -82,7 +95,10 @@ impl AggregateUDFImpl for Collecting {
     fn reverse_expr(&self) -> ReversedUDAF {
         match self.inner.reverse_udf() {
             ReversedUDAF::Reversed(inner) => {
-                let reversed = Self { inner, limits: self.limits };
+                let reversed = Self {
+                    inner,
+                    limits: self.limits,
+                };
                 ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(reversed)))
             }
             other => other,
@@ -93,9 +109,13 @@ impl AggregateUDFImpl for Collecting {
         self: Arc<Self>,
         beneficial_ordering: bool,
     ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
-        let inner = Arc::unwrap_or_clone(Arc::clone(&self.inner)).with_beneficial_ordering(beneficial_ordering)?;
+        let inner = Arc::unwrap_or_clone(Arc::clone(&self.inner))
+            .with_beneficial_ordering(beneficial_ordering)?;
         Ok(inner.map(|inner| {
-            Arc::new(Self { inner: Arc::new(inner), limits: self.limits }) as Arc<dyn AggregateUDFImpl>
+            Arc::new(Self {
+                inner: Arc::new(inner),
+                limits: self.limits,
+            }) as Arc<dyn AggregateUDFImpl>
         }))
     }
 
@@ -126,7 +146,9 @@ impl Bounded {
         self.bytes = self.bytes.saturating_add(bytes(columns));
         if self.bytes > self.limit {
             let (name, limit) = (&self.name, self.limit);
-            let error = Error::limit(format!("a value made by {name}() would exceed the limit of {limit} bytes"));
+            let error = Error::limit(format!(
+                "a value made by {name}() would exceed the limit of {limit} bytes"
+            ));
             return Err(error.with_hint("aggregate fewer rows a group").into());
         }
         Ok(())
@@ -134,7 +156,10 @@ impl Bounded {
 }
 
 fn bytes(columns: &[ArrayRef]) -> usize {
-    columns.iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+    columns
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
+        .sum()
 }
 
 impl Accumulator for Bounded {

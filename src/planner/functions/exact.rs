@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::types::{
-    NativeType, logical_float64, logical_int8, logical_int16, logical_int32, logical_int64, logical_uint8,
-    logical_uint16, logical_uint32, logical_uint64,
+    NativeType, logical_float64, logical_int8, logical_int16, logical_int32, logical_int64,
+    logical_uint8, logical_uint16, logical_uint32, logical_uint64,
 };
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{average, count, min_max, stddev, sum, variance};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, Documentation, GroupsAccumulator, ReversedUDAF,
-    Signature, StatisticsArgs, TypeSignature, TypeSignatureClass, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, Documentation, GroupsAccumulator,
+    ReversedUDAF, Signature, StatisticsArgs, TypeSignature, TypeSignatureClass, Volatility,
 };
 
 use super::adapter::{MakeStates, ManyStates, SingleState};
@@ -60,7 +60,11 @@ pub(super) fn exact_udafs() -> Vec<Arc<AggregateUDF>> {
             AggregateFunction::Avg => average_signature(),
             _ => inner.signature().clone(),
         };
-        Some(Arc::new(AggregateUDF::new_from_impl(ExactAggregate { inner, function, signature })))
+        Some(Arc::new(AggregateUDF::new_from_impl(ExactAggregate {
+            inner,
+            function,
+            signature,
+        })))
     });
     exact.collect()
 }
@@ -87,7 +91,11 @@ fn average_signature() -> Signature {
                 natives(vec![logical_int8(), logical_int16(), logical_int32()]),
                 NativeType::Int64,
             ),
-            widened(logical_float64(), vec![TypeSignatureClass::Float], NativeType::Float64),
+            widened(
+                logical_float64(),
+                vec![TypeSignatureClass::Float],
+                NativeType::Float64,
+            ),
         ],
         Volatility::Immutable,
     )
@@ -103,8 +111,17 @@ struct ExactAggregate {
 
 impl ExactAggregate {
     /// Ours for these types; `None` where DataFusion's are exact as they are, or there are none of ours.
-    fn make(&self, inputs: &[FieldRef], output: &DataType, distinct: bool, retract: bool) -> Option<MakeStates> {
-        let inputs: Vec<DataType> = inputs.iter().map(|field| field.data_type().clone()).collect();
+    fn make(
+        &self,
+        inputs: &[FieldRef],
+        output: &DataType,
+        distinct: bool,
+        retract: bool,
+    ) -> Option<MakeStates> {
+        let inputs: Vec<DataType> = inputs
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
         let output = output.clone();
         let floats = inputs.iter().any(DataType::is_floating);
         let function = self.function;
@@ -115,18 +132,27 @@ impl ExactAggregate {
             AggregateFunction::Count if !(distinct && floats && inputs.len() == 1) => return None,
             AggregateFunction::Min | AggregateFunction::Max if !retract => {
                 let greatest = function == AggregateFunction::Max;
-                return Some(Arc::new(move || -> crate::base::Result<Box<dyn GroupStates>> {
-                    Ok(Box::new(FloatExtremumStates::new(&output, greatest)))
-                }));
+                return Some(Arc::new(
+                    move || -> crate::base::Result<Box<dyn GroupStates>> {
+                        Ok(Box::new(FloatExtremumStates::new(&output, greatest)))
+                    },
+                ));
             }
             _ => {}
         }
         function.states(&inputs, &output, distinct).ok()?;
-        Some(Arc::new(move || function.states(&inputs, &output, distinct)))
+        Some(Arc::new(move || {
+            function.states(&inputs, &output, distinct)
+        }))
     }
 
     fn make_for(&self, args: &AccumulatorArgs<'_>, retract: bool) -> Option<MakeStates> {
-        self.make(args.expr_fields, args.return_field.data_type(), args.is_distinct, retract)
+        self.make(
+            args.expr_fields,
+            args.return_field.data_type(),
+            args.is_distinct,
+            retract,
+        )
     }
 }
 
@@ -166,7 +192,10 @@ impl AggregateUDFImpl for ExactAggregate {
         }
     }
 
-    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
         match self.make_for(&args, true) {
             Some(make) => Ok(Box::new(SingleState::new(&make)?)),
             None => self.inner.create_sliding_accumulator(args),
@@ -174,8 +203,15 @@ impl AggregateUDFImpl for ExactAggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let make = self.make(args.input_fields, args.return_field.data_type(), args.is_distinct, false);
-        let Some(make) = make else { return self.inner.state_fields(args) };
+        let make = self.make(
+            args.input_fields,
+            args.return_field.data_type(),
+            args.is_distinct,
+            false,
+        );
+        let Some(make) = make else {
+            return self.inner.state_fields(args);
+        };
         let types = make()?.partial_types();
         let fields = types.into_iter().enumerate().map(|(at, data_type)| {
             let name = format_state_name(args.name, &format!("state {at}"));
@@ -191,7 +227,10 @@ impl AggregateUDFImpl for ExactAggregate {
         }
     }
 
-    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
         match self.make_for(&args, false) {
             Some(make) => Ok(Box::new(ManyStates::new(make)?)),
             None => self.inner.create_groups_accumulator(args),
@@ -216,7 +255,11 @@ impl AggregateUDFImpl for ExactAggregate {
             AggregateFunction::Min | AggregateFunction::Max => !args.return_type.is_floating(),
             _ => false,
         };
-        if exact { self.inner.value_from_stats(args) } else { None }
+        if exact {
+            self.inner.value_from_stats(args)
+        } else {
+            None
+        }
     }
 
     fn documentation(&self) -> Option<&Documentation> {

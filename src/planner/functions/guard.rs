@@ -9,7 +9,8 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature,
 };
 use datafusion::{functions, functions_nested};
 
@@ -28,7 +29,33 @@ pub struct SizeLimits {
 
 impl Default for SizeLimits {
     fn default() -> Self {
-        Self { value: 64 << 20, batch: 512 << 20 }
+        Self {
+            value: 64 << 20,
+            batch: 512 << 20,
+        }
+    }
+}
+
+impl SizeLimits {
+    /// Refuses results of `sizes` bytes, a row each, that `function` would make.
+    ///
+    /// # Errors
+    /// 54000 when one value, or all together, pass a limit.
+    pub fn check(&self, function: &str, sizes: &[u128]) -> std::result::Result<(), Error> {
+        let refuse = |what: &str, size: u128, limit: usize| {
+            Error::limit(format!(
+                "{what} made by {function} would have {size} bytes, more than the limit of {limit}"
+            ))
+            .with_hint("make shorter values, or fewer at a time")
+        };
+        if let Some(size) = sizes.iter().find(|size| **size > self.value as u128) {
+            return Err(refuse("a value", *size, self.value));
+        }
+        let total = sizes.iter().sum::<u128>();
+        if total > self.batch as u128 {
+            return Err(refuse("the values of one batch", total, self.batch));
+        }
+        Ok(())
     }
 }
 
@@ -42,13 +69,23 @@ pub fn guarded_udfs(limits: SizeLimits) -> Vec<Arc<ScalarUDF>> {
         (functions::string::concat(), Growth::Concat),
         (functions::string::concat_ws(), Growth::Concat),
         (functions::string::replace(), Growth::Replace),
-        (functions_nested::repeat::array_repeat_udf(), Growth::ArrayRepeat),
-        (functions_nested::resize::array_resize_udf(), Growth::ArrayResize),
+        (
+            functions_nested::repeat::array_repeat_udf(),
+            Growth::ArrayRepeat,
+        ),
+        (
+            functions_nested::resize::array_resize_udf(),
+            Growth::ArrayResize,
+        ),
         (functions_nested::range::range_udf(), Growth::Range),
         (functions_nested::range::gen_series_udf(), Growth::Range),
     ];
     let guarded = pairs.into_iter().map(|(inner, growth)| {
-        Arc::new(ScalarUDF::new_from_impl(Guarded { inner, growth, limits }))
+        Arc::new(ScalarUDF::new_from_impl(Guarded {
+            inner,
+            growth,
+            limits,
+        }))
     });
     guarded.collect()
 }
@@ -66,27 +103,20 @@ impl Guarded {
         if self.growth == Growth::Nothing {
             return Ok(());
         }
-        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let constant = args
+            .args
+            .iter()
+            .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let columns =
-            args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-        let mut total = 0_u128;
-        for size in result_sizes(self.growth, &columns, rows)? {
-            if size > self.limits.value as u128 {
-                return Err(self.refusal("a value", size, self.limits.value).into());
-            }
-            total += size;
-        }
-        if total > self.limits.batch as u128 {
-            return Err(self.refusal("the values of one batch", total, self.limits.batch).into());
-        }
-        Ok(())
-    }
-
-    fn refusal(&self, what: &str, size: u128, limit: usize) -> Error {
-        let name = self.inner.name();
-        Error::limit(format!("{what} made by {name}() would have {size} bytes, more than the limit of {limit}"))
-            .with_hint("make shorter values, or fewer at a time")
+        let columns = args
+            .args
+            .iter()
+            .map(|arg| arg.to_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.limits.check(
+            self.inner.name(),
+            &result_sizes(self.growth, &columns, rows)?,
+        )?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! * [`exact`], [`adapter`]: sum, avg, the variance family, and min, max and count where DataFusion's answer depends
 //!   on order; they keep the very states of the incremental operator.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
-//! * [`guard`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 
 pub mod adapter;
 pub mod arithmetic;
@@ -11,6 +11,7 @@ pub mod checked;
 pub mod collect;
 pub mod exact;
 pub mod guard;
+pub mod joined;
 pub mod sizes;
 
 #[cfg(test)]

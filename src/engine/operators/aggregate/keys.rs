@@ -27,7 +27,12 @@ impl GroupTable {
     /// When a type cannot be a key.
     pub(super) fn new(types: &[DataType]) -> Result<Self> {
         let columns = types.iter().map(KeyColumn::new).collect::<Result<_>>()?;
-        Ok(Self { table: HashTable::new(), columns, hashes: Vec::new(), free: Vec::new() })
+        Ok(Self {
+            table: HashTable::new(),
+            columns,
+            hashes: Vec::new(),
+            free: Vec::new(),
+        })
     }
 
     /// The slots of the keys in `keys`, one a row; unknown keys get a slot. Floats must be canonical.
@@ -48,7 +53,10 @@ impl GroupTable {
             let columns = &self.columns;
             let same = |held: &(u64, usize)| {
                 held.0 == hash
-                    && columns.iter().zip(&incoming).all(|(column, key)| column.equal(held.1, key, row))
+                    && columns
+                        .iter()
+                        .zip(&incoming)
+                        .all(|(column, key)| column.equal(held.1, key, row))
             };
             let slot = match self.table.entry(hash, same, |held| held.0) {
                 Entry::Occupied(held) => held.get().1,
@@ -85,7 +93,10 @@ impl GroupTable {
     /// # Errors
     /// When Arrow cannot rebuild a column.
     pub(super) fn gather(&self, slots: &[usize]) -> Result<Vec<ArrayRef>> {
-        self.columns.iter().map(|column| column.gather(slots)).collect()
+        self.columns
+            .iter()
+            .map(|column| column.gather(slots))
+            .collect()
     }
 
     /// How many slots exist, free ones included.
@@ -110,14 +121,27 @@ impl GroupTable {
 #[derive(Debug)]
 enum KeyColumn {
     /// Values of a fixed number of bytes; those of a NULL are zero.
-    Fixed { data_type: DataType, width: usize, bytes: Vec<u8>, valid: Vec<bool> },
+    Fixed {
+        data_type: DataType,
+        width: usize,
+        bytes: Vec<u8>,
+        valid: Vec<bool>,
+    },
     /// Any other type, in Arrow's row format.
-    Encoded { data_type: DataType, converter: RowConverter, rows: Vec<OwnedRow>, bytes: usize },
+    Encoded {
+        data_type: DataType,
+        converter: RowConverter,
+        rows: Vec<OwnedRow>,
+        bytes: usize,
+    },
 }
 
 /// One column of keys that come in.
 enum Incoming {
-    Fixed { buffer: Buffer, nulls: Option<NullBuffer> },
+    Fixed {
+        buffer: Buffer,
+        nulls: Option<NullBuffer>,
+    },
     Encoded(Rows),
 }
 
@@ -125,33 +149,59 @@ impl KeyColumn {
     fn new(data_type: &DataType) -> Result<Self> {
         let data_type = data_type.clone();
         if let Some(width) = data_type.primitive_width() {
-            return Ok(Self::Fixed { data_type, width, bytes: Vec::new(), valid: Vec::new() });
+            return Ok(Self::Fixed {
+                data_type,
+                width,
+                bytes: Vec::new(),
+                valid: Vec::new(),
+            });
         }
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())])
             .map_err(|_| Error::unsupported(format!("cannot group by a column of {data_type}")))?;
-        Ok(Self::Encoded { data_type, converter, rows: Vec::new(), bytes: 0 })
+        Ok(Self::Encoded {
+            data_type,
+            converter,
+            rows: Vec::new(),
+            bytes: 0,
+        })
     }
 
     fn read(&self, keys: &ArrayRef) -> Result<Incoming> {
         match self {
-            Self::Fixed { data_type, width, .. } => {
+            Self::Fixed {
+                data_type, width, ..
+            } => {
                 if keys.data_type() != data_type {
                     let found = keys.data_type();
-                    return Err(Error::internal(format!("a group key of {found} where {data_type} was")));
+                    return Err(Error::internal(format!(
+                        "a group key of {found} where {data_type} was"
+                    )));
                 }
                 let data = keys.to_data();
-                let buffer = data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width);
-                Ok(Incoming::Fixed { buffer, nulls: keys.nulls().cloned() })
+                let buffer =
+                    data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width);
+                Ok(Incoming::Fixed {
+                    buffer,
+                    nulls: keys.nulls().cloned(),
+                })
             }
-            Self::Encoded { converter, .. } => {
-                Ok(Incoming::Encoded(converter.convert_columns(std::slice::from_ref(keys))?))
-            }
+            Self::Encoded { converter, .. } => Ok(Incoming::Encoded(
+                converter.convert_columns(std::slice::from_ref(keys))?,
+            )),
         }
     }
 
     fn equal(&self, slot: usize, incoming: &Incoming, row: usize) -> bool {
         match (self, incoming) {
-            (Self::Fixed { width, bytes, valid, .. }, Incoming::Fixed { buffer, nulls }) => {
+            (
+                Self::Fixed {
+                    width,
+                    bytes,
+                    valid,
+                    ..
+                },
+                Incoming::Fixed { buffer, nulls },
+            ) => {
                 let known = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
                 valid[slot] == known
                     && (!known
@@ -167,7 +217,15 @@ impl KeyColumn {
 
     fn set(&mut self, slot: usize, incoming: &Incoming, row: usize) {
         match (self, incoming) {
-            (Self::Fixed { width, bytes, valid, .. }, Incoming::Fixed { buffer, nulls }) => {
+            (
+                Self::Fixed {
+                    width,
+                    bytes,
+                    valid,
+                    ..
+                },
+                Incoming::Fixed { buffer, nulls },
+            ) => {
                 let known = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
                 if slot == valid.len() {
                     valid.push(known);
@@ -198,7 +256,12 @@ impl KeyColumn {
 
     fn gather(&self, slots: &[usize]) -> Result<ArrayRef> {
         match self {
-            Self::Fixed { data_type, width, bytes, valid } => {
+            Self::Fixed {
+                data_type,
+                width,
+                bytes,
+                valid,
+            } => {
                 // this buffer is aligned for every type
                 let mut gathered = MutableBuffer::with_capacity(slots.len() * width);
                 for slot in slots {
@@ -212,11 +275,17 @@ impl KeyColumn {
                     .build()?;
                 Ok(make_array(data))
             }
-            Self::Encoded { data_type, converter, rows, .. } => {
+            Self::Encoded {
+                data_type,
+                converter,
+                rows,
+                ..
+            } => {
                 if slots.is_empty() {
                     return Ok(new_null_array(data_type, 0));
                 }
-                let mut columns = converter.convert_rows(slots.iter().map(|slot| rows[*slot].row()))?;
+                let mut columns =
+                    converter.convert_rows(slots.iter().map(|slot| rows[*slot].row()))?;
                 Ok(columns.swap_remove(0))
             }
         }

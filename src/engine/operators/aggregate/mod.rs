@@ -81,10 +81,14 @@ impl Aggregate {
     pub fn new(config: AggregateConfig) -> Result<Self> {
         let keys = config.group.len();
         if config.schema.fields().len() != keys + config.calls.len() {
-            return Err(Error::internal("an aggregate's schema does not have its columns"));
+            return Err(Error::internal(
+                "an aggregate's schema does not have its columns",
+            ));
         }
-        let types: Vec<DataType> =
-            config.schema.fields()[..keys].iter().map(|field| field.data_type().clone()).collect();
+        let types: Vec<DataType> = config.schema.fields()[..keys]
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
         let mut expressions = config.group.clone();
         for call in &config.calls {
             expressions.extend(call.args.iter().chain(&call.filter).cloned());
@@ -106,7 +110,12 @@ impl Aggregate {
     }
 
     /// Finds or makes the slots of a delta's rows; notes which slots are touched.
-    fn admit(&mut self, delta: &Delta, cx: &mut StepContext, dirty: &mut Vec<usize>) -> Result<Vec<Piece>> {
+    fn admit(
+        &mut self,
+        delta: &Delta,
+        cx: &mut StepContext,
+        dirty: &mut Vec<usize>,
+    ) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         for evaluated in evaluate_rows(&self.expressions, delta, "aggregate", cx)? {
             let mut columns = evaluated.columns;
@@ -128,7 +137,11 @@ impl Aggregate {
                 }
                 Some(slots)
             };
-            pieces.push(Piece { columns, delta: evaluated.delta, slots });
+            pieces.push(Piece {
+                columns,
+                delta: evaluated.delta,
+                slots,
+            });
         }
         Ok(pieces)
     }
@@ -141,13 +154,24 @@ impl Aggregate {
         };
         let groups = piece.slots.as_deref().map_or(Groups::One, Groups::Each);
         let mut overflow = false;
-        let rows = Rows { length: piece.delta.rows(), groups, weights, filter: None };
-        rows.visit(None, |_, slot, weight| match self.rows[slot].checked_add(weight) {
-            Some(total) => self.rows[slot] = total,
-            None => overflow = true,
+        let rows = Rows {
+            length: piece.delta.rows(),
+            groups,
+            weights,
+            filter: None,
+        };
+        rows.visit(None, |_, slot, weight| {
+            match self.rows[slot].checked_add(weight) {
+                Some(total) => self.rows[slot] = total,
+                None => overflow = true,
+            }
         });
         if overflow {
-            return Err(Error::new(Kind::Invalid, "22003", "a group has more rows than can be counted"));
+            return Err(Error::new(
+                Kind::Invalid,
+                "22003",
+                "a group has more rows than can be counted",
+            ));
         }
         let mut at = self.config.group.len();
         for (call, states) in self.config.calls.iter().zip(&mut self.states) {
@@ -155,7 +179,13 @@ impl Aggregate {
             at += call.args.len();
             let filter = call.filter.as_ref().map(|_| piece.columns[at].as_boolean());
             at += usize::from(filter.is_some());
-            absorb_call(call, states, args, &Rows { filter, ..rows }, self.rows.len())?;
+            absorb_call(
+                call,
+                states,
+                args,
+                &Rows { filter, ..rows },
+                self.rows.len(),
+            )?;
         }
         Ok(())
     }
@@ -168,9 +198,16 @@ impl Aggregate {
         for slot in dirty {
             // a group can have no rows and a state that is not empty while deltas of one row arrive out of order
             let empty = self.rows[*slot] == 0
-                && self.states.iter().flatten().all(|states| states.is_zero(*slot));
+                && self
+                    .states
+                    .iter()
+                    .flatten()
+                    .all(|states| states.is_zero(*slot));
             if empty {
-                self.states.iter_mut().flatten().for_each(|states| states.reset(*slot));
+                self.states
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|states| states.reset(*slot));
                 self.table.release(*slot);
             }
         }
@@ -192,7 +229,10 @@ fn absorb_call(
         Some(states) => states,
         None => {
             let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
-            states.insert(call.function.states(&types, call.field.data_type(), call.distinct)?)
+            states.insert(
+                call.function
+                    .states(&types, call.field.data_type(), call.distinct)?,
+            )
         }
     };
     states.grow(slots);
@@ -207,7 +247,11 @@ impl Operator for Aggregate {
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let first = self.step == 0;
         self.step += 1;
-        let mut dirty = if self.is_global() { vec![0] } else { Vec::new() };
+        let mut dirty = if self.is_global() {
+            vec![0]
+        } else {
+            Vec::new()
+        };
         let mut pieces = Vec::new();
         for delta in input(inputs, 0, self.name())? {
             pieces.extend(self.admit(delta, cx, &mut dirty)?);
@@ -231,11 +275,19 @@ impl Operator for Aggregate {
     fn state_bytes(&self) -> usize {
         self.table.bytes()
             + (self.rows.capacity() + self.touched.capacity()) * 8
-            + self.states.iter().flatten().map(|states| states.bytes()).sum::<usize>()
+            + self
+                .states
+                .iter()
+                .flatten()
+                .map(|states| states.bytes())
+                .sum::<usize>()
     }
 
     fn state_rows(&self) -> usize {
-        if self.is_global() { 1 } else { self.table.len() }
+        if self.is_global() {
+            1
+        } else {
+            self.table.len()
+        }
     }
 }
-

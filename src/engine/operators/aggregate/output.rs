@@ -41,7 +41,12 @@ impl Snapshot {
         let present: Vec<bool> = slots.iter().map(|slot| present(*slot)).collect();
         let mut errors = vec![None; slots.len()];
         if !present.contains(&true) {
-            return Ok(Self { keys: Vec::new(), results: Vec::new(), present, errors });
+            return Ok(Self {
+                keys: Vec::new(),
+                results: Vec::new(),
+                present,
+                errors,
+            });
         }
         let mut results = Vec::with_capacity(states.len());
         for (call, states) in config.calls.iter().zip(states) {
@@ -51,8 +56,11 @@ impl Snapshot {
             };
             let mut failed = Vec::new();
             // slots of this step's new groups lie beyond the states' end until they are absorbed
-            let known: Vec<usize> =
-                slots.iter().zip(&present).map(|(slot, there)| if *there { *slot } else { 0 }).collect();
+            let known: Vec<usize> = slots
+                .iter()
+                .zip(&present)
+                .map(|(slot, there)| if *there { *slot } else { 0 })
+                .collect();
             results.push(states.results(&known, &mut failed)?);
             for (at, error) in failed {
                 if present[at] {
@@ -60,7 +68,12 @@ impl Snapshot {
                 }
             }
         }
-        Ok(Self { keys: table.gather(slots)?, results, present, errors })
+        Ok(Self {
+            keys: table.gather(slots)?,
+            results,
+            present,
+            errors,
+        })
     }
 
     fn has_row(&self, at: usize) -> bool {
@@ -71,10 +84,15 @@ impl Snapshot {
     fn rows(&self, config: &AggregateConfig, places: &[u64]) -> Result<RecordBatch> {
         let indices = UInt64Array::from(places.to_vec());
         let columns = self.keys.iter().chain(&self.results);
-        let columns =
-            columns.map(|column| take(column, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let columns = columns
+            .map(|column| take(column, &indices, None))
+            .collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&config.schema), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&config.schema),
+            columns,
+            &options,
+        )?)
     }
 
     /// The key of the row at `place`, for a message.
@@ -82,10 +100,17 @@ impl Snapshot {
         let fields: Vec<usize> = (0..config.group.len()).collect();
         let schema = config.schema.project(&fields)?;
         let indices = UInt64Array::from(vec![place as u64]);
-        let columns =
-            self.keys.iter().map(|column| take(column, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let columns = self
+            .keys
+            .iter()
+            .map(|column| take(column, &indices, None))
+            .collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(1));
-        Ok(RecordBatch::try_new_with_options(schema.into(), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            schema.into(),
+            columns,
+            &options,
+        )?)
     }
 }
 
@@ -100,7 +125,11 @@ pub(super) fn changes(
     cx: &mut StepContext,
 ) -> Result<Deltas> {
     let comparable = !old.results.is_empty() && !new.results.is_empty();
-    let equal = if comparable { Some(RowEqual::new(&old.results, &new.results)?) } else { None };
+    let equal = if comparable {
+        Some(RowEqual::new(&old.results, &new.results)?)
+    } else {
+        None
+    };
     let (mut gone, mut come) = (Vec::new(), Vec::new());
     for at in 0..old.present.len() {
         tell_errors(config, old, new, at, cx)?;
@@ -150,11 +179,7 @@ fn tell_errors(
 }
 
 /// The results over no rows.
-fn nothing(
-    function: AggregateFunction,
-    data_type: &DataType,
-    rows: usize,
-) -> ArrayRef {
+fn nothing(function: AggregateFunction, data_type: &DataType, rows: usize) -> ArrayRef {
     match function {
         AggregateFunction::Count | AggregateFunction::CountRows => {
             Arc::new(Int64Array::from_value(0, rows))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
-use datafusion::physical_expr::expressions::{binary, col, lit};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::logical_expr::Operator as BinaryOperator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{binary, col, lit};
 use proptest::prelude::*;
 
 use super::*;
@@ -34,7 +34,13 @@ fn call(function: AggregateFunction, arg: Option<&str>, output: DataType) -> Agg
 
 fn aggregate(keys: &[&str]) -> Aggregate {
     let schema = input_schema();
-    let positive = binary(col("n", &schema).unwrap(), BinaryOperator::Gt, lit(0_i64), &schema).unwrap();
+    let positive = binary(
+        col("n", &schema).unwrap(),
+        BinaryOperator::Gt,
+        lit(0_i64),
+        &schema,
+    )
+    .unwrap();
     let mut filtered = call(AggregateFunction::CountRows, None, DataType::Int64);
     filtered.filter = Some(positive);
     let mut distinct = call(AggregateFunction::Sum, Some("x"), DataType::Float64);
@@ -48,10 +54,20 @@ fn aggregate(keys: &[&str]) -> Aggregate {
         filtered,
         distinct,
     ];
-    let group: Vec<Arc<dyn PhysicalExpr>> = keys.iter().map(|key| col(key, &schema).unwrap()).collect();
-    let fields = keys.iter().map(|key| Arc::new(schema.field_with_name(key).unwrap().clone()));
-    let fields: Vec<FieldRef> = fields.chain(calls.iter().map(|call| Arc::clone(&call.field))).collect();
-    Aggregate::new(AggregateConfig { group, calls, schema: Arc::new(Schema::new(fields)) }).unwrap()
+    let group: Vec<Arc<dyn PhysicalExpr>> =
+        keys.iter().map(|key| col(key, &schema).unwrap()).collect();
+    let fields = keys
+        .iter()
+        .map(|key| Arc::new(schema.field_with_name(key).unwrap().clone()));
+    let fields: Vec<FieldRef> = fields
+        .chain(calls.iter().map(|call| Arc::clone(&call.field)))
+        .collect();
+    Aggregate::new(AggregateConfig {
+        group,
+        calls,
+        schema: Arc::new(Schema::new(fields)),
+    })
+    .unwrap()
 }
 
 type Row = (Option<&'static str>, Option<i64>, Option<f64>);
@@ -63,7 +79,11 @@ fn delta(rows: &[(Row, i64)]) -> Delta {
         Arc::new(rows.iter().map(|(row, _)| row.2).collect::<Float64Array>()),
     ];
     let batch = RecordBatch::try_new(input_schema(), columns).unwrap();
-    Delta::new(batch, rows.iter().map(|(_, weight)| Some(*weight)).collect()).unwrap()
+    Delta::new(
+        batch,
+        rows.iter().map(|(_, weight)| Some(*weight)).collect(),
+    )
+    .unwrap()
 }
 
 #[derive(Default)]
@@ -74,7 +94,11 @@ struct Integral {
 
 fn line(batch: &RecordBatch, row: usize) -> String {
     let values = batch.columns().iter().map(|column| {
-        if column.is_null(row) { "NULL".to_owned() } else { array_value_to_string(column, row).unwrap() }
+        if column.is_null(row) {
+            "NULL".to_owned()
+        } else {
+            array_value_to_string(column, row).unwrap()
+        }
     });
     values.collect::<Vec<_>>().join("|")
 }
@@ -91,10 +115,15 @@ impl Integral {
             let text = format!("{} {}", error.error.code(), line(&error.row, 0));
             add(&mut self.errors, text, error.weight);
         }
-        assert!(self.rows.values().all(|weight| *weight == 1), "{:?}", self.rows);
+        assert!(
+            self.rows.values().all(|weight| *weight == 1),
+            "{:?}",
+            self.rows
+        );
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the key is made for it")]
 fn add(map: &mut BTreeMap<String, i64>, key: String, weight: i64) {
     let total = map.entry(key.clone()).or_insert(0);
     *total += weight;
@@ -110,13 +139,20 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
         groups.insert(String::new(), Vec::new());
     }
     for (row, weight) in rows {
-        let key = if global { String::new() } else { format!("{}|", row.0.unwrap_or("NULL")) };
+        let key = if global {
+            String::new()
+        } else {
+            format!("{}|", row.0.unwrap_or("NULL"))
+        };
         let group = groups.entry(key).or_default();
         for _ in 0..*weight {
             group.push(*row);
         }
         for _ in *weight..0 {
-            let at = group.iter().position(|held| format!("{held:?}") == format!("{row:?}")).unwrap();
+            let at = group
+                .iter()
+                .position(|held| format!("{held:?}") == format!("{row:?}"))
+                .unwrap();
             group.swap_remove(at);
         }
     }
@@ -132,7 +168,9 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             continue;
         }
         let floats: Vec<f64> = rows.iter().filter_map(|row| row.2).collect();
-        let float = |values: &[f64]| (!values.is_empty()).then(|| format!("{:?}", values.iter().sum::<f64>() + 0.0));
+        let float = |values: &[f64]| {
+            (!values.is_empty()).then(|| format!("{:?}", values.iter().sum::<f64>() + 0.0))
+        };
         let mut different = floats.clone();
         different.sort_by(f64::total_cmp);
         different.dedup_by(|a, b| a == b);
@@ -141,7 +179,13 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             show((!ints.is_empty()).then(|| sum.to_string())),
             show(ints.iter().min().map(ToString::to_string)),
             show(float(&floats)),
-            show(floats.iter().copied().reduce(f64::max).map(|value| format!("{:?}", value + 0.0))),
+            show(
+                floats
+                    .iter()
+                    .copied()
+                    .reduce(f64::max)
+                    .map(|value| format!("{:?}", value + 0.0)),
+            ),
             ints.iter().filter(|n| **n > 0).count().to_string(),
             show(float(&different)),
         ];
@@ -152,8 +196,17 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let key = prop_oneof![Just(None), Just(Some("a")), Just(Some("b")), Just(Some(""))];
-    let number = prop_oneof![Just(None), (-5..5_i64).prop_map(Some), Just(Some(i64::MAX)), Just(Some(i64::MIN))];
-    let float = prop_oneof![Just(None), Just(Some(-0.0)), (-8..8_i32).prop_map(|v| Some(f64::from(v) / 4.0))];
+    let number = prop_oneof![
+        Just(None),
+        (-5..5_i64).prop_map(Some),
+        Just(Some(i64::MAX)),
+        Just(Some(i64::MIN))
+    ];
+    let float = prop_oneof![
+        Just(None),
+        Just(Some(-0.0)),
+        (-8..8_i32).prop_map(|v| Some(f64::from(v) / 4.0))
+    ];
     prop::collection::vec((key, number, float), 0..24)
 }
 
@@ -221,7 +274,10 @@ fn a_group_whose_results_stay_gives_nothing() {
     let mut cx = StepContext::default();
     let first = delta(&[((Some("a"), Some(1), Some(2.0)), 1)]);
     operator.step(&[vec![first]], &mut cx).unwrap();
-    let same = delta(&[((Some("a"), Some(1), Some(2.0)), 1), ((Some("a"), Some(1), Some(2.0)), -1)]);
+    let same = delta(&[
+        ((Some("a"), Some(1), Some(2.0)), 1),
+        ((Some("a"), Some(1), Some(2.0)), -1),
+    ]);
     assert!(operator.step(&[vec![same]], &mut cx).unwrap().is_empty());
 }
 
