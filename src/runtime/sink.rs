@@ -4,12 +4,12 @@
 //! batch once, at the end.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
+use super::source::start_of_paths;
 use crate::base::{Epoch, Error, Result, task};
 use crate::catalog::{Definition, Object, SinkInput};
 use crate::sinks::{FileSink, SinkOptions};
@@ -26,10 +26,7 @@ fn options_of(object: &Object) -> Result<SinkOptions> {
     let Definition::Sink { connector, .. } = &object.definition else {
         return Err(Error::internal(format!("\"{}\" is not a sink", object.name)));
     };
-    // as with sources: a path that begins with a dot starts at the pipeline file
-    let dotted = connector.get("path").is_some_and(|p| p.starts_with("./") || p.starts_with("../"));
-    let base = if dotted { Path::new(&object.base_dir) } else { Path::new("") };
-    SinkOptions::new(&object.name, connector, base)
+    SinkOptions::new(&object.name, connector, start_of_paths(connector, &object.base_dir))
 }
 
 impl Lotic {

@@ -33,7 +33,7 @@ pub(super) async fn schema_of(
     options: &BTreeMap<String, String>,
     declared: Option<SchemaRef>,
 ) -> Result<SchemaRef> {
-    let options = SourceOptions::new(&new.name, options, Path::new(&new.base_dir))?;
+    let options = SourceOptions::new(&new.name, options, start_of_paths(options, &new.base_dir))?;
     if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
         // the files may come later
         return Ok(Arc::clone(declared));
@@ -55,7 +55,15 @@ pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
         | Definition::Bounded { connector: options } => options,
         _ => return Err(Error::internal(format!("\"{}\" has no connector", object.name))),
     };
-    SourceOptions::new(&object.name, connector, Path::new(&object.base_dir))
+    SourceOptions::new(&object.name, connector, start_of_paths(connector, &object.base_dir))
+}
+
+/// Where a relative path starts: at the pipeline file where it begins with a dot, else at the
+/// working directory.
+pub(super) fn start_of_paths<'a>(options: &BTreeMap<String, String>, folder: &'a str) -> &'a Path {
+    let dotted = |path: &String| path.starts_with("./") || path.starts_with("../");
+    let is_dotted = ["path", "url"].iter().filter_map(|name| options.get(*name)).any(dotted);
+    Path::new(if is_dotted { folder } else { "" })
 }
 
 /// A table that reads the source where it is.
