@@ -4,13 +4,14 @@
 //! models as snapshots of the pinned world, bounded sources in place, views as their plans.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::datasource::ViewTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast;
@@ -62,12 +63,14 @@ pub(crate) struct Planner {
     lotic: Arc<Lotic>,
     world: Arc<World>,
     purpose: Purpose,
+    /// Made by the first session and shared by those of views.
+    runtime: OnceLock<Arc<RuntimeEnv>>,
 }
 
 impl Planner {
     /// A planner over `world`.
     pub(crate) fn new(lotic: &Arc<Lotic>, world: &Arc<World>, purpose: Purpose) -> Self {
-        Self { lotic: Arc::clone(lotic), world: Arc::clone(world), purpose }
+        Self { lotic: Arc::clone(lotic), world: Arc::clone(world), purpose, runtime: OnceLock::new() }
     }
 
     /// The plan of the query in `text`.
@@ -108,14 +111,18 @@ impl Planner {
             catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()))?;
         }
         let options = self.lotic.options();
-        let plan_for =
-            if self.purpose == Purpose::Read { PlanFor::Query } else { PlanFor::Model };
+        let (plan_for, memory_bytes) = match self.purpose {
+            Purpose::Read => (PlanFor::Query, options.statement_memory_bytes),
+            Purpose::Batch | Purpose::Shape => (PlanFor::Model, options.model_memory_bytes),
+        };
         let state = context::session_state(&ContextOptions {
-            memory_bytes: options.statement_memory_bytes,
+            memory_bytes,
             target_partitions: options.threads,
             plan_for,
+            runtime: self.runtime.get().map(Arc::clone),
             ..self.lotic.functions().options(Arc::clone(&catalog) as _)
         })?;
+        self.runtime.get_or_init(|| Arc::clone(state.runtime_env()));
         for name in names {
             let schema_name = name.schema.as_deref().unwrap_or("public");
             if schema_name == "information_schema" {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::base::Error;
+use crate::planner::context::CancelFlag;
 
 /// Ends the statement that runs now. The next statement is not touched.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +79,7 @@ fn timed_out() -> Error {
 pub(crate) fn run_on(
     runtime: &Handle,
     mut stream: SendableRecordBatchStream,
-    token: &CancellationToken,
+    (token, flag): (&CancellationToken, CancelFlag),
     limit: Duration,
 ) -> SendableRecordBatchStream {
     let schema = stream.schema();
@@ -95,6 +96,7 @@ pub(crate) fn run_on(
         schema,
         receiver,
         task: task.abort_handle(),
+        flag,
         cancelled: Box::pin(token.clone().cancelled_owned()),
         deadline: Box::pin(deadline(limit)),
         ended: false,
@@ -105,6 +107,8 @@ struct QueryStream {
     schema: SchemaRef,
     receiver: mpsc::Receiver<DfResult<RecordBatch>>,
     task: tokio::task::AbortHandle,
+    /// Ends operators that compute for long within one poll.
+    flag: CancelFlag,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ended: bool,
@@ -113,6 +117,7 @@ struct QueryStream {
 impl QueryStream {
     fn end(&mut self, error: Error) -> Poll<Option<DfResult<RecordBatch>>> {
         self.ended = true;
+        self.flag.cancel();
         self.task.abort();
         Poll::Ready(Some(Err(DataFusionError::from(error))))
     }
@@ -143,6 +148,7 @@ impl RecordBatchStream for QueryStream {
 
 impl Drop for QueryStream {
     fn drop(&mut self) {
+        self.flag.cancel();
         self.task.abort();
     }
 }

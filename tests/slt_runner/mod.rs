@@ -12,6 +12,7 @@
 pub(crate) mod batch;
 pub(crate) mod checks;
 pub(crate) mod compare;
+pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod incremental;
 pub(crate) mod records;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProvider;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::optimizer::AnalyzerRule;
@@ -25,6 +26,9 @@ pub struct ContextOptions {
     pub memory_bytes: usize,
     /// A pool shared with others instead of a budget of its own.
     pub memory_pool: Option<Arc<dyn MemoryPool>>,
+    /// The memory pool and object stores of another session, shared: a view is planned in a session of its own and
+    /// runs in that of the query.
+    pub runtime: Option<Arc<RuntimeEnv>>,
     /// Partitions of a batch plan.
     pub target_partitions: usize,
     /// Rows of a batch.
@@ -50,6 +54,7 @@ impl ContextOptions {
             catalog,
             memory_bytes: 1 << 30,
             memory_pool: None,
+            runtime: None,
             target_partitions: 2,
             batch_size: 8192,
             time_zone: "UTC".to_owned(),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
-use datafusion::optimizer::Analyzer;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::models::model_optimizer;
@@ -16,6 +16,7 @@ use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
+use crate::planner::functions::RULES_OFF;
 
 /// The catalog's name, which clients see as the database.
 pub(crate) const CATALOG: &str = "lotic";
@@ -31,17 +32,10 @@ pub(crate) const SCHEMA: &str = "public";
 pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let catalogs = MemoryCatalogProviderList::new();
     catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&options.catalog));
-    let pool = match &options.memory_pool {
-        Some(pool) => Arc::clone(pool),
-        None => Arc::new(FairSpillPool::new(options.memory_bytes)),
+    let runtime = match &options.runtime {
+        Some(runtime) => Arc::clone(runtime),
+        None => runtime(options)?,
     };
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(pool)
-        // Spilled rows would be plain text on disk. Until spill is sealed, a query over its budget is refused.
-        .with_disk_manager_builder(
-            DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
-        )
-        .build_arc()?;
     let mut analyzer = Analyzer::new();
     analyzer
         .rules
@@ -61,14 +55,31 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_type_planner(Arc::new(OwnTypes))
         .with_analyzer_rules(analyzer.rules);
-    if options.plan_for == PlanFor::Model {
-        builder = builder.with_optimizer_rules(model_optimizer().rules);
-    }
+    let mut rules = match options.plan_for {
+        PlanFor::Model => model_optimizer().rules,
+        PlanFor::Query => Optimizer::new().rules,
+    };
+    rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
+    builder = builder.with_optimizer_rules(rules);
     // Later registrations of a name replace earlier ones.
     extend(builder.scalar_functions(), &options.scalar_functions);
     extend(builder.aggregate_functions(), &options.aggregates);
     extend(builder.window_functions(), &options.windows);
     Ok(builder.build())
+}
+
+/// Memory within a budget, and no files.
+fn runtime(options: &ContextOptions) -> Result<Arc<RuntimeEnv>> {
+    let pool = match &options.memory_pool {
+        Some(pool) => Arc::clone(pool),
+        None => Arc::new(GreedyMemoryPool::new(options.memory_bytes)),
+    };
+    // Without spill a fair division would only refuse sooner: whoever comes first gets memory.
+    // Spilled rows would be plain text on disk. Until spill is sealed, a query over its budget is refused.
+    let no_spill = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let builder =
+        RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(no_spill);
+    Ok(builder.build_arc()?)
 }
 
 fn extend<T>(slot: &mut Option<Vec<Arc<T>>>, own: &[Arc<T>]) {

@@ -32,6 +32,7 @@ use super::settings::Settings;
 use super::stream::{Canceller, guarded, run_on};
 use super::world::World;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result};
+use crate::planner::context::{CancelFlag, make_cancellable};
 use crate::planner::parse::{self, Parsed, Statement};
 
 /// What a statement gives.
@@ -375,6 +376,8 @@ impl Session {
             planned.plan.with_param_values(ParamValues::from(parameters.to_vec()))?
         };
         let physical = crate::planner::context::physical_plan(&planned.state, &plan).await?;
+        let flag = CancelFlag::new();
+        let physical = make_cancellable(physical, &flag)?;
         let stream = {
             // operators may start work when they are made, so they are made where they run
             let queries = self.lotic.queries();
@@ -382,7 +385,7 @@ impl Session {
             datafusion::physical_plan::execute_stream(physical, planned.state.task_ctx())?
         };
         let token = self.canceller.begin();
-        let stream = run_on(&self.lotic.queries(), stream, &token, self.statement_limit());
+        let stream = run_on(&self.lotic.queries(), stream, (&token, flag), self.statement_limit());
         Ok(rename(stream, &schema))
     }
 
