@@ -28,8 +28,6 @@ pub struct Options {
     pub statement_memory_bytes: usize,
     /// Time that one statement may take; zero for no limit.
     pub statement_timeout: Duration,
-    /// Memory that a model's first fill, its recomputation in batch or a CHECK may use, in bytes.
-    pub model_memory_bytes: usize,
     /// Partitions that one query works on at the same time.
     pub threads: usize,
     /// The seams.
@@ -51,21 +49,12 @@ impl Default for Options {
             variables: BTreeMap::new(),
             statement_memory_bytes: 1 << 30,
             statement_timeout: Duration::ZERO,
-            model_memory_bytes: half_of_memory(),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             clock: Arc::new(SystemClock::new()),
             rng: Arc::new(SystemRng),
             disk: Arc::new(RealDisk),
         }
     }
-}
-
-/// Half of the machine's memory, or 4 GiB where it cannot be known.
-fn half_of_memory() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kibibytes = total.and_then(|line| line.trim().split(' ').next()?.parse::<usize>().ok());
-    kibibytes.map_or(4 << 30, |kibibytes| kibibytes << 9)
 }
 
 /// Text that no log, error or `Debug` shows.

@@ -11,6 +11,7 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::datasource::ViewTable;
+use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -111,12 +112,19 @@ impl Planner {
             catalog.register_schema(name, Arc::new(MemorySchemaProvider::new()))?;
         }
         let options = self.lotic.options();
-        let (plan_for, memory_bytes) = match self.purpose {
-            Purpose::Read => (PlanFor::Query, options.statement_memory_bytes),
-            Purpose::Batch | Purpose::Shape => (PlanFor::Model, options.model_memory_bytes),
+        let memory_bytes = options.statement_memory_bytes;
+        // DataFusion's exchange counts the shared buffers of text columns once a slice, up to a
+        // hundred times too much, so a budget would refuse models that fit with ease. A model's
+        // own definition is trusted with memory; an ad-hoc query is not.
+        let (plan_for, memory_pool): (_, Option<Arc<dyn MemoryPool>>) = match self.purpose {
+            Purpose::Read => (PlanFor::Query, None),
+            Purpose::Batch | Purpose::Shape => {
+                (PlanFor::Model, Some(Arc::new(UnboundedMemoryPool::default())))
+            }
         };
         let state = context::session_state(&ContextOptions {
             memory_bytes,
+            memory_pool,
             target_partitions: options.threads,
             plan_for,
             runtime: self.runtime.get().map(Arc::clone),
