@@ -28,8 +28,18 @@ impl Lotic {
         world: &Arc<World>,
         query: &str,
     ) -> Result<(Planned, LogicalPlan)> {
+        let shape = self.plan_shape(world, query).await?;
+        prepass::check_model_plan(&shape.0.plan)?;
+        Ok(shape)
+    }
+
+    /// The optimised plan of a query by the rules of models.
+    pub(super) async fn plan_shape(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+    ) -> Result<(Planned, LogicalPlan)> {
         let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
-        prepass::check_model_plan(&planned.plan)?;
         let optimised = context::optimize(&planned.state, planned.plan.clone())?;
         Ok((planned, optimised))
     }
@@ -105,6 +115,27 @@ impl Lotic {
                 Ok(())
             })
             .await?
+    }
+
+    /// Reads what a model needs from sources other than Parquet and Arrow files into memory, so that
+    /// a batch run reads each of them once, and knows how large it is. Gives the world with them.
+    pub(super) async fn hold_text_sources(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+    ) -> Result<Arc<World>> {
+        let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
+        for id in &planned.reads {
+            if world.snapshot(*id).is_some() {
+                continue;
+            }
+            if let Some(object) = world.catalog.by_id(*id)
+                && !super::source::knows_its_size(object)
+            {
+                self.load_bounded(object).await?;
+            }
+        }
+        Ok(self.world())
     }
 
     /// Loads the bounded sources that a model reads, so that it can follow their changes.

@@ -16,6 +16,7 @@ use crate::base::{Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
+use crate::planner::prepass;
 
 /// The columns and options of a table or source that is to be made.
 pub(crate) struct NewRelation {
@@ -315,10 +316,9 @@ impl Lotic {
             return Err(Error::relation_exists(&new.name));
         }
         let text = with_columns(new);
-        let planned = Planner::new(self, &world, Purpose::Shape).plan_text(&text).await?;
-        let fields: Vec<Field> = planned
-            .plan
-            .schema()
+        let (planned, optimised) = self.plan_shape(&world, &text).await?;
+        // the types of the optimised plan are those that rows really have
+        let fields: Vec<Field> = prepass::restore_names(optimised.schema().as_arrow())
             .fields()
             .iter()
             .map(|field| field.as_ref().clone().with_nullable(true))

@@ -89,6 +89,7 @@ impl Lotic {
         let Definition::Model { query, .. } = &object.definition else {
             return Err(Error::invalid(format!("\"{name}\" is not a materialized view")));
         };
+        let world = self.hold_text_sources(&world, query).await?;
         let run = self.batch_rows(&world, query).await?;
         let batches = run
             .batches

@@ -18,7 +18,7 @@ use super::writer::{FROM_CONNECTOR, POSITION, WriteOptions};
 use crate::base::{Error, Offset, PartitionId, Result};
 use crate::catalog::{Definition, Object};
 use crate::models::Collection;
-use crate::sources::{self, BoundedSource, Mode, Quarantine, SourceOptions};
+use crate::sources::{self, BoundedSource, Format, Mode, Quarantine, SourceOptions};
 use crate::zset::encode::decode_delta;
 use crate::zset::{Delta, Weights, consolidate};
 
@@ -64,6 +64,12 @@ pub(super) fn start_of_paths<'a>(options: &BTreeMap<String, String>, folder: &'a
     let dotted = |path: &String| path.starts_with("./") || path.starts_with("../");
     let is_dotted = ["path", "url"].iter().filter_map(|name| options.get(*name)).any(dotted);
     Path::new(if is_dotted { folder } else { "" })
+}
+
+/// Whether the source's files say how many rows they hold.
+pub(super) fn knows_its_size(object: &Object) -> bool {
+    let format = options_of(object).ok().and_then(|options| options.format);
+    matches!(format, Some(Format::Parquet | Format::Arrow))
 }
 
 /// A table that reads the source where it is.

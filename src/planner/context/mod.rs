@@ -6,6 +6,7 @@
 //! optimizer rules for models; `cancel` lets a running plan end.
 
 mod cancel;
+mod join_sides;
 mod models;
 mod multiset;
 mod options;

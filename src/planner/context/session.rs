@@ -9,8 +9,10 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::join_sides::after_join_selection;
 use super::models::model_optimizer;
 use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
@@ -60,7 +62,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
-    builder = builder.with_optimizer_rules(rules);
+    let physical = after_join_selection(PhysicalOptimizer::new().rules);
+    builder = builder.with_optimizer_rules(rules).with_physical_optimizer_rules(physical);
     // Later registrations of a name replace earlier ones.
     extend(builder.scalar_functions(), &options.scalar_functions);
     extend(builder.aggregate_functions(), &options.aggregates);
