@@ -6,8 +6,8 @@
 pub mod base;
 pub mod zset;
 
-pub mod crypto;
 pub mod catalog;
+pub mod crypto;
 
 pub mod security;
 pub mod state;

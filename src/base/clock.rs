@@ -25,7 +25,9 @@ impl SystemClock {
     /// A clock whose monotonic time starts at zero now.
     #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     pub fn new() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self {
+            start: std::time::Instant::now(),
+        }
     }
 }
 

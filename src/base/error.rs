@@ -53,7 +53,13 @@ impl Error {
     /// An error of `kind` with an explicit SQLSTATE.
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
         debug_assert_eq!(code.len(), 5);
-        Self(Box::new(Inner { kind, code, message: message.into(), detail: None, hint: None }))
+        Self(Box::new(Inner {
+            kind,
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }))
     }
 
     /// The request is malformed (22023).
@@ -73,12 +79,20 @@ impl Error {
 
     /// A relation does not exist (42P01).
     pub fn no_relation(name: impl fmt::Display) -> Self {
-        Self::new(Kind::Missing, "42P01", format!("relation \"{name}\" does not exist"))
+        Self::new(
+            Kind::Missing,
+            "42P01",
+            format!("relation \"{name}\" does not exist"),
+        )
     }
 
     /// A relation exists already (42P07).
     pub fn relation_exists(name: impl fmt::Display) -> Self {
-        Self::new(Kind::Conflict, "42P07", format!("relation \"{name}\" already exists"))
+        Self::new(
+            Kind::Conflict,
+            "42P07",
+            format!("relation \"{name}\" already exists"),
+        )
     }
 
     /// Lotic does not run this (0A000).
@@ -126,8 +140,9 @@ impl Error {
         let message = format!("could not {what}: {source}");
         match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self::new(Kind::Limit, "53100", message)
-                    .with_hint("free some space; reads go on meanwhile, and writes resume by themselves")
+                Self::new(Kind::Limit, "53100", message).with_hint(
+                    "free some space; reads go on meanwhile, and writes resume by themselves",
+                )
             }
             std::io::ErrorKind::NotFound => Self::new(Kind::Missing, "58P01", message),
             _ => Self::new(Kind::Unavailable, "58030", message),
@@ -200,9 +215,11 @@ impl From<ArrowError> for Error {
     fn from(error: ArrowError) -> Self {
         match error {
             ArrowError::DivideByZero => Self::new(Kind::Invalid, "22012", "division by zero"),
-            ArrowError::ArithmeticOverflow(text) => {
-                Self::new(Kind::Invalid, "22003", format!("value out of range: {text}"))
-            }
+            ArrowError::ArithmeticOverflow(text) => Self::new(
+                Kind::Invalid,
+                "22003",
+                format!("value out of range: {text}"),
+            ),
             ArrowError::CastError(text) | ArrowError::ParseError(text) => Self::bad_value(text),
             ArrowError::ExternalError(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
@@ -236,9 +253,8 @@ impl From<DataFusionError> for Error {
             DataFusionError::SchemaError(inner, _) => Self::from_schema(&inner),
             DataFusionError::Plan(text) => Self::from_plan(&text),
             DataFusionError::NotImplemented(text) => Self::unsupported(text),
-            DataFusionError::ResourcesExhausted(text) => {
-                Self::out_of_memory(text).with_hint("raise statement_memory, or ask for less at a time")
-            }
+            DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text)
+                .with_hint("raise statement_memory, or ask for less at a time"),
             DataFusionError::Execution(text) => Self::from_execution(text),
             DataFusionError::ObjectStore(inner) => Self::unavailable(inner.to_string()),
             DataFusionError::IoError(inner) => Self::io("read or write", &inner),
@@ -298,7 +314,9 @@ impl Error {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), text.chars().nth(1)) {
-        (Some(first), Some(second)) if first.is_ascii_uppercase() && !second.is_ascii_uppercase() => {
+        (Some(first), Some(second))
+            if first.is_ascii_uppercase() && !second.is_ascii_uppercase() =>
+        {
             first.to_ascii_lowercase().to_string() + chars.as_str()
         }
         _ => text.to_owned(),

@@ -22,7 +22,8 @@ pub struct SystemRng;
 
 impl Rng for SystemRng {
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {
-        getrandom::fill(bytes)
-            .map_err(|error| Error::unavailable(format!("no random bytes from the system: {error}")))
+        getrandom::fill(bytes).map_err(|error| {
+            Error::unavailable(format!("no random bytes from the system: {error}"))
+        })
     }
 }

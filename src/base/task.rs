@@ -36,7 +36,11 @@ where
         .stack_size(stack_bytes)
         .spawn(move || {
             if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(body)) {
-                tracing::error!(thread = owned, reason = panic_text(&panic), "thread panicked");
+                tracing::error!(
+                    thread = owned,
+                    reason = panic_text(&panic),
+                    "thread panicked"
+                );
             }
         })
         .map_err(|error| Error::io(format!("start thread {name}"), &error))

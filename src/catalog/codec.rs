@@ -52,7 +52,11 @@ pub fn encode_catalog(catalog: &Catalog) -> Result<Vec<u8>> {
             definition: object.definition.clone(),
         });
     }
-    let stored = StoredCatalog { format: FORMAT, next: catalog.next, objects };
+    let stored = StoredCatalog {
+        format: FORMAT,
+        next: catalog.next,
+        objects,
+    };
     serde_json::to_vec(&stored).map_err(|error| Error::internal(format!("catalog: {error}")))
 }
 
@@ -70,7 +74,10 @@ pub fn decode_catalog(bytes: &[u8]) -> Result<Catalog> {
         ))
         .with_hint("open the folder with the version that wrote it"));
     }
-    let mut catalog = Catalog { next: stored.next, ..Catalog::default() };
+    let mut catalog = Catalog {
+        next: stored.next,
+        ..Catalog::default()
+    };
     for object in stored.objects {
         let schema = schema_from_text(&object.schema)?;
         catalog.names.insert(object.name.clone(), object.id);

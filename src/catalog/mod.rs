@@ -47,12 +47,18 @@ impl Catalog {
 
     /// The objects that read `id` directly, oldest first.
     pub fn dependents(&self, id: ObjectId) -> Vec<&Object> {
-        self.objects.values().filter(|object| object.dependencies.contains(&id)).collect()
+        self.objects
+            .values()
+            .filter(|object| object.dependencies.contains(&id))
+            .collect()
     }
 
     /// An empty catalog whose first object gets number `first`.
     pub fn starting_at(first: u64) -> Self {
-        Self { next: first.saturating_sub(1), ..Self::default() }
+        Self {
+            next: first.saturating_sub(1),
+            ..Self::default()
+        }
     }
 
     /// An identity that no object has had.

@@ -62,11 +62,18 @@ mod latency {
         delays.sort_unstable();
         let at = |part: usize| {
             let position = (delays.len() * part / 1000).min(delays.len().saturating_sub(1));
-            delays.get(position).map_or(0.0, |delay| delay.as_secs_f64() * 1e3)
+            delays
+                .get(position)
+                .map_or(0.0, |delay| delay.as_secs_f64() * 1e3)
         };
         say(&format!(
             "{} statements of {} rows, {} rows/s wanted: acknowledged to visible p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
-            delays.len(), args.batch, args.rate, at(500), at(990), at(1000)
+            delays.len(),
+            args.batch,
+            args.rate,
+            at(500),
+            at(990),
+            at(1000)
         ));
         Ok(())
     }
@@ -94,10 +101,19 @@ mod latency {
         let (mut id, mut next) = (0_u64, Duration::ZERO);
         while clock.monotonic() < end {
             let rows: Vec<String> = (0..args.batch)
-                .map(|row| format!("({}, {}, {}.5)", id + row, (id + row) % 4, (id + row) % 1000))
+                .map(|row| {
+                    format!(
+                        "({}, {}, {}.5)",
+                        id + row,
+                        (id + row) % 4,
+                        (id + row) % 1000
+                    )
+                })
                 .collect();
             id += args.batch;
-            session.run(&format!("INSERT INTO readings VALUES {}", rows.join(","))).await?;
+            session
+                .run(&format!("INSERT INTO readings VALUES {}", rows.join(",")))
+                .await?;
             let acknowledged = clock.monotonic();
             session.settle().await?;
             delays.push(clock.monotonic().saturating_sub(acknowledged));

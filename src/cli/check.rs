@@ -34,13 +34,20 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
     let mut differing = 0;
     for (position, name) in models.iter().enumerate() {
         progress.begin(name, position, models.len(), Some(&lotic));
-        let rows = lotic.count_differences(name).await.map_err(|error| error.at(name))?;
+        let rows = lotic
+            .count_differences(name)
+            .await
+            .map_err(|error| error.at(name))?;
         progress.end("compared");
         if rows > 0 {
             differing += 1;
         }
         if !settings.quiet || rows > 0 {
-            let verdict = if rows == 0 { "equal".to_owned() } else { format!("{rows} rows differ") };
+            let verdict = if rows == 0 {
+                "equal".to_owned()
+            } else {
+                format!("{rows} rows differ")
+            };
             say(&format!("{name}: {verdict}"));
         }
     }

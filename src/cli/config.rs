@@ -45,7 +45,9 @@ pub(crate) struct Settings {
 impl Settings {
     /// The data folder of commands that keep data.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| PathBuf::from("lotic-data"))
+        self.data
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("lotic-data"))
     }
 
     /// What an engine is opened with. `data` is none for one that lives in memory.
@@ -94,7 +96,11 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     ) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
-        _ => return Err(Error::invalid("tls_cert and tls_key are given together or not at all")),
+        _ => {
+            return Err(Error::invalid(
+                "tls_cert and tls_key are given together or not at all",
+            ));
+        }
     };
     Ok(Settings {
         data: common.data.clone().or(file.data),
@@ -113,7 +119,10 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
 }
 
 fn secret(name: &str) -> Option<Secret> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::new)
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .map(Secret::new)
 }
 
 fn read_file(named: Option<&Path>) -> Result<File> {
@@ -128,7 +137,12 @@ fn read_file(named: Option<&Path>) -> Result<File> {
     let mut file: File = toml::from_str(&text)
         .map_err(|error| Error::invalid(error.message().to_owned()).at(path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for path in [&mut file.data, &mut file.key_file, &mut file.tls_cert, &mut file.tls_key] {
+    for path in [
+        &mut file.data,
+        &mut file.key_file,
+        &mut file.tls_cert,
+        &mut file.tls_key,
+    ] {
         if let Some(path) = path {
             *path = folder.join(&*path);
         }

@@ -72,7 +72,12 @@ pub(crate) struct Common {
     #[arg(long, global = true, env = "LOTIC_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// Memory that one statement may use, in MiB.
-    #[arg(long, global = true, env = "LOTIC_STATEMENT_MEMORY", value_name = "MIB")]
+    #[arg(
+        long,
+        global = true,
+        env = "LOTIC_STATEMENT_MEMORY",
+        value_name = "MIB"
+    )]
     statement_memory: Option<usize>,
 }
 

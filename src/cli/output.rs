@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::util::pretty::pretty_format_batches_with_options;
 use arrow::util::display::FormatOptions;
+use arrow::util::pretty::pretty_format_batches_with_options;
 use datafusion::parquet::arrow::ArrowWriter;
 
 use super::Format;
@@ -68,7 +68,9 @@ fn write(
     match format {
         Format::Table => write_table(out, schema, batches),
         Format::Csv => {
-            let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
+            let mut writer = arrow::csv::WriterBuilder::new()
+                .with_header(true)
+                .build(out);
             if batches.is_empty() {
                 writer.write(&RecordBatch::new_empty(Arc::clone(schema)))?;
             }
@@ -90,9 +92,13 @@ fn write(
             let mut writer = ArrowWriter::try_new(out, Arc::clone(schema), None)
                 .map_err(|error| Error::invalid(error.to_string()))?;
             for batch in batches {
-                writer.write(batch).map_err(|error| Error::invalid(error.to_string()))?;
+                writer
+                    .write(batch)
+                    .map_err(|error| Error::invalid(error.to_string()))?;
             }
-            writer.close().map_err(|error| Error::invalid(error.to_string()))?;
+            writer
+                .close()
+                .map_err(|error| Error::invalid(error.to_string()))?;
             Ok(())
         }
     }
@@ -117,9 +123,17 @@ fn write_table(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
         other => other.map_err(io)?,
     }
-    let more = if total > TABLE_ROWS { format!(", {TABLE_ROWS} shown") } else { String::new() };
+    let more = if total > TABLE_ROWS {
+        format!(", {TABLE_ROWS} shown")
+    } else {
+        String::new()
+    };
     let s = if total == 1 { "" } else { "s" };
     writeln!(out, "({total} row{s}{more})").or_else(|error| {
-        if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(io(error)) }
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Ok(())
+        } else {
+            Err(io(error))
+        }
     })
 }

@@ -42,7 +42,13 @@ impl Progress {
 
     /// Begins a piece of work, `done` of `total`. The figures of `lotic`, rows and bytes read so
     /// far, are shown while it lasts.
-    pub(crate) fn begin(&mut self, what: &str, done: usize, total: usize, lotic: Option<&Arc<Lotic>>) {
+    pub(crate) fn begin(
+        &mut self,
+        what: &str,
+        done: usize,
+        total: usize,
+        lotic: Option<&Arc<Lotic>>,
+    ) {
         self.began = self.clock.monotonic();
         self.what = what.to_owned();
         if self.quiet || !self.terminal {
@@ -54,7 +60,10 @@ impl Progress {
         bar.set_style(style);
         let left = self.time_left(done, total);
         let read = lotic.map(|lotic| lotic.rows_held()).unwrap_or(0);
-        bar.set_message(format!("{what}, {} of {total}, {read} rows held{left}", done + 1));
+        bar.set_message(format!(
+            "{what}, {} of {total}, {read} rows held{left}",
+            done + 1
+        ));
         bar.enable_steady_tick(Duration::from_millis(120));
         self.bar = Some(bar);
     }
@@ -66,7 +75,11 @@ impl Progress {
         }
         let spent = self.clock.monotonic().saturating_sub(self.began);
         if !self.quiet && spent >= PATIENCE {
-            say(&format!("{}: {outcome} in {:.1} s", self.what, spent.as_secs_f64()));
+            say(&format!(
+                "{}: {outcome} in {:.1} s",
+                self.what,
+                spent.as_secs_f64()
+            ));
         }
     }
 

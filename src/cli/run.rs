@@ -49,9 +49,16 @@ pub(crate) async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode>
     for (position, name) in models.iter().enumerate() {
         progress.begin(name, position, models.len(), Some(&lotic));
         let start = progress.elapsed();
-        let answer = lotic.compute_model(name).await.map_err(|error| error.at(name))?;
+        let answer = lotic
+            .compute_model(name)
+            .await
+            .map_err(|error| error.at(name))?;
         let seconds = progress.elapsed().saturating_sub(start).as_secs_f64();
-        let rows: usize = answer.batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        let rows: usize = answer
+            .batches
+            .iter()
+            .map(arrow::array::RecordBatch::num_rows)
+            .sum();
         progress.end(&format!("{rows} rows"));
         let wanted = args.models.is_empty() || args.models.contains(name);
         if let (Some(folder), true) = (&args.out, wanted) {
@@ -71,11 +78,25 @@ pub(crate) async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode>
 }
 
 fn summarise(models: &[(String, usize, u64, f64)], total: f64) {
-    let width = models.iter().map(|(name, ..)| name.len()).max().unwrap_or(5).max(5);
-    say(&format!("{:width$}  {:>12}  {:>8}", "model", "rows", "seconds"));
+    let width = models
+        .iter()
+        .map(|(name, ..)| name.len())
+        .max()
+        .unwrap_or(5)
+        .max(5);
+    say(&format!(
+        "{:width$}  {:>12}  {:>8}",
+        "model", "rows", "seconds"
+    ));
     for (name, rows, failed, seconds) in models {
-        let failed = if *failed > 0 { format!("  {failed} rows failed") } else { String::new() };
-        say(&format!("{name:width$}  {rows:>12}  {seconds:>8.2}{failed}"));
+        let failed = if *failed > 0 {
+            format!("  {failed} rows failed")
+        } else {
+            String::new()
+        };
+        say(&format!(
+            "{name:width$}  {rows:>12}  {seconds:>8.2}{failed}"
+        ));
     }
     say(&format!("{} models in {total:.2} s", models.len()));
 }

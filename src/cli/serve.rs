@@ -40,7 +40,10 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
     let http = args.http.clone().or_else(|| settings.http.clone());
     let http = match http.as_deref() {
         Some("off") => None,
-        given => Some(address(given.map(str::to_owned).as_ref(), "127.0.0.1:8433")?),
+        given => Some(address(
+            given.map(str::to_owned).as_ref(),
+            "127.0.0.1:8433",
+        )?),
     };
     let tls = match &settings.tls {
         Some((cert, key)) => Some(Tls::load(cert, key)?),
@@ -71,7 +74,14 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
         servers.add_http(&lotic, listener)?;
     }
     if !settings.quiet {
-        greet(&lotic, &data, pg, http, args.trust, progress.elapsed().as_secs_f64());
+        greet(
+            &lotic,
+            &data,
+            pg,
+            http,
+            args.trust,
+            progress.elapsed().as_secs_f64(),
+        );
     }
     wait_for_signal().await?;
     if !settings.quiet {
@@ -110,12 +120,20 @@ fn greet(
     seconds: f64,
 ) {
     let models = lotic.model_names().len();
-    say(&format!("lotic serves {models} models from {} after {seconds:.1} s", data.display()));
+    say(&format!(
+        "lotic serves {models} models from {} after {seconds:.1} s",
+        data.display()
+    ));
     let (host, port) = (pg.ip(), pg.port());
     let plain = format!("psql -h {host} -p {port} -U lotic lotic");
     match lotic.password_file() {
-        _ if trust => say(&format!("connect:  {plain}    (no password is asked: --trust)")),
-        Some(file) => say(&format!("connect:  PGPASSWORD=$(cat {}) {plain}", file.display())),
+        _ if trust => say(&format!(
+            "connect:  {plain}    (no password is asked: --trust)"
+        )),
+        Some(file) => say(&format!(
+            "connect:  PGPASSWORD=$(cat {}) {plain}",
+            file.display()
+        )),
         None => say(&format!("connect:  {plain}")),
     }
     if let Some(http) = http {

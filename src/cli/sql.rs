@@ -78,4 +78,3 @@ fn statements(args: &SqlArgs) -> Result<String> {
         .map_err(|error| Error::io("read standard input", &error))?;
     Ok(text)
 }
-

@@ -41,8 +41,11 @@ pub struct Collection {
 impl Collection {
     /// An empty collection. `key` names the primary key's columns; empty for none.
     pub fn new(schema: SchemaRef, key: &[usize]) -> Self {
-        let indexed =
-            if key.is_empty() { (0..schema.fields().len()).collect() } else { key.to_vec() };
+        let indexed = if key.is_empty() {
+            (0..schema.fields().len()).collect()
+        } else {
+            key.to_vec()
+        };
         Self {
             schema,
             indexed,
@@ -66,8 +69,16 @@ impl Collection {
     /// The rows as they are now, for readers to keep.
     pub fn snapshot(&self) -> Snapshot {
         let chunks: Vec<Chunk> = self.chunks.values().cloned().collect();
-        let bytes = chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum();
-        Snapshot { schema: Arc::clone(&self.schema), chunks, rows: self.rows, bytes }
+        let bytes = chunks
+            .iter()
+            .map(|chunk| chunk.batch.get_array_memory_size())
+            .sum();
+        Snapshot {
+            schema: Arc::clone(&self.schema),
+            chunks,
+            rows: self.rows,
+            bytes,
+        }
     }
 
     /// Adds and takes away rows. The order of the deltas does not matter.
@@ -97,7 +108,9 @@ impl Collection {
         let mut found = vec![false; rows];
         let mut matcher = Matcher::new(keys, self.indexed.clone());
         for (row, hash) in hashes.iter().enumerate() {
-            let place = self.index.find(*hash, |place| matcher.judge(row, place, &self.chunks));
+            let place = self
+                .index
+                .find(*hash, |place| matcher.judge(row, place, &self.chunks));
             found[row] = place.is_some();
         }
         matcher.finish()?;
@@ -150,12 +163,18 @@ impl Collection {
     }
 
     fn remove(&mut self, delta: &Delta) -> Result<()> {
-        let Weights::Each(weights) = delta.weights() else { return Ok(()) };
+        let Weights::Each(weights) = delta.weights() else {
+            return Ok(());
+        };
         if weights.values().iter().all(|weight| *weight >= 0) {
             return Ok(());
         }
         let probe = canonical_all(delta.batch().columns())?;
-        let keys: Vec<ArrayRef> = self.indexed.iter().map(|c| Arc::clone(&probe[*c])).collect();
+        let keys: Vec<ArrayRef> = self
+            .indexed
+            .iter()
+            .map(|c| Arc::clone(&probe[*c]))
+            .collect();
         let mut hashes = Vec::new();
         row_hashes(&keys, delta.rows(), &mut hashes)?;
         let all = (0..self.schema.fields().len()).collect();
@@ -163,7 +182,9 @@ impl Collection {
         for (row, weight) in weights.values().iter().enumerate() {
             for _ in *weight..0 {
                 let chunks = &self.chunks;
-                let place = self.index.take(hashes[row], |place| matcher.judge(row, place, chunks));
+                let place = self
+                    .index
+                    .take(hashes[row], |place| matcher.judge(row, place, chunks));
                 let Some(place) = place else {
                     matcher.finish()?;
                     return Err(Error::internal(
@@ -232,13 +253,22 @@ impl Collection {
         self.index.clear();
         self.index.reserve(self.rows);
         for (number, chunk) in &self.chunks {
-            let columns: Vec<ArrayRef> =
-                self.indexed.iter().map(|c| Arc::clone(chunk.batch.column(*c))).collect();
+            let columns: Vec<ArrayRef> = self
+                .indexed
+                .iter()
+                .map(|c| Arc::clone(chunk.batch.column(*c)))
+                .collect();
             let mut hashes = Vec::new();
             row_hashes(&columns, chunk.batch.num_rows(), &mut hashes)?;
             for (row, hash) in (0_u32..).zip(&hashes) {
                 if !chunk.dead.is_dead(row as usize) {
-                    self.index.insert(*hash, Place { chunk: *number, row });
+                    self.index.insert(
+                        *hash,
+                        Place {
+                            chunk: *number,
+                            row,
+                        },
+                    );
                 }
             }
         }
@@ -246,7 +276,10 @@ impl Collection {
     }
 
     fn columns_of(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
-        self.indexed.iter().map(|column| Arc::clone(batch.column(*column))).collect()
+        self.indexed
+            .iter()
+            .map(|column| Arc::clone(batch.column(*column)))
+            .collect()
     }
 }
 
@@ -260,11 +293,18 @@ struct Matcher {
 
 impl Matcher {
     fn new(probe: Vec<ArrayRef>, columns: Vec<usize>) -> Self {
-        Self { probe, columns, made: BTreeMap::new(), failure: None }
+        Self {
+            probe,
+            columns,
+            made: BTreeMap::new(),
+            failure: None,
+        }
     }
 
     fn judge(&mut self, row: usize, place: Place, chunks: &BTreeMap<u32, Chunk>) -> Verdict {
-        let Some(chunk) = chunks.get(&place.chunk) else { return Verdict::Stale };
+        let Some(chunk) = chunks.get(&place.chunk) else {
+            return Verdict::Stale;
+        };
         match self.equality(place.chunk, chunk) {
             Ok(equality) if equality.equal(row, place.row as usize) => Verdict::Found,
             Ok(_) => Verdict::Other,
@@ -279,8 +319,11 @@ impl Matcher {
         Ok(match self.made.entry(number) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(empty) => {
-                let stored: Vec<ArrayRef> =
-                    self.columns.iter().map(|c| Arc::clone(chunk.batch.column(*c))).collect();
+                let stored: Vec<ArrayRef> = self
+                    .columns
+                    .iter()
+                    .map(|c| Arc::clone(chunk.batch.column(*c)))
+                    .collect();
                 empty.insert(RowEqual::new(&self.probe, &stored)?)
             }
         })
@@ -310,12 +353,12 @@ fn own(batch: &RecordBatch) -> Result<RecordBatch> {
             let indices = UInt64Array::from_iter_values(0..column.len() as u64);
             let taken = arrow::compute::take(column, &indices, None)?;
             Ok(match taken.data_type() {
-                arrow::datatypes::DataType::Utf8View => Arc::new(
-                    arrow::array::AsArray::as_string_view(&taken).gc(),
-                ) as ArrayRef,
-                arrow::datatypes::DataType::BinaryView => Arc::new(
-                    arrow::array::AsArray::as_binary_view(&taken).gc(),
-                ) as ArrayRef,
+                arrow::datatypes::DataType::Utf8View => {
+                    Arc::new(arrow::array::AsArray::as_string_view(&taken).gc()) as ArrayRef
+                }
+                arrow::datatypes::DataType::BinaryView => {
+                    Arc::new(arrow::array::AsArray::as_binary_view(&taken).gc()) as ArrayRef
+                }
                 _ => taken,
             })
         })

@@ -72,11 +72,9 @@ impl RowIndex {
                 u32::try_from(self.links.len() - 1).expect("a collection has under 4 billion rows")
             }
         };
-        let entry = self.buckets.entry(
-            hash,
-            |bucket| bucket.hash == hash,
-            |bucket| bucket.hash,
-        );
+        let entry = self
+            .buckets
+            .entry(hash, |bucket| bucket.hash == hash, |bucket| bucket.hash);
         let next = match entry {
             hashbrown::hash_table::Entry::Occupied(mut entry) => {
                 std::mem::replace(&mut entry.get_mut().head, slot)

@@ -17,7 +17,9 @@ pub(super) struct DeadRows {
 
 impl DeadRows {
     pub(super) fn is_dead(&self, row: usize) -> bool {
-        self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.words
+            .get(row / 64)
+            .is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
     pub(super) fn kill(&mut self, row: usize, rows: usize) {
@@ -47,7 +49,10 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub(super) fn new(batch: RecordBatch) -> Self {
-        Self { batch, dead: Arc::default() }
+        Self {
+            batch,
+            dead: Arc::default(),
+        }
     }
 
     pub(super) fn live_rows(&self) -> usize {
@@ -59,8 +64,9 @@ impl Chunk {
         if self.dead.count() == 0 {
             return Ok(self.batch.clone());
         }
-        let keep: BooleanArray =
-            (0..self.batch.num_rows()).map(|row| Some(!self.dead.is_dead(row))).collect();
+        let keep: BooleanArray = (0..self.batch.num_rows())
+            .map(|row| Some(!self.dead.is_dead(row)))
+            .collect();
         Ok(filter_record_batch(&self.batch, &keep)?)
     }
 }
@@ -77,14 +83,24 @@ pub struct Snapshot {
 impl Snapshot {
     /// No rows.
     pub fn empty(schema: SchemaRef) -> Self {
-        Self { schema, chunks: Vec::new(), rows: 0, bytes: 0 }
+        Self {
+            schema,
+            chunks: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// The rows of `batches`.
     pub fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        Self { schema, chunks: batches.into_iter().map(Chunk::new).collect(), rows, bytes }
+        Self {
+            schema,
+            chunks: batches.into_iter().map(Chunk::new).collect(),
+            rows,
+            bytes,
+        }
     }
 
     /// The columns.

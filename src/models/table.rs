@@ -25,7 +25,10 @@ pub struct SnapshotTable {
 impl SnapshotTable {
     /// A table over `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, table_type: TableType::Base }
+        Self {
+            snapshot,
+            table_type: TableType::Base,
+        }
     }
 }
 
@@ -48,8 +51,7 @@ impl TableProvider for SnapshotTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batches = self.snapshot.batches()?;
         let partitions = split(batches, state.config().target_partitions());
-        let config =
-            MemorySourceConfig::try_new(&partitions, self.schema(), projection.cloned())?;
+        let config = MemorySourceConfig::try_new(&partitions, self.schema(), projection.cloned())?;
         Ok(DataSourceExec::from_data_source(config))
     }
 }

@@ -39,7 +39,9 @@ impl Lotic {
         world: &Arc<World>,
         query: &str,
     ) -> Result<(Planned, LogicalPlan)> {
-        let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
+        let planned = Planner::new(self, world, Purpose::Shape)
+            .plan_text(query)
+            .await?;
         let optimised = context::optimize(&planned.state, planned.plan.clone())?;
         Ok((planned, optimised))
     }
@@ -53,7 +55,11 @@ impl Lotic {
         let catalog = Arc::clone(&world.catalog);
         let resolve =
             move |table: &TableReference| catalog.find(table.table()).map(|object| object.id);
-        lower(optimised, &resolve, &DataFusionEvaluators::new(&planned.state))
+        lower(
+            optimised,
+            &resolve,
+            &DataFusionEvaluators::new(&planned.state),
+        )
     }
 
     /// Fills a model and lets it follow. Its definition is in the catalog already, or comes with
@@ -103,7 +109,9 @@ impl Lotic {
         let model = match filled {
             Ok(model) => model,
             Err(error) => {
-                self.driver().run(move |driver| driver.abandon_building(id)).await?;
+                self.driver()
+                    .run(move |driver| driver.abandon_building(id))
+                    .await?;
                 return Err(error);
             }
         };
@@ -124,7 +132,9 @@ impl Lotic {
         world: &Arc<World>,
         query: &str,
     ) -> Result<Arc<World>> {
-        let planned = Planner::new(self, world, Purpose::Shape).plan_text(query).await?;
+        let planned = Planner::new(self, world, Purpose::Shape)
+            .plan_text(query)
+            .await?;
         for id in &planned.reads {
             if world.snapshot(*id).is_some() {
                 continue;
@@ -166,7 +176,11 @@ pub(super) fn first_input(
         let Some(snapshot) = world.snapshot(*input) else {
             return Err(Error::internal("an input of the model is not loaded"));
         };
-        let deltas: Vec<Delta> = snapshot.batches()?.into_iter().map(Delta::inserts).collect();
+        let deltas: Vec<Delta> = snapshot
+            .batches()?
+            .into_iter()
+            .map(Delta::inserts)
+            .collect();
         if !deltas.is_empty() {
             all.insert(*input, deltas);
         }

@@ -61,13 +61,20 @@ impl Lotic {
         world: &Arc<World>,
         query: &str,
     ) -> Result<lower::BatchRun> {
-        let planned = Planner::new(self, world, Purpose::Batch).plan_text(query).await?;
+        let planned = Planner::new(self, world, Purpose::Batch)
+            .plan_text(query)
+            .await?;
         let optimised = context::optimize(&planned.state, planned.plan)?;
         let state = planned.state;
-        #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
-        let task =
-            self.queries().spawn(async move { lower::run_batch(&state, &optimised).await });
-        task.await.map_err(|error| Error::internal(error.to_string()))?
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "queries run on a runtime of their own"
+        )]
+        let task = self
+            .queries()
+            .spawn(async move { lower::run_batch(&state, &optimised).await });
+        task.await
+            .map_err(|error| Error::internal(error.to_string()))?
     }
 }
 
@@ -101,7 +108,10 @@ pub(super) fn summary(lines: Vec<(String, usize)>) -> Result<RecordBatch> {
     let names: StringViewArray = lines.iter().map(|(name, _)| Some(name.as_str())).collect();
     let counts =
         Int64Array::from_iter_values(lines.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(-1)));
-    Ok(RecordBatch::try_new(summary_schema(), vec![Arc::new(names), Arc::new(counts)])?)
+    Ok(RecordBatch::try_new(
+        summary_schema(),
+        vec![Arc::new(names), Arc::new(counts)],
+    )?)
 }
 
 /// The columns of [`summary`].

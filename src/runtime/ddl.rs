@@ -54,11 +54,18 @@ impl Lotic {
                 source::schema_of(&new, connector, declared.clone()).await?
             }
             (None, None) => {
-                return Err(Error::syntax(format!("table \"{}\" has no columns", new.name)));
+                return Err(Error::syntax(format!(
+                    "table \"{}\" has no columns",
+                    new.name
+                )));
             }
         };
         let (schema, primary_key) = with_key(&schema, &new.primary_key)?;
-        let definition = Definition::Table { primary_key, connector, topic };
+        let definition = Definition::Table {
+            primary_key,
+            connector,
+            topic,
+        };
         let object = self.object(&new, schema, definition)?;
         self.add_relation(object).await
     }
@@ -77,15 +84,26 @@ impl Lotic {
         }
         let (schema, definition) = if options.is_empty() {
             let Some(schema) = &new.schema else {
-                return Err(Error::syntax(format!("source \"{}\" has no columns", new.name))
-                    .with_hint("a push topic declares its columns; a connector infers them"));
+                return Err(
+                    Error::syntax(format!("source \"{}\" has no columns", new.name))
+                        .with_hint("a push topic declares its columns; a connector infers them"),
+                );
             };
-            (Arc::clone(schema), Definition::Stream { connector: None, topic })
+            (
+                Arc::clone(schema),
+                Definition::Stream {
+                    connector: None,
+                    topic,
+                },
+            )
         } else {
             let declared = new.schema.clone();
             let schema = source::schema_of(&new, &options, declared).await?;
             let definition = if source::is_tail(&options) {
-                Definition::Stream { connector: Some(options), topic }
+                Definition::Stream {
+                    connector: Some(options),
+                    topic,
+                }
             } else {
                 Definition::Bounded { connector: options }
             };
@@ -99,7 +117,8 @@ impl Lotic {
     pub(super) async fn create_view(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
-            self.clear_for_replacement(&new.name, Relation::View).await?;
+            self.clear_for_replacement(&new.name, Relation::View)
+                .await?;
         }
         let (schema, dependencies) = self.shape_of(&new).await?;
         let object = Object {
@@ -107,7 +126,9 @@ impl Lotic {
             name: new.name.clone(),
             sql: new.sql.clone(),
             schema,
-            definition: Definition::View { query: with_columns(&new) },
+            definition: Definition::View {
+                query: with_columns(&new),
+            },
             dependencies,
             base_dir: String::new(),
         };
@@ -118,7 +139,8 @@ impl Lotic {
     pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
-            self.clear_for_replacement(&new.name, Relation::Model).await?;
+            self.clear_for_replacement(&new.name, Relation::Model)
+                .await?;
         }
         let options = model_options(&new)?;
         let (schema, dependencies) = self.shape_of(&new).await?;
@@ -127,7 +149,10 @@ impl Lotic {
             name: new.name.clone(),
             sql: new.sql.clone(),
             schema,
-            definition: Definition::Model { query: with_columns(&new), options },
+            definition: Definition::Model {
+                query: with_columns(&new),
+                options,
+            },
             dependencies,
             base_dir: String::new(),
         };
@@ -156,11 +181,16 @@ impl Lotic {
         let dependencies = match &input {
             SinkInput::Object(name) => vec![world.catalog.get(name)?.id],
             SinkInput::Query(query) => {
-                let planned = Planner::new(self, &world, Purpose::Shape).plan_text(query).await?;
+                let planned = Planner::new(self, &world, Purpose::Shape)
+                    .plan_text(query)
+                    .await?;
                 planned.reads.into_iter().collect()
             }
         };
-        let definition = Definition::Sink { input, connector: new.options.clone() };
+        let definition = Definition::Sink {
+            input,
+            connector: new.options.clone(),
+        };
         let mut object = self.object(new, Arc::new(Schema::empty()), definition)?;
         object.dependencies = dependencies;
         super::sink::check(&object)?;
@@ -222,7 +252,9 @@ impl Lotic {
             })
             .await?;
         for id in gone {
-            let had_topic = self.writer(*id).is_some_and(|writer| writer.topic().is_some());
+            let had_topic = self
+                .writer(*id)
+                .is_some_and(|writer| writer.topic().is_some());
             self.remove_writer(*id);
             if let (true, Some(store)) = (had_topic, self.store()) {
                 store.log.drop_topic(Catalog::topic_of(*id))?;
@@ -234,12 +266,18 @@ impl Lotic {
     /// Removes what CREATE OR REPLACE replaces. What reads it must go first.
     async fn clear_for_replacement(self: &Arc<Self>, name: &str, kind: Relation) -> Result<()> {
         let catalog = Arc::clone(&self.world().catalog);
-        let Some(object) = catalog.find(name) else { return Ok(()) };
+        let Some(object) = catalog.find(name) else {
+            return Ok(());
+        };
         if object.relation() != kind {
             return Err(Error::new(
                 Kind::Conflict,
                 "42809",
-                format!("\"{name}\" is a {}, not a {}", object.relation().words(), kind.words()),
+                format!(
+                    "\"{name}\" is a {}, not a {}",
+                    object.relation().words(),
+                    kind.words()
+                ),
             ));
         }
         let readers = all_dependents(&catalog, object.id);
@@ -264,12 +302,18 @@ impl Lotic {
         let in_place = !self.options().maintain;
         match &object.definition {
             // in batch its connector is read in place until a statement changes it
-            Definition::Table { connector: Some(_), .. } if in_place => return Ok(()),
-            Definition::Stream { connector: Some(_), .. } if in_place => return Ok(()),
+            Definition::Table {
+                connector: Some(_), ..
+            } if in_place => return Ok(()),
+            Definition::Stream {
+                connector: Some(_), ..
+            } if in_place => return Ok(()),
             Definition::Table { connector, .. } | Definition::Stream { connector, .. } => {
                 self.open_writer(object).await?;
                 let (id, catalog) = (object.id, Arc::clone(&self.world().catalog));
-                self.driver().run(move |driver| driver.set_catalog(catalog, &[id])).await?;
+                self.driver()
+                    .run(move |driver| driver.set_catalog(catalog, &[id]))
+                    .await?;
                 if connector.is_none() {
                     return Ok(());
                 }
@@ -286,14 +330,22 @@ impl Lotic {
     async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
         let catalog = Arc::new(self.world().catalog.with(object)?);
         self.save(&catalog)?;
-        self.driver().run(move |driver| driver.set_catalog(catalog, &[])).await
+        self.driver()
+            .run(move |driver| driver.set_catalog(catalog, &[]))
+            .await
     }
 
     fn save(&self, catalog: &Catalog) -> Result<()> {
-        self.store().map_or(Ok(()), |store| store.save_catalog(catalog))
+        self.store()
+            .map_or(Ok(()), |store| store.save_catalog(catalog))
     }
 
-    fn object(&self, new: &NewRelation, schema: SchemaRef, definition: Definition) -> Result<Object> {
+    fn object(
+        &self,
+        new: &NewRelation,
+        schema: SchemaRef,
+        definition: Definition,
+    ) -> Result<Object> {
         let catalog = &self.world().catalog;
         if catalog.find(&new.name).is_some() {
             return Err(Error::relation_exists(&new.name));
@@ -340,9 +392,16 @@ fn with_columns(new: &NewQuery) -> String {
     if new.columns.is_empty() {
         return new.query.clone();
     }
-    let names: Vec<String> =
-        new.columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
-    format!("SELECT * FROM ({}) AS \"q\" ({})", new.query, names.join(", "))
+    let names: Vec<String> = new
+        .columns
+        .iter()
+        .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
+        .collect();
+    format!(
+        "SELECT * FROM ({}) AS \"q\" ({})",
+        new.query,
+        names.join(", ")
+    )
 }
 
 fn model_options(new: &NewQuery) -> Result<ModelOptions> {
@@ -352,11 +411,15 @@ fn model_options(new: &NewQuery) -> Result<ModelOptions> {
             ("on_error", "fail") => options.fail_on_error = true,
             ("on_error", "skip") => options.fail_on_error = false,
             ("on_error", other) => {
-                return Err(Error::invalid(format!("on_error is 'skip' or 'fail', not '{other}'")));
+                return Err(Error::invalid(format!(
+                    "on_error is 'skip' or 'fail', not '{other}'"
+                )));
             }
             _ => {
-                return Err(Error::invalid(format!("a materialized view has no option \"{name}\""))
-                    .with_hint("known: on_error"));
+                return Err(Error::invalid(format!(
+                    "a materialized view has no option \"{name}\""
+                ))
+                .with_hint("known: on_error"));
             }
         }
     }
@@ -380,28 +443,43 @@ fn with_key(schema: &SchemaRef, key: &[String]) -> Result<(SchemaRef, Vec<usize>
 
 /// Takes the options of a topic out of `options`.
 fn take_topic_options(options: &mut BTreeMap<String, String>) -> Result<TopicDefinition> {
-    let mut topic = TopicDefinition { partitions: 1, durable: true, ..TopicDefinition::default() };
+    let mut topic = TopicDefinition {
+        partitions: 1,
+        durable: true,
+        ..TopicDefinition::default()
+    };
     if let Some(text) = options.remove("partitions") {
-        topic.partitions = text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| {
-            Error::invalid(format!("partitions is a number from 1 to 1024, not '{text}'"))
-        })?;
+        topic.partitions = text
+            .parse()
+            .ok()
+            .filter(|n| (1..=1024).contains(n))
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "partitions is a number from 1 to 1024, not '{text}'"
+                ))
+            })?;
     }
     if let Some(text) = options.remove("retention_time") {
         let time = parse_duration(&text).ok_or_else(|| {
-            Error::invalid(format!("retention_time is a time such as '12h' or '7d', not '{text}'"))
+            Error::invalid(format!(
+                "retention_time is a time such as '12h' or '7d', not '{text}'"
+            ))
         })?;
         topic.retention_us = i64::try_from(time.as_micros()).ok();
     }
     if let Some(text) = options.remove("retention_bytes") {
-        topic.retention_bytes = Some(text.parse().map_err(|_| {
-            Error::invalid(format!("retention_bytes is a number, not '{text}'"))
-        })?);
+        topic.retention_bytes =
+            Some(text.parse().map_err(|_| {
+                Error::invalid(format!("retention_bytes is a number, not '{text}'"))
+            })?);
     }
     match options.remove("durability").as_deref() {
         None | Some("disk") => {}
         Some("os") => topic.durable = false,
         Some(other) => {
-            return Err(Error::invalid(format!("durability is 'disk' or 'os', not '{other}'")));
+            return Err(Error::invalid(format!(
+                "durability is 'disk' or 'os', not '{other}'"
+            )));
         }
     }
     Ok(topic)
@@ -430,7 +508,11 @@ fn in_use(catalog: &Catalog, object: &Object, readers: &[ObjectId]) -> Error {
     Error::new(
         Kind::Conflict,
         "2BP01",
-        format!("cannot drop {} \"{}\" because others read it", object.relation().words(), object.name),
+        format!(
+            "cannot drop {} \"{}\" because others read it",
+            object.relation().words(),
+            object.name
+        ),
     )
     .with_detail(format!("{} read it.", names.join(", ")))
     .with_hint("use DROP ... CASCADE to drop them too")

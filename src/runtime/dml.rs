@@ -25,7 +25,10 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    const NOTHING: Self = Self { rows: 0, receipt: None };
+    const NOTHING: Self = Self {
+        rows: 0,
+        receipt: None,
+    };
 }
 
 impl Lotic {
@@ -42,13 +45,23 @@ impl Lotic {
         let object = world.catalog.get(name)?.clone();
         match &object.definition {
             Definition::Table { .. } => {}
-            Definition::Stream { connector: None, .. } if only_append => {}
-            Definition::Stream { connector: None, .. } => {
-                return Err(not_for(&object, "rows of a topic are never changed or taken away"));
+            Definition::Stream {
+                connector: None, ..
+            } if only_append => {}
+            Definition::Stream {
+                connector: None, ..
+            } => {
+                return Err(not_for(
+                    &object,
+                    "rows of a topic are never changed or taken away",
+                ));
             }
             Definition::Stream { .. } | Definition::Bounded { .. } => {
-                return Err(not_for(&object, "its connector is what writes it")
-                    .with_hint("CREATE TABLE ... WITH (connector = ...) takes statements as well"));
+                return Err(
+                    not_for(&object, "its connector is what writes it").with_hint(
+                        "CREATE TABLE ... WITH (connector = ...) takes statements as well",
+                    ),
+                );
             }
             Definition::View { .. } | Definition::Model { .. } => {
                 return Err(not_for(&object, "change the tables that it reads"));
@@ -73,8 +86,10 @@ impl Lotic {
         let (object, writer) = self.writable(table, true).await?;
         let targets = targets(&object, columns)?;
         let batches = match source {
-            None => vec![literal_rows(&[Vec::new()], &[], &object.schema, &[])?
-                .ok_or_else(|| Error::internal("a row of defaults is simple"))?],
+            None => vec![
+                literal_rows(&[Vec::new()], &[], &object.schema, &[])?
+                    .ok_or_else(|| Error::internal("a row of defaults is simple"))?,
+            ],
             Some(source) => {
                 let simple = simple_rows(source);
                 let literal = match &simple {
@@ -91,7 +106,10 @@ impl Lotic {
                 };
                 match literal {
                     Some(batch) => vec![batch],
-                    None => self.selected_rows(&object, &targets, source, parameters).await?,
+                    None => {
+                        self.selected_rows(&object, &targets, source, parameters)
+                            .await?
+                    }
                 }
             }
         };
@@ -100,7 +118,10 @@ impl Lotic {
             return Ok(Written::NOTHING);
         }
         let receipt = writer.insert(batches, WriteOptions::default()).await?;
-        Ok(Written { rows: rows as u64, receipt: Some(receipt) })
+        Ok(Written {
+            rows: rows as u64,
+            receipt: Some(receipt),
+        })
     }
 
     /// The rows of INSERT ... SELECT, in the table's columns.
@@ -116,10 +137,16 @@ impl Lotic {
             .iter()
             .map(|batch| {
                 if batch.num_columns() > targets.len() {
-                    return Err(Error::syntax("INSERT has more expressions than target columns"));
+                    return Err(Error::syntax(
+                        "INSERT has more expressions than target columns",
+                    ));
                 }
                 let columns = batch.columns().iter().zip(targets);
-                place(object, batch.num_rows(), columns.map(|(column, target)| (*target, column)))
+                place(
+                    object,
+                    batch.num_rows(),
+                    columns.map(|(column, target)| (*target, column)),
+                )
             })
             .collect()
     }
@@ -131,16 +158,28 @@ impl Lotic {
         parameters: &[ScalarValue],
     ) -> Result<Vec<RecordBatch>> {
         let world = self.world();
-        let planned = Planner::new(self, &world, Purpose::Read).plan(query).await?;
-        let plan = planned.plan.with_param_values(ParamValues::from(parameters.to_vec()))?;
+        let planned = Planner::new(self, &world, Purpose::Read)
+            .plan(query)
+            .await?;
+        let plan = planned
+            .plan
+            .with_param_values(ParamValues::from(parameters.to_vec()))?;
         let state = planned.state;
-        #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "queries run on a runtime of their own"
+        )]
         let collected = self.queries().spawn(async move {
             let physical = state.create_physical_plan(&plan).await?;
             physical_plan::collect(physical, state.task_ctx()).await
         });
-        let batches = collected.await.map_err(|error| Error::internal(error.to_string()))??;
-        Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
+        let batches = collected
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(batches
+            .into_iter()
+            .filter(|batch| batch.num_rows() > 0)
+            .collect())
     }
 
     /// Runs an UPDATE: `assignments` are pairs of column and expression.
@@ -157,7 +196,9 @@ impl Lotic {
         for (column, _) in assignments {
             let target = column_of(&object, column)?;
             if changed.contains(&target) {
-                return Err(Error::syntax(format!("multiple assignments to column \"{column}\"")));
+                return Err(Error::syntax(format!(
+                    "multiple assignments to column \"{column}\""
+                )));
             }
             changed.push(target);
         }
@@ -181,8 +222,13 @@ impl Lotic {
         if rows == 0 {
             return Ok(Written::NOTHING);
         }
-        let receipt = writer.change(exclusive, deltas, WriteOptions::default()).await?;
-        Ok(Written { rows, receipt: Some(receipt) })
+        let receipt = writer
+            .change(exclusive, deltas, WriteOptions::default())
+            .await?;
+        Ok(Written {
+            rows,
+            receipt: Some(receipt),
+        })
     }
 
     /// How many rows an UPDATE or DELETE would touch now.
@@ -219,8 +265,13 @@ impl Lotic {
         if rows == 0 {
             return Ok(Written::NOTHING);
         }
-        let receipt = writer.change(exclusive, deltas, WriteOptions::default()).await?;
-        Ok(Written { rows, receipt: Some(receipt) })
+        let receipt = writer
+            .change(exclusive, deltas, WriteOptions::default())
+            .await?;
+        Ok(Written {
+            rows,
+            receipt: Some(receipt),
+        })
     }
 }
 
@@ -255,7 +306,10 @@ fn column_of(object: &Object, column: &str) -> Result<usize> {
         Error::new(
             Kind::Missing,
             "42703",
-            format!("column \"{column}\" of relation \"{}\" does not exist", object.name),
+            format!(
+                "column \"{column}\" of relation \"{}\" does not exist",
+                object.name
+            ),
         )
     })
 }
@@ -278,12 +332,19 @@ fn place<'a>(
     given: impl Iterator<Item = (usize, &'a ArrayRef)>,
 ) -> Result<RecordBatch> {
     let schema: &SchemaRef = &object.schema;
-    let mut columns: Vec<ArrayRef> =
-        schema.fields().iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+    let mut columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .map(|field| new_null_array(field.data_type(), rows))
+        .collect();
     for (target, column) in given {
         let field = schema.field(target);
         columns[target] = strict_cast(column, field.data_type()).map_err(|error| {
-            error.at(format!("column \"{}\" of \"{}\"", field.name(), object.name))
+            error.at(format!(
+                "column \"{}\" of \"{}\"",
+                field.name(),
+                object.name
+            ))
         })?;
     }
     check_not_null(schema, &columns)?;
@@ -314,7 +375,9 @@ fn rows_of(
         select.selection = filter.cloned();
         for (position, expr) in expressions.into_iter().enumerate() {
             let alias = ast::Ident::with_quote('"', format!("__new_{position}"));
-            select.projection.push(ast::SelectItem::ExprWithAlias { expr, alias });
+            select
+                .projection
+                .push(ast::SelectItem::ExprWithAlias { expr, alias });
         }
     }
     Ok(query)

@@ -183,7 +183,10 @@ impl Driver {
             listeners: Vec::new(),
         };
         task::thread("lotic-driver", move || driver.main())?;
-        Ok(DriverHandle { inbox: sender, world })
+        Ok(DriverHandle {
+            inbox: sender,
+            world,
+        })
     }
 
     fn main(&mut self) {
@@ -221,7 +224,9 @@ impl Driver {
             self.begin_epoch();
             let mut inputs = BTreeMap::new();
             for (object, deltas) in collected.deltas {
-                let Some(base) = self.bases.get(&object) else { continue };
+                let Some(base) = self.bases.get(&object) else {
+                    continue;
+                };
                 if let Err(error) = base.write().apply(&deltas) {
                     // durable rows that do not apply are a defect: going on would show wrong rows
                     tracing::error!(%object, %error, "a table refused its own rows");
@@ -256,7 +261,11 @@ impl Driver {
         for building in self.building.values_mut() {
             for input in &building.inputs {
                 if let Some(deltas) = inputs.get(input) {
-                    building.missed.entry(*input).or_default().extend_from_slice(deltas);
+                    building
+                        .missed
+                        .entry(*input)
+                        .or_default()
+                        .extend_from_slice(deltas);
                 }
             }
         }
@@ -270,21 +279,36 @@ impl Driver {
             if model.failure().is_some() {
                 continue;
             }
-            if let Some((_, name)) = failed.iter().find(|(input, _)| model.inputs().contains(input))
+            if let Some((_, name)) = failed
+                .iter()
+                .find(|(input, _)| model.inputs().contains(input))
             {
                 let reason = format!("its input \"{name}\" failed");
                 model.fail(Error::new(Kind::Unavailable, "55000", reason));
-                failed.push((*id, self.catalog.by_id(*id).map_or_else(String::new, |o| o.name.clone())));
+                failed.push((
+                    *id,
+                    self.catalog
+                        .by_id(*id)
+                        .map_or_else(String::new, |o| o.name.clone()),
+                ));
                 continue;
             }
-            if !model.inputs().iter().any(|input| inputs.contains_key(input)) {
+            if !model
+                .inputs()
+                .iter()
+                .any(|input| inputs.contains_key(input))
+            {
                 continue;
             }
             match model.step(&inputs, self.epoch, false) {
                 Ok(output) => {
                     for building in self.building.values_mut() {
                         if building.inputs.contains(id) {
-                            building.missed.entry(*id).or_default().extend_from_slice(&output);
+                            building
+                                .missed
+                                .entry(*id)
+                                .or_default()
+                                .extend_from_slice(&output);
                         }
                     }
                     if !output.is_empty() {
@@ -292,14 +316,20 @@ impl Driver {
                     }
                 }
                 Err(error) => {
-                    let name = self.catalog.by_id(*id).map_or_else(String::new, |o| o.name.clone());
+                    let name = self
+                        .catalog
+                        .by_id(*id)
+                        .map_or_else(String::new, |o| o.name.clone());
                     tracing::error!(model = name, %error, "the model stopped");
                     model.fail(error);
                     failed.push((*id, name));
                 }
             }
         }
-        inputs.into_keys().chain(failed.into_iter().map(|(id, _)| id)).collect()
+        inputs
+            .into_keys()
+            .chain(failed.into_iter().map(|(id, _)| id))
+            .collect()
     }
 
     /// Makes the present state of `changed` what readers see, at once.
@@ -328,8 +358,14 @@ impl Driver {
             return Some(model.content());
         }
         let base = self.bases.get(&id)?;
-        let health = Health { changed: self.epoch, ..Health::default() };
-        Some(Content { snapshot: Arc::new(base.read().snapshot()), health: Arc::new(health) })
+        let health = Health {
+            changed: self.epoch,
+            ..Health::default()
+        };
+        Some(Content {
+            snapshot: Arc::new(base.read().snapshot()),
+            health: Arc::new(health),
+        })
     }
 
     /// Replaces the definitions. The rows of `touched` are published with them.
@@ -362,7 +398,13 @@ impl Driver {
 
     /// Begins to keep for `id` what its inputs get from now on.
     pub(crate) fn begin_building(&mut self, id: ObjectId, inputs: Vec<ObjectId>) {
-        self.building.insert(id, Building { inputs, missed: BTreeMap::new() });
+        self.building.insert(
+            id,
+            Building {
+                inputs,
+                missed: BTreeMap::new(),
+            },
+        );
     }
 
     /// Forgets a model that was being filled.
@@ -389,8 +431,14 @@ impl Driver {
         self.begin_epoch();
         let mut world = World::clone(&self.world.load());
         let snapshot = Snapshot::from_batches(Arc::clone(&object.schema), batches);
-        let health = Arc::new(Health { changed: self.epoch, ..Health::default() });
-        let content = Content { snapshot: Arc::new(snapshot), health };
+        let health = Arc::new(Health {
+            changed: self.epoch,
+            ..Health::default()
+        });
+        let content = Content {
+            snapshot: Arc::new(snapshot),
+            health,
+        };
         world.contents.insert(object.id, content);
         world.epoch = self.epoch;
         self.world.store(Arc::new(world));
@@ -415,7 +463,10 @@ struct Collected {
 impl Collected {
     fn add(&mut self, rows: Rows) {
         self.rows += rows.deltas.iter().map(Delta::rows).sum::<usize>();
-        self.deltas.entry(rows.object).or_default().extend(rows.deltas);
+        self.deltas
+            .entry(rows.object)
+            .or_default()
+            .extend(rows.deltas);
         self.visible.extend(rows.visible);
         self.held.extend(rows.held);
     }

@@ -50,15 +50,23 @@ impl Lotic {
     /// Follows the files of a tailed source, from where the topic says that it has come.
     pub(super) async fn start_tail(self: &Arc<Self>, object: &Object) -> Result<()> {
         let Some(writer) = self.writer(object.id) else {
-            return Err(Error::internal(format!("source \"{}\" has no topic", object.name)));
+            return Err(Error::internal(format!(
+                "source \"{}\" has no topic",
+                object.name
+            )));
         };
         let options = options_of(object)?;
         let pause = options.poll.max(std::time::Duration::from_millis(10));
         let tail = Tail::new(&options, &object.schema)?;
         let reader = Arc::clone(&writer);
         let position = blocking(move || last_position(&reader)).await?;
-        let mut feed =
-            Feed { lotic: Arc::clone(self), id: object.id, writer, tail: Some(tail), position };
+        let mut feed = Feed {
+            lotic: Arc::clone(self),
+            id: object.id,
+            writer,
+            tail: Some(tail),
+            position,
+        };
         // what is there already belongs to the start, so that a model made next sees it
         feed.advance().await?;
         let token = self.feeds.begin(object.id);
@@ -107,8 +115,11 @@ impl Feed {
                 let quarantine = Arc::clone(self.lotic.quarantine());
                 let bad = batch.bad;
                 // bad records first: the position that passes them must not be durable before them
-                blocking(move || bad.into_iter().try_for_each(|record| quarantine.put(record)))
-                    .await?;
+                blocking(move || {
+                    bad.into_iter()
+                        .try_for_each(|record| quarantine.put(record))
+                })
+                .await?;
                 self.keep(batch.batch, batch.position_after).await?;
             }
             self.report(trouble);
@@ -118,15 +129,18 @@ impl Feed {
         }
     }
 
-    async fn keep(
-        &mut self,
-        rows: arrow::array::RecordBatch,
-        after: TailPosition,
-    ) -> Result<()> {
+    async fn keep(&mut self, rows: arrow::array::RecordBatch, after: TailPosition) -> Result<()> {
         let text = serde_json::to_vec(&after)
             .map_err(|error| Error::internal(format!("position: {error}")))?;
-        let options = WriteOptions { flags: FROM_CONNECTOR, position: Some(Bytes::from(text)) };
-        let batches = if rows.num_rows() > 0 { vec![rows] } else { Vec::new() };
+        let options = WriteOptions {
+            flags: FROM_CONNECTOR,
+            position: Some(Bytes::from(text)),
+        };
+        let batches = if rows.num_rows() > 0 {
+            vec![rows]
+        } else {
+            Vec::new()
+        };
         self.writer.insert(batches, options).await?;
         self.position = after;
         Ok(())
@@ -135,7 +149,8 @@ impl Feed {
     fn report(&self, trouble: Option<Error>) {
         match trouble {
             Some(error) => {
-                self.lotic.set_source_state(self.id, "retrying", Some(error.to_string()));
+                self.lotic
+                    .set_source_state(self.id, "retrying", Some(error.to_string()));
             }
             None => self.lotic.set_source_state(self.id, "ok", None),
         }
@@ -145,7 +160,9 @@ impl Feed {
 /// The newest position in the topic; without a topic, the start.
 fn last_position(writer: &Writer) -> Result<TailPosition> {
     let mut newest = TailPosition::default();
-    let Some(topic) = writer.topic() else { return Ok(newest) };
+    let Some(topic) = writer.topic() else {
+        return Ok(newest);
+    };
     let partition = PartitionId(0);
     for record in topic.read(partition, topic.bounds(partition).0)? {
         let record = record?;
@@ -156,4 +173,3 @@ fn last_position(writer: &Writer) -> Result<TailPosition> {
     }
     Ok(newest)
 }
-

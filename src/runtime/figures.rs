@@ -35,11 +35,21 @@ impl Lotic {
     /// Figures of the newest epoch.
     pub fn figures(&self) -> Vec<Figure> {
         let world = self.world();
-        let mut figures = vec![Figure { name: "epoch", object: None, value: world.epoch.0 }];
+        let mut figures = vec![Figure {
+            name: "epoch",
+            object: None,
+            value: world.epoch.0,
+        }];
         for object in world.catalog.objects() {
-            let Some(content) = world.contents.get(&object.id) else { continue };
+            let Some(content) = world.contents.get(&object.id) else {
+                continue;
+            };
             let mut add = |name, value| {
-                figures.push(Figure { name, object: Some(object.name.clone()), value });
+                figures.push(Figure {
+                    name,
+                    object: Some(object.name.clone()),
+                    value,
+                });
             };
             add("rows", content.snapshot.rows() as u64);
             add("bytes", content.snapshot.bytes() as u64);
@@ -47,7 +57,10 @@ impl Lotic {
                 let health = &content.health;
                 add("model_up", u64::from(health.failure.is_none()));
                 add("model_step_us", health.step_us);
-                add("model_error_rows", health.failed_rows.count().unsigned_abs());
+                add(
+                    "model_error_rows",
+                    health.failed_rows.count().unsigned_abs(),
+                );
             }
             add("quarantined", self.quarantine().count(&object.name));
         }
@@ -56,7 +69,11 @@ impl Lotic {
 
     /// Rows that are held in memory, tables and models together.
     pub fn rows_held(&self) -> u64 {
-        self.world().contents.values().map(|content| content.snapshot.rows() as u64).sum()
+        self.world()
+            .contents
+            .values()
+            .map(|content| content.snapshot.rows() as u64)
+            .sum()
     }
 
     /// The names of all models, in the order of their making.
@@ -87,7 +104,9 @@ impl Lotic {
         let world = self.world();
         let object = world.catalog.get(name)?.clone();
         let Definition::Model { query, .. } = &object.definition else {
-            return Err(Error::invalid(format!("\"{name}\" is not a materialized view")));
+            return Err(Error::invalid(format!(
+                "\"{name}\" is not a materialized view"
+            )));
         };
         let world = self.hold_text_sources(&world, query).await?;
         let run = self.batch_rows(&world, query).await?;
@@ -97,8 +116,14 @@ impl Lotic {
             .map(|batch| super::check::with_schema(batch, &object.schema))
             .collect::<Result<Vec<_>>>()?;
         let kept = batches.clone();
-        self.driver().run(move |driver| driver.hold_result(&object, kept)).await?;
+        self.driver()
+            .run(move |driver| driver.hold_result(&object, kept))
+            .await?;
         let schema = Arc::clone(&world.catalog.get(name)?.schema);
-        Ok(ModelRows { schema, batches, failed_rows: run.failed_rows })
+        Ok(ModelRows {
+            schema,
+            batches,
+            failed_rows: run.failed_rows,
+        })
     }
 }

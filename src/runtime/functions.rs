@@ -20,7 +20,11 @@ impl Functions {
     pub(crate) fn new() -> Self {
         let mut scalar = all_udfs();
         scalar.extend(lotic_udfs::all().into_iter().map(Arc::new));
-        Self { scalar, aggregates: all_udafs(), rules: vec![checked_arithmetic_rule()] }
+        Self {
+            scalar,
+            aggregates: all_udafs(),
+            rules: vec![checked_arithmetic_rule()],
+        }
     }
 
     /// The options of a session over `catalog`.

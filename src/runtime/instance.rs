@@ -46,7 +46,9 @@ pub struct Lotic {
 
 impl std::fmt::Debug for Lotic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lotic").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Lotic")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +69,10 @@ impl Lotic {
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
         let driver = Driver::start(driver_start(&options, store.as_ref(), catalog)?)?;
-        let topic = store.as_ref().map(|store| store.quarantine_topic()).transpose()?;
+        let topic = store
+            .as_ref()
+            .map(|store| store.quarantine_topic())
+            .transpose()?;
         let lotic = Arc::new(Self {
             quarantine: Arc::new(QuarantineLog::open(topic, Arc::clone(&options.clock))?),
             options,
@@ -102,18 +107,25 @@ impl Lotic {
 
     /// What the start produced that a person must be told: a generated key or password file.
     pub fn notices(&self) -> Vec<String> {
-        self.store.as_ref().map(|store| store.notices.clone()).unwrap_or_default()
+        self.store
+            .as_ref()
+            .map(|store| store.notices.clone())
+            .unwrap_or_default()
     }
 
     /// The file that holds the generated password, if there is one.
     pub fn password_file(&self) -> Option<PathBuf> {
-        self.store.as_ref().and_then(|store| store.password_file.clone())
+        self.store
+            .as_ref()
+            .and_then(|store| store.password_file.clone())
     }
 
     /// Whether `token` opens the HTTP port.
     pub fn check_http_token(&self, token: &str) -> bool {
         use subtle::ConstantTimeEq;
-        let Some(store) = &self.store else { return false };
+        let Some(store) = &self.store else {
+            return false;
+        };
         bool::from(store.http_token.expose().as_bytes().ct_eq(token.as_bytes()))
     }
 
@@ -128,7 +140,10 @@ impl Lotic {
 
     /// The clock and the randomness that it uses, for servers in front of it.
     pub fn seams(&self) -> (ClockRef, RngRef) {
-        (Arc::clone(&self.options.clock), Arc::clone(&self.options.rng))
+        (
+            Arc::clone(&self.options.clock),
+            Arc::clone(&self.options.rng),
+        )
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -181,7 +196,12 @@ impl Lotic {
         self.states.lock().get(&id).cloned().unwrap_or(("ok", None))
     }
 
-    pub(crate) fn set_source_state(&self, id: ObjectId, state: &'static str, error: Option<String>) {
+    pub(crate) fn set_source_state(
+        &self,
+        id: ObjectId,
+        state: &'static str,
+        error: Option<String>,
+    ) {
         self.states.lock().insert(id, (state, error));
     }
 }
@@ -212,19 +232,21 @@ where
 
 fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)> {
     let Some(dir) = &options.data else {
-        return Ok((None, Catalog::starting_at(FIRST_OBJECT), Arc::new(Users::open(Box::new(NoUsers), Arc::clone(&options.rng))?)));
+        return Ok((
+            None,
+            Catalog::starting_at(FIRST_OBJECT),
+            Arc::new(Users::open(Box::new(NoUsers), Arc::clone(&options.rng))?),
+        ));
     };
     let store = Store::open(dir, options)?;
-    let catalog = store.load_catalog()?.unwrap_or_else(|| Catalog::starting_at(FIRST_OBJECT));
+    let catalog = store
+        .load_catalog()?
+        .unwrap_or_else(|| Catalog::starting_at(FIRST_OBJECT));
     let users = store.users();
     Ok((Some(store), catalog, users))
 }
 
-fn driver_start(
-    options: &Options,
-    store: Option<&Store>,
-    catalog: Catalog,
-) -> Result<DriverStart> {
+fn driver_start(options: &Options, store: Option<&Store>, catalog: Catalog) -> Result<DriverStart> {
     let (epoch, reserve_epochs): (_, Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>) = match store {
         Some(store) => {
             let book = store.epoch_book();

@@ -141,7 +141,9 @@ pub(crate) fn row_as_json(row: &RecordBatch) -> String {
     let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
     let written = writer.write(row).and_then(|()| writer.finish());
     match written {
-        Ok(()) => String::from_utf8_lossy(&writer.into_inner()).trim_end().to_owned(),
+        Ok(()) => String::from_utf8_lossy(&writer.into_inner())
+            .trim_end()
+            .to_owned(),
         Err(error) => format!("(the row has no JSON form: {error})"),
     }
 }

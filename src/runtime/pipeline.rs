@@ -78,7 +78,10 @@ impl Pipeline {
             let text = parse::substitute(&text, variables).map_err(named)?;
             for parsed in parse::parse(&text).map_err(named)? {
                 if parsed.statement != Statement::Empty {
-                    steps.push(Step { file: file.clone(), parsed });
+                    steps.push(Step {
+                        file: file.clone(),
+                        parsed,
+                    });
                 }
             }
         }
@@ -102,11 +105,17 @@ impl Pipeline {
         for step in &self.steps {
             let names = names_read(&step.parsed.statement).map_err(|e| e.at(step.place()))?;
             reads.push(
-                names.iter().filter_map(|name| places.get(name.as_str())).map(|(p, _)| *p).collect(),
+                names
+                    .iter()
+                    .filter_map(|name| places.get(name.as_str()))
+                    .map(|(p, _)| *p)
+                    .collect(),
             );
         }
         for (position, needed) in reads.iter().enumerate() {
-            let Some(later) = needed.iter().find(|needed| **needed >= position) else { continue };
+            let Some(later) = needed.iter().find(|needed| **needed >= position) else {
+                continue;
+            };
             let step = &self.steps[position];
             let name = |step: &Step| step.creates().map_or("?", |(_, name)| name).to_owned();
             if let Some(circle) = circle_from(position, &reads) {
@@ -122,7 +131,10 @@ impl Pipeline {
             let other = &self.steps[*later];
             return Err(Error::no_relation(name(other))
                 .at(step.place())
-                .with_hint(format!("it is defined later, at {}: files are applied in the order of their names", other.place())));
+                .with_hint(format!(
+                    "it is defined later, at {}: files are applied in the order of their names",
+                    other.place()
+                )));
         }
         Ok(())
     }
@@ -163,7 +175,12 @@ fn names_read(statement: &Statement) -> Result<Vec<String>> {
     Ok(found
         .relations
         .into_iter()
-        .filter(|relation| relation.schema.as_deref().is_none_or(|schema| schema == "public"))
+        .filter(|relation| {
+            relation
+                .schema
+                .as_deref()
+                .is_none_or(|schema| schema == "public")
+        })
         .map(|relation| relation.name)
         .collect())
 }
@@ -185,7 +202,10 @@ fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             }
         }
         if found.is_empty() {
-            return Err(Error::invalid(format!("folder {} has no .sql file", path.display())));
+            return Err(Error::invalid(format!(
+                "folder {} has no .sql file",
+                path.display()
+            )));
         }
         found.sort();
         files.extend(found);
@@ -229,8 +249,14 @@ impl Lotic {
             if self.world().catalog.find(name).is_some() {
                 return Ok(Applied::Unchanged);
             }
-            let folder = step.file.parent().unwrap_or(Path::new("")).to_string_lossy();
-            session.define(&parsed.statement, &parsed.text, Some(&folder)).await?;
+            let folder = step
+                .file
+                .parent()
+                .unwrap_or(Path::new(""))
+                .to_string_lossy();
+            session
+                .define(&parsed.statement, &parsed.text, Some(&folder))
+                .await?;
             made.insert(name.to_owned());
             return Ok(Applied::Ran);
         }
@@ -246,10 +272,10 @@ impl Lotic {
         let prepared = session.prepare(parsed.clone(), &[]).await?;
         match session.execute(&prepared, &[]).await? {
             Response::Done { .. } | Response::Empty => Ok(Applied::Ran),
-            Response::Rows { .. } | Response::CopyIn(_) | Response::CopyOut { .. } => {
-                Err(Error::unsupported("a pipeline defines and fills; it does not return rows")
-                    .with_hint("run queries with lotic sql, or with psql against lotic serve"))
-            }
+            Response::Rows { .. } | Response::CopyIn(_) | Response::CopyOut { .. } => Err(
+                Error::unsupported("a pipeline defines and fills; it does not return rows")
+                    .with_hint("run queries with lotic sql, or with psql against lotic serve"),
+            ),
         }
     }
 
@@ -257,9 +283,13 @@ impl Lotic {
     /// them anew.
     async fn drop_changed(self: &Arc<Self>, pipeline: &Pipeline) -> Result<()> {
         for step in &pipeline.steps {
-            let Some((_, name)) = step.creates() else { continue };
+            let Some((_, name)) = step.creates() else {
+                continue;
+            };
             let catalog = Arc::clone(&self.world().catalog);
-            let Some(object) = catalog.find(name) else { continue };
+            let Some(object) = catalog.find(name) else {
+                continue;
+            };
             if object.sql == step.parsed.text {
                 continue;
             }
@@ -268,7 +298,8 @@ impl Lotic {
                     return Err(changed_table(object).at(step.place()));
                 }
                 kind => {
-                    self.check_replaceable(object, pipeline).map_err(|e| e.at(step.place()))?;
+                    self.check_replaceable(object, pipeline)
+                        .map_err(|e| e.at(step.place()))?;
                     self.drop_relation(kind, name, true).await?;
                 }
             }
@@ -279,8 +310,12 @@ impl Lotic {
     /// What reads a changed object goes with it, so the pipeline must be able to make it again.
     fn check_replaceable(&self, object: &Object, pipeline: &Pipeline) -> Result<()> {
         let catalog = Arc::clone(&self.world().catalog);
-        let defined: BTreeSet<&str> =
-            pipeline.steps.iter().filter_map(|step| step.creates()).map(|(_, name)| name).collect();
+        let defined: BTreeSet<&str> = pipeline
+            .steps
+            .iter()
+            .filter_map(|step| step.creates())
+            .map(|(_, name)| name)
+            .collect();
         let mut open = vec![object.id];
         while let Some(id) = open.pop() {
             for reader in catalog.dependents(id) {

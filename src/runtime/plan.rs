@@ -71,7 +71,12 @@ pub(crate) struct Planner {
 impl Planner {
     /// A planner over `world`.
     pub(crate) fn new(lotic: &Arc<Lotic>, world: &Arc<World>, purpose: Purpose) -> Self {
-        Self { lotic: Arc::clone(lotic), world: Arc::clone(world), purpose, runtime: OnceLock::new() }
+        Self {
+            lotic: Arc::clone(lotic),
+            world: Arc::clone(world),
+            purpose,
+            runtime: OnceLock::new(),
+        }
     }
 
     /// The plan of the query in `text`.
@@ -94,11 +99,20 @@ impl Planner {
         let direct = names
             .relations
             .iter()
-            .filter(|name| name.schema.as_deref().is_none_or(|schema| schema == "public"))
+            .filter(|name| {
+                name.schema
+                    .as_deref()
+                    .is_none_or(|schema| schema == "public")
+            })
             .filter_map(|name| self.world.catalog.find(&name.name))
             .map(|object| object.id)
             .collect();
-        Ok(Planned { state, plan, reads, direct })
+        Ok(Planned {
+            state,
+            plan,
+            reads,
+            direct,
+        })
     }
 
     /// A session whose catalog holds `names` and nothing else.
@@ -118,9 +132,10 @@ impl Planner {
         // own definition is trusted with memory; an ad-hoc query is not.
         let (plan_for, memory_pool): (_, Option<Arc<dyn MemoryPool>>) = match self.purpose {
             Purpose::Read => (PlanFor::Query, None),
-            Purpose::Batch | Purpose::Shape => {
-                (PlanFor::Model, Some(Arc::new(UnboundedMemoryPool::default())))
-            }
+            Purpose::Batch | Purpose::Shape => (
+                PlanFor::Model,
+                Some(Arc::new(UnboundedMemoryPool::default())),
+            ),
         };
         let state = context::session_state(&ContextOptions {
             memory_bytes,
@@ -153,8 +168,15 @@ impl Planner {
 
     /// Every object by shape alone, for `information_schema`.
     async fn register_all(&self, catalog: &Arc<MemoryCatalogProvider>) -> Result<()> {
-        let Some(public) = catalog.schema("public") else { return Ok(()) };
-        for object in self.world.catalog.objects().filter(|object| object.is_readable()) {
+        let Some(public) = catalog.schema("public") else {
+            return Ok(());
+        };
+        for object in self
+            .world
+            .catalog
+            .objects()
+            .filter(|object| object.is_readable())
+        {
             if !public.table_exist(&object.name) {
                 let empty = Snapshot::empty(Arc::clone(&object.schema));
                 public.register_table(
@@ -176,9 +198,13 @@ impl Planner {
     ) -> Result<Option<Arc<dyn TableProvider>>> {
         match schema {
             "public" => {
-                let Some(object) = self.world.catalog.find(name) else { return Ok(None) };
+                let Some(object) = self.world.catalog.find(name) else {
+                    return Ok(None);
+                };
                 if !object.is_readable() {
-                    return Err(Error::invalid(format!("\"{name}\" is a sink and cannot be read")));
+                    return Err(Error::invalid(format!(
+                        "\"{name}\" is a sink and cannot be read"
+                    )));
                 }
                 Ok(Some(self.object_table(state, object, reads).await?))
             }
@@ -187,10 +213,19 @@ impl Planner {
                 Ok(snapshot.map(|rows| Arc::new(SnapshotTable::new(Arc::new(rows))) as _))
             }
             "topics" => {
-                let Some(object) = self.world.catalog.find(name) else { return Ok(None) };
-                let Some(writer) = self.lotic.writer(object.id) else { return Ok(None) };
-                let Some(topic) = writer.topic() else { return Ok(None) };
-                Ok(Some(Arc::new(TopicTable::new(Arc::clone(topic), &object.schema))))
+                let Some(object) = self.world.catalog.find(name) else {
+                    return Ok(None);
+                };
+                let Some(writer) = self.lotic.writer(object.id) else {
+                    return Ok(None);
+                };
+                let Some(topic) = writer.topic() else {
+                    return Ok(None);
+                };
+                Ok(Some(Arc::new(TopicTable::new(
+                    Arc::clone(topic),
+                    &object.schema,
+                ))))
             }
             _ => Ok(None),
         }
@@ -235,7 +270,13 @@ impl Planner {
 pub(crate) fn query_of(text: &str) -> Result<ast::Query> {
     let mut statements = parse::parse(text)?;
     match (statements.pop(), statements.is_empty()) {
-        (Some(parse::Parsed { statement: Statement::Query(query), .. }), true) => Ok(*query),
+        (
+            Some(parse::Parsed {
+                statement: Statement::Query(query),
+                ..
+            }),
+            true,
+        ) => Ok(*query),
         _ => Err(Error::syntax("a query was expected")),
     }
 }

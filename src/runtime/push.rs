@@ -52,8 +52,15 @@ impl Lotic {
         })
         .await?;
         let quarantined = counting.bad.load(Ordering::Relaxed);
-        if batches.iter().all(|batch: &RecordBatch| batch.num_rows() == 0) {
-            return Ok(Pushed { rows: 0, quarantined, offsets: Vec::new() });
+        if batches
+            .iter()
+            .all(|batch: &RecordBatch| batch.num_rows() == 0)
+        {
+            return Ok(Pushed {
+                rows: 0,
+                quarantined,
+                offsets: Vec::new(),
+            });
         }
         let receipt = writer.insert(batches, WriteOptions::default()).await?;
         let offsets = receipt
@@ -61,7 +68,11 @@ impl Lotic {
             .iter()
             .map(|(partition, offset, rows)| (partition.0, offset.0, *rows))
             .collect();
-        Ok(Pushed { rows: receipt.rows, quarantined, offsets })
+        Ok(Pushed {
+            rows: receipt.rows,
+            quarantined,
+            offsets,
+        })
     }
 }
 

@@ -68,11 +68,17 @@ impl QuarantineLog {
     /// # Errors
     /// When the topic cannot be read.
     pub(crate) fn open(topic: Option<Arc<Topic>>, clock: ClockRef) -> Result<Self> {
-        let log = Self { topic, clock, state: Mutex::default() };
+        let log = Self {
+            topic,
+            clock,
+            state: Mutex::default(),
+        };
         let kept = log.read_topic()?;
         let mut state = log.state.lock();
         for row in kept {
-            state.seen.insert(fingerprint(&row.source, &row.place, &row.bytes));
+            state
+                .seen
+                .insert(fingerprint(&row.source, &row.place, &row.bytes));
             *state.counts.entry(row.source).or_default() += 1;
         }
         drop(state);
@@ -96,7 +102,9 @@ impl QuarantineLog {
     }
 
     fn read_topic(&self) -> Result<Vec<QuarantineRow>> {
-        let Some(topic) = &self.topic else { return Ok(Vec::new()) };
+        let Some(topic) = &self.topic else {
+            return Ok(Vec::new());
+        };
         let (first, _) = topic.bounds(PartitionId(0));
         let mut rows = Vec::new();
         for record in topic.read(PartitionId(0), Offset(first.0))? {
@@ -150,10 +158,19 @@ impl Quarantine for QuarantineLog {
             .map_err(|error| Error::internal(format!("quarantine: {error}")))?;
         let (tell, durable) = mpsc::sync_channel(1);
         topic.append(
-            vec![(PartitionId(0), Record { rows: 1, flags: 0, payload: Bytes::from(payload) })],
+            vec![(
+                PartitionId(0),
+                Record {
+                    rows: 1,
+                    flags: 0,
+                    payload: Bytes::from(payload),
+                },
+            )],
             Box::new(move |outcome| drop(tell.send(outcome))),
         );
-        durable.recv().map_err(|_| Error::internal("the log dropped an append"))??;
+        durable
+            .recv()
+            .map_err(|_| Error::internal("the log dropped an append"))??;
         Ok(())
     }
 }

@@ -30,8 +30,13 @@ impl Lotic {
                 _ => {}
             }
         }
-        let ids = catalog.objects().map(|object| object.id).collect::<Vec<_>>();
-        self.driver().run(move |driver| driver.set_catalog(catalog, &ids)).await?;
+        let ids = catalog
+            .objects()
+            .map(|object| object.id)
+            .collect::<Vec<_>>();
+        self.driver()
+            .run(move |driver| driver.set_catalog(catalog, &ids))
+            .await?;
         let catalog = Arc::clone(&self.world().catalog);
         for object in catalog.objects() {
             self.revive(object).await;
@@ -43,8 +48,12 @@ impl Lotic {
     async fn revive(self: &Arc<Self>, object: &Object) {
         let outcome = match &object.definition {
             Definition::Model { .. } if self.options().maintain => self.start_model(object).await,
-            Definition::Table { connector: Some(_), .. } => self.seed(object).await,
-            Definition::Stream { connector: Some(_), .. } => self.start_tail(object).await,
+            Definition::Table {
+                connector: Some(_), ..
+            } => self.seed(object).await,
+            Definition::Stream {
+                connector: Some(_), ..
+            } => self.start_tail(object).await,
             Definition::Sink { .. } => self.start_sink(object),
             _ => Ok(()),
         };
@@ -68,10 +77,16 @@ impl Lotic {
             None => Collection::new(Arc::clone(&object.schema), object.primary_key()),
         };
         let shared: SharedCollection = Arc::new(RwLock::new(collection));
-        let writer =
-            Arc::new(Writer::new(object, topic, Arc::clone(&shared), self.driver().clone())?);
+        let writer = Arc::new(Writer::new(
+            object,
+            topic,
+            Arc::clone(&shared),
+            self.driver().clone(),
+        )?);
         let id = object.id;
-        self.driver().run(move |driver| driver.add_base(id, shared)).await?;
+        self.driver()
+            .run(move |driver| driver.add_base(id, shared))
+            .await?;
         self.add_writer(id, Arc::clone(&writer));
         Ok(writer)
     }
@@ -86,7 +101,11 @@ fn topic_spec(object: &Object, layout: &TopicDefinition) -> TopicSpec {
             max_age_us: layout.retention_us,
             max_bytes: layout.retention_bytes,
         },
-        durability: if layout.durable { Durability::Disk } else { Durability::Os },
+        durability: if layout.durable {
+            Durability::Disk
+        } else {
+            Durability::Os
+        },
     }
 }
 
@@ -118,9 +137,16 @@ fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
         }
     }
     // a retraction may lie in another partition than its row, so only the sum is sure to apply
-    let changes = if retracts { consolidate(&changes)? } else { changes };
+    let changes = if retracts {
+        consolidate(&changes)?
+    } else {
+        changes
+    };
     collection.apply(&changes).map_err(|error| {
-        Error::corrupt(format!("the topic of \"{}\" does not add up: {error}", object.name))
+        Error::corrupt(format!(
+            "the topic of \"{}\" does not add up: {error}",
+            object.name
+        ))
     })?;
     Ok(collection)
 }

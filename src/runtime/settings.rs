@@ -39,40 +39,220 @@ const fn setting(
     reported: bool,
     about: &'static str,
 ) -> Setting {
-    Setting { name, initial, rule, about, reported }
+    Setting {
+        name,
+        initial,
+        rule,
+        about,
+        reported,
+    }
 }
 
 /// All of them, by name.
 const SETTINGS: &[Setting] = &[
-    setting("application_name", "", Rule::Free, true, "what the client calls itself"),
-    setting("bytea_output", "hex", Rule::Fixed, false, "text form of bytea"),
-    setting("client_encoding", "UTF8", Rule::Fixed, true, "encoding of text on the wire"),
-    setting("client_min_messages", "notice", Rule::Free, false, "accepted, not used"),
-    setting("datestyle", "ISO, MDY", Rule::Free, true, "dates are always written as ISO 8601"),
-    setting("default_transaction_isolation", "serializable", Rule::Free, false, "reads of a transaction see one epoch"),
-    setting("default_transaction_read_only", "off", Rule::Bool, false, "accepted, not used"),
-    setting("extra_float_digits", "1", Rule::Free, false, "floats are always written exactly"),
-    setting("idle_in_transaction_session_timeout", "0", Rule::Duration, false, "accepted, not used"),
-    setting("integer_datetimes", "on", Rule::Fixed, true, "times are microseconds"),
-    setting("intervalstyle", "postgres", Rule::Free, false, "text form of intervals"),
-    setting("is_superuser", "on", Rule::Fixed, true, "whether the user may do all"),
-    setting("lc_collate", "C", Rule::Fixed, false, "text sorts by code point"),
-    setting("lc_messages", "C", Rule::Free, false, "language of messages"),
-    setting("lock_timeout", "0", Rule::Duration, false, "accepted, not used"),
-    setting("max_identifier_length", "63", Rule::Fixed, false, "longest name"),
-    setting("read_after_write", "on", Rule::Bool, false, "a statement sees what the session has written"),
-    setting("row_security", "off", Rule::Free, false, "accepted, not used"),
-    setting("search_path", "public", Rule::Free, false, "names without a schema are in public"),
-    setting("server_encoding", "UTF8", Rule::Fixed, true, "encoding of stored text"),
-    setting("server_version", "15.0", Rule::Fixed, true, "the PostgreSQL that clients may assume"),
-    setting("server_version_num", "150000", Rule::Fixed, false, "the same as a number"),
-    setting("session_authorization", "lotic", Rule::Free, true, "the user"),
-    setting("standard_conforming_strings", "on", Rule::Fixed, true, "backslashes in strings are plain"),
-    setting("statement_timeout", "0", Rule::Duration, false, "longest time for a statement; 0 for none"),
-    setting("synchronous_commit", "on", Rule::Free, false, "accepted; durability is set on the table"),
-    setting("timezone", "UTC", Rule::TimeZone, true, "time zone of timestamptz texts"),
-    setting("transaction_isolation", "serializable", Rule::Free, false, "reads of a transaction see one epoch"),
-    setting("transaction_read_only", "off", Rule::Bool, false, "accepted, not used"),
+    setting(
+        "application_name",
+        "",
+        Rule::Free,
+        true,
+        "what the client calls itself",
+    ),
+    setting(
+        "bytea_output",
+        "hex",
+        Rule::Fixed,
+        false,
+        "text form of bytea",
+    ),
+    setting(
+        "client_encoding",
+        "UTF8",
+        Rule::Fixed,
+        true,
+        "encoding of text on the wire",
+    ),
+    setting(
+        "client_min_messages",
+        "notice",
+        Rule::Free,
+        false,
+        "accepted, not used",
+    ),
+    setting(
+        "datestyle",
+        "ISO, MDY",
+        Rule::Free,
+        true,
+        "dates are always written as ISO 8601",
+    ),
+    setting(
+        "default_transaction_isolation",
+        "serializable",
+        Rule::Free,
+        false,
+        "reads of a transaction see one epoch",
+    ),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        Rule::Bool,
+        false,
+        "accepted, not used",
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        Rule::Free,
+        false,
+        "floats are always written exactly",
+    ),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Rule::Duration,
+        false,
+        "accepted, not used",
+    ),
+    setting(
+        "integer_datetimes",
+        "on",
+        Rule::Fixed,
+        true,
+        "times are microseconds",
+    ),
+    setting(
+        "intervalstyle",
+        "postgres",
+        Rule::Free,
+        false,
+        "text form of intervals",
+    ),
+    setting(
+        "is_superuser",
+        "on",
+        Rule::Fixed,
+        true,
+        "whether the user may do all",
+    ),
+    setting(
+        "lc_collate",
+        "C",
+        Rule::Fixed,
+        false,
+        "text sorts by code point",
+    ),
+    setting(
+        "lc_messages",
+        "C",
+        Rule::Free,
+        false,
+        "language of messages",
+    ),
+    setting(
+        "lock_timeout",
+        "0",
+        Rule::Duration,
+        false,
+        "accepted, not used",
+    ),
+    setting(
+        "max_identifier_length",
+        "63",
+        Rule::Fixed,
+        false,
+        "longest name",
+    ),
+    setting(
+        "read_after_write",
+        "on",
+        Rule::Bool,
+        false,
+        "a statement sees what the session has written",
+    ),
+    setting(
+        "row_security",
+        "off",
+        Rule::Free,
+        false,
+        "accepted, not used",
+    ),
+    setting(
+        "search_path",
+        "public",
+        Rule::Free,
+        false,
+        "names without a schema are in public",
+    ),
+    setting(
+        "server_encoding",
+        "UTF8",
+        Rule::Fixed,
+        true,
+        "encoding of stored text",
+    ),
+    setting(
+        "server_version",
+        "15.0",
+        Rule::Fixed,
+        true,
+        "the PostgreSQL that clients may assume",
+    ),
+    setting(
+        "server_version_num",
+        "150000",
+        Rule::Fixed,
+        false,
+        "the same as a number",
+    ),
+    setting(
+        "session_authorization",
+        "lotic",
+        Rule::Free,
+        true,
+        "the user",
+    ),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        Rule::Fixed,
+        true,
+        "backslashes in strings are plain",
+    ),
+    setting(
+        "statement_timeout",
+        "0",
+        Rule::Duration,
+        false,
+        "longest time for a statement; 0 for none",
+    ),
+    setting(
+        "synchronous_commit",
+        "on",
+        Rule::Free,
+        false,
+        "accepted; durability is set on the table",
+    ),
+    setting(
+        "timezone",
+        "UTC",
+        Rule::TimeZone,
+        true,
+        "time zone of timestamptz texts",
+    ),
+    setting(
+        "transaction_isolation",
+        "serializable",
+        Rule::Free,
+        false,
+        "reads of a transaction see one epoch",
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        Rule::Bool,
+        false,
+        "accepted, not used",
+    ),
 ];
 
 /// The settings of one session.
@@ -89,13 +269,19 @@ impl Settings {
     /// 42704 when there is no such setting.
     pub(crate) fn get(&self, name: &str) -> Result<&str> {
         let setting = find(name)?;
-        Ok(self.changed.get(setting.name).map_or(setting.initial, String::as_str))
+        Ok(self
+            .changed
+            .get(setting.name)
+            .map_or(setting.initial, String::as_str))
     }
 
     /// Every setting: name, value, what it is.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
         SETTINGS.iter().map(|setting| {
-            let value = self.changed.get(setting.name).map_or(setting.initial, String::as_str);
+            let value = self
+                .changed
+                .get(setting.name)
+                .map_or(setting.initial, String::as_str);
             (setting.name, value, setting.about)
         })
     }
@@ -129,7 +315,8 @@ impl Settings {
                 parse_duration(value).ok_or_else(bad)?;
             }
             Rule::TimeZone => {
-                if !["utc", "gmt", "etc/utc", "zulu"].contains(&value.to_ascii_lowercase().as_str()) {
+                if !["utc", "gmt", "etc/utc", "zulu"].contains(&value.to_ascii_lowercase().as_str())
+                {
                     return Err(bad().with_hint(
                         "timestamptz values are shown in UTC; use AT TIME ZONE in the query for another",
                     ));
@@ -140,7 +327,8 @@ impl Settings {
             }
         }
         if setting.reported {
-            self.reports.push((display_name(setting.name).to_owned(), value.to_owned()));
+            self.reports
+                .push((display_name(setting.name).to_owned(), value.to_owned()));
         }
         self.changed.insert(setting.name, value.to_owned());
         Ok(())
@@ -167,7 +355,10 @@ impl Settings {
 
     /// Whether a statement waits for the session's own writes.
     pub(crate) fn read_after_write(&self) -> bool {
-        self.changed.get("read_after_write").and_then(|v| parse_bool(v)).unwrap_or(true)
+        self.changed
+            .get("read_after_write")
+            .and_then(|v| parse_bool(v))
+            .unwrap_or(true)
     }
 
     /// Changes that the client is to be told of.
@@ -183,14 +374,17 @@ fn find(name: &str) -> Result<&'static Setting> {
         "transaction isolation level" => "transaction_isolation".to_owned(),
         other => other.to_owned(),
     };
-    SETTINGS.iter().find(|setting| setting.name == wanted).ok_or_else(|| {
-        Error::new(
-            Kind::Missing,
-            "42704",
-            format!("unrecognized configuration parameter \"{name}\""),
-        )
-        .with_hint("SHOW ALL lists the parameters; limits of the server are set when it starts")
-    })
+    SETTINGS
+        .iter()
+        .find(|setting| setting.name == wanted)
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Missing,
+                "42704",
+                format!("unrecognized configuration parameter \"{name}\""),
+            )
+            .with_hint("SHOW ALL lists the parameters; limits of the server are set when it starts")
+        })
 }
 
 /// The spelling that PostgreSQL's clients look for.
@@ -213,7 +407,9 @@ fn parse_bool(text: &str) -> Option<bool> {
 /// A time as PostgreSQL writes settings: a bare number is milliseconds.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;
     match unit.trim() {

@@ -24,9 +24,16 @@ pub(super) fn check(object: &Object) -> Result<()> {
 
 fn options_of(object: &Object) -> Result<SinkOptions> {
     let Definition::Sink { connector, .. } = &object.definition else {
-        return Err(Error::internal(format!("\"{}\" is not a sink", object.name)));
+        return Err(Error::internal(format!(
+            "\"{}\" is not a sink",
+            object.name
+        )));
     };
-    SinkOptions::new(&object.name, connector, start_of_paths(connector, &object.base_dir))
+    SinkOptions::new(
+        &object.name,
+        connector,
+        start_of_paths(connector, &object.base_dir),
+    )
 }
 
 impl Lotic {
@@ -92,7 +99,9 @@ impl Lotic {
             SinkInput::Query(query) => query.clone(),
         };
         let world = self.world();
-        let planned = Planner::new(self, &world, Purpose::Read).plan_text(&query).await?;
+        let planned = Planner::new(self, &world, Purpose::Read)
+            .plan_text(&query)
+            .await?;
         let physical =
             crate::planner::context::physical_plan(&planned.state, &planned.plan).await?;
         let stream = datafusion::physical_plan::execute_stream(physical, planned.state.task_ctx())?;
@@ -109,7 +118,9 @@ impl Lotic {
         for object in catalog.objects() {
             if matches!(object.definition, Definition::Sink { .. }) {
                 let mut sink = FileSink::new(options_of(object)?);
-                self.write_sink(object, &mut sink).await.map_err(|error| error.at(&object.name))?;
+                self.write_sink(object, &mut sink)
+                    .await
+                    .map_err(|error| error.at(&object.name))?;
             }
         }
         Ok(())

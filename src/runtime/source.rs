@@ -24,7 +24,9 @@ use crate::zset::{Delta, Weights, consolidate};
 
 /// Whether the options ask for a source that is followed.
 pub(super) fn is_tail(options: &BTreeMap<String, String>) -> bool {
-    options.get("mode").is_some_and(|mode| mode.eq_ignore_ascii_case("tail"))
+    options
+        .get("mode")
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("tail"))
 }
 
 /// The columns of a relation with a connector: declared, else as the source has them.
@@ -50,19 +52,37 @@ async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
 /// The checked options of an object's connector.
 pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
     let connector = match &object.definition {
-        Definition::Table { connector: Some(options), .. }
-        | Definition::Stream { connector: Some(options), .. }
+        Definition::Table {
+            connector: Some(options),
+            ..
+        }
+        | Definition::Stream {
+            connector: Some(options),
+            ..
+        }
         | Definition::Bounded { connector: options } => options,
-        _ => return Err(Error::internal(format!("\"{}\" has no connector", object.name))),
+        _ => {
+            return Err(Error::internal(format!(
+                "\"{}\" has no connector",
+                object.name
+            )));
+        }
     };
-    SourceOptions::new(&object.name, connector, start_of_paths(connector, &object.base_dir))
+    SourceOptions::new(
+        &object.name,
+        connector,
+        start_of_paths(connector, &object.base_dir),
+    )
 }
 
 /// Where a relative path starts: at the pipeline file where it begins with a dot, else at the
 /// working directory.
 pub(super) fn start_of_paths<'a>(options: &BTreeMap<String, String>, folder: &'a str) -> &'a Path {
     let dotted = |path: &String| path.starts_with("./") || path.starts_with("../");
-    let is_dotted = ["path", "url"].iter().filter_map(|name| options.get(*name)).any(dotted);
+    let is_dotted = ["path", "url"]
+        .iter()
+        .filter_map(|name| options.get(*name))
+        .any(dotted);
     Path::new(if is_dotted { folder } else { "" })
 }
 
@@ -79,7 +99,10 @@ pub(super) async fn in_place(
     object: &Object,
 ) -> Result<Arc<dyn TableProvider>> {
     let quarantine: Arc<dyn Quarantine> = Arc::clone(lotic.quarantine()) as _;
-    bounded_of(object).await?.table_provider(state, quarantine).await
+    bounded_of(object)
+        .await?
+        .table_provider(state, quarantine)
+        .await
 }
 
 impl Lotic {
@@ -96,18 +119,27 @@ impl Lotic {
                 .filter(|batch| batch.num_rows() > 0)
                 .map(|batch| {
                     super::values::check_not_null(&schema, batch.columns())?;
-                    Ok(RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())?)
+                    Ok(RecordBatch::try_new(
+                        Arc::clone(&schema),
+                        batch.columns().to_vec(),
+                    )?)
                 })
                 .collect::<Result<Vec<_>>>()
         };
-        #[expect(clippy::disallowed_methods, reason = "decoding belongs on the query runtime")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "decoding belongs on the query runtime"
+        )]
         let task = self.queries().spawn(reading);
-        task.await.map_err(|error| Error::internal(error.to_string()))?
+        task.await
+            .map_err(|error| Error::internal(error.to_string()))?
     }
 
     /// Fills a table from its connector, once: a table that has had rows from it is left alone.
     pub(super) async fn seed(self: &Arc<Self>, object: &Object) -> Result<()> {
-        let Some(writer) = self.writer(object.id) else { return Ok(()) };
+        let Some(writer) = self.writer(object.id) else {
+            return Ok(());
+        };
         if let Some(topic) = writer.topic() {
             let started = (0..topic.partitions())
                 .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0));
@@ -119,9 +151,15 @@ impl Lotic {
         if batches.is_empty() {
             return Ok(());
         }
-        let options = WriteOptions { flags: FROM_CONNECTOR, position: None };
+        let options = WriteOptions {
+            flags: FROM_CONNECTOR,
+            position: None,
+        };
         let receipt = writer.insert(batches, options).await?;
-        receipt.visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        receipt
+            .visible
+            .await
+            .map_err(|_| Error::internal("the engine forgot a write"))??;
         Ok(())
     }
 
@@ -153,8 +191,16 @@ impl Lotic {
         }
         self.open_writer(object).await?;
         let (id, catalog) = (object.id, Arc::clone(&self.world().catalog));
-        self.driver().run(move |driver| driver.set_catalog(catalog, &[id])).await?;
-        if matches!(object.definition, Definition::Table { connector: Some(_), .. }) {
+        self.driver()
+            .run(move |driver| driver.set_catalog(catalog, &[id]))
+            .await?;
+        if matches!(
+            object.definition,
+            Definition::Table {
+                connector: Some(_),
+                ..
+            }
+        ) {
             self.seed(object).await?;
         }
         Ok(())
@@ -173,7 +219,9 @@ impl Lotic {
         let object = world.catalog.get(name)?.clone();
         match &object.definition {
             Definition::Bounded { .. } => self.refresh_source(&object).await,
-            Definition::Table { connector: Some(_), .. } => self.refresh_table(&object).await,
+            Definition::Table {
+                connector: Some(_), ..
+            } => self.refresh_table(&object).await,
             _ => Err(Error::invalid(format!(
                 "{} \"{name}\" has no bounded source to read again",
                 object.relation().words()
@@ -202,7 +250,9 @@ impl Lotic {
             Ok(())
         })
         .await?;
-        visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        visible
+            .await
+            .map_err(|_| Error::internal("the engine forgot a write"))??;
         Ok(counts)
     }
 
@@ -229,9 +279,15 @@ impl Lotic {
         if deltas.is_empty() {
             return Ok(counts);
         }
-        let options = WriteOptions { flags: FROM_CONNECTOR, position: None };
+        let options = WriteOptions {
+            flags: FROM_CONNECTOR,
+            position: None,
+        };
         let receipt = writer.change(exclusive, deltas, options).await?;
-        receipt.visible.await.map_err(|_| Error::internal("the engine forgot a write"))??;
+        receipt
+            .visible
+            .await
+            .map_err(|_| Error::internal("the engine forgot a write"))??;
         Ok(counts)
     }
 }
@@ -266,9 +322,14 @@ fn difference(
 /// The part of `wanted` that a table with rows `held` can take: rows that are not there any more
 /// are not taken away again.
 fn applicable(wanted: Vec<Delta>, held: Vec<RecordBatch>) -> Result<Vec<Delta>> {
-    let taken: Vec<Delta> = wanted.iter().map(|delta| keep_sign(delta, -1)).collect::<Result<_>>()?;
-    let mut added: Vec<Delta> =
-        wanted.iter().map(|delta| keep_sign(delta, 1)).collect::<Result<_>>()?;
+    let taken: Vec<Delta> = wanted
+        .iter()
+        .map(|delta| keep_sign(delta, -1))
+        .collect::<Result<_>>()?;
+    let mut added: Vec<Delta> = wanted
+        .iter()
+        .map(|delta| keep_sign(delta, 1))
+        .collect::<Result<_>>()?;
     // held + taken is negative exactly where a row to take away is missing
     let mut sum: Vec<Delta> = held.into_iter().map(Delta::inserts).collect();
     sum.extend(taken.iter().cloned());
@@ -285,8 +346,9 @@ fn applicable(wanted: Vec<Delta>, held: Vec<RecordBatch>) -> Result<Vec<Delta>> 
 
 /// The rows of `delta` whose weight has this sign.
 fn keep_sign(delta: &Delta, sign: i64) -> Result<Delta> {
-    let keep: arrow::array::BooleanArray =
-        (0..delta.rows()).map(|row| Some(delta.weight(row).signum() == sign)).collect();
+    let keep: arrow::array::BooleanArray = (0..delta.rows())
+        .map(|row| Some(delta.weight(row).signum() == sign))
+        .collect();
     let batch = arrow::compute::filter_record_batch(delta.batch(), &keep)?;
     match delta.weights() {
         Weights::Ones => Ok(Delta::inserts(batch)),

@@ -91,7 +91,10 @@ impl Store {
     /// # Errors
     /// When the file is damaged.
     pub(crate) fn load_catalog(&self) -> Result<Option<Catalog>> {
-        self.files.read("catalog")?.map(|bytes| decode_catalog(&bytes)).transpose()
+        self.files
+            .read("catalog")?
+            .map(|bytes| decode_catalog(&bytes))
+            .transpose()
     }
 
     /// Stores the definitions, whole or not at all.
@@ -129,7 +132,9 @@ impl Store {
 
     /// Where epoch numbers are reserved.
     pub(crate) fn epoch_book(&self) -> EpochBook {
-        EpochBook { files: self.files.clone() }
+        EpochBook {
+            files: self.files.clone(),
+        }
     }
 
     /// The data folder.
@@ -149,7 +154,9 @@ impl EpochBook {
     /// # Errors
     /// When the file is damaged.
     pub(crate) fn last(&self) -> Result<Epoch> {
-        let Some(bytes) = self.files.read("epochs")? else { return Ok(Epoch(0)) };
+        let Some(bytes) = self.files.read("epochs")? else {
+            return Ok(Epoch(0));
+        };
         let bytes = <[u8; 8]>::try_from(bytes.as_slice())
             .map_err(|_| Error::corrupt("the file epochs has a wrong length"))?;
         Ok(Epoch(u64::from_le_bytes(bytes)))
@@ -190,7 +197,14 @@ impl SealedFiles {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.dir.join(name);
-        write_sealed(self.disk.as_ref(), &path, &self.keyring, name, bytes, self.rng.as_ref())
+        write_sealed(
+            self.disk.as_ref(),
+            &path,
+            &self.keyring,
+            name,
+            bytes,
+            self.rng.as_ref(),
+        )
     }
 
     /// A file that a person reads, mode 0600.
@@ -225,7 +239,10 @@ fn first_user(
         let kept = files.disk.try_exists(&path).unwrap_or(false);
         return Ok(kept.then_some(path));
     }
-    let role = NewRole { name: "lotic", superuser: true };
+    let role = NewRole {
+        name: "lotic",
+        superuser: true,
+    };
     if let Some(password) = &options.password {
         users.create(role, password.expose())?;
         return Ok(None);
@@ -234,7 +251,10 @@ fn first_user(
     // the file first: a role whose password nobody knows would lock everybody out
     let path = files.write_private("password", &format!("{}\n", password.as_str()))?;
     users.create(role, &password)?;
-    notices.push(format!("a password for role lotic was generated in {}", path.display()));
+    notices.push(format!(
+        "a password for role lotic was generated in {}",
+        path.display()
+    ));
     Ok(Some(path))
 }
 

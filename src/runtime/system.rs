@@ -210,7 +210,11 @@ fn column(shape: Shape, cells: Vec<Cell>) -> ArrayRef {
         Shape::Flag => {
             let mut builder = BooleanBuilder::new();
             for cell in cells {
-                builder.append_option(if let Cell::Flag(flag) = cell { Some(flag) } else { None });
+                builder.append_option(if let Cell::Flag(flag) = cell {
+                    Some(flag)
+                } else {
+                    None
+                });
             }
             Arc::new(builder.finish())
         }
@@ -227,7 +231,11 @@ fn column(shape: Shape, cells: Vec<Cell>) -> ArrayRef {
         Shape::Time => {
             let mut builder = TimestampMicrosecondBuilder::new().with_timezone("UTC");
             for cell in cells {
-                builder.append_option(if let Cell::Time(time) = cell { Some(time) } else { None });
+                builder.append_option(if let Cell::Time(time) = cell {
+                    Some(time)
+                } else {
+                    None
+                });
             }
             Arc::new(builder.finish())
         }
@@ -250,16 +258,27 @@ fn connector_of(object: &Object) -> Option<String> {
         Definition::Bounded { connector } | Definition::Sink { connector, .. } => connector,
         Definition::View { .. } | Definition::Model { .. } => return None,
     };
-    Some(options.get("connector").cloned().unwrap_or_else(|| "file".to_owned()))
+    Some(
+        options
+            .get("connector")
+            .cloned()
+            .unwrap_or_else(|| "file".to_owned()),
+    )
 }
 
 fn sources(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         let kind = match object.definition {
-            Definition::Table { connector: Some(_), .. } => "table",
-            Definition::Stream { connector: Some(_), .. } => "tail",
-            Definition::Stream { connector: None, .. } => "push",
+            Definition::Table {
+                connector: Some(_), ..
+            } => "table",
+            Definition::Stream {
+                connector: Some(_), ..
+            } => "tail",
+            Definition::Stream {
+                connector: None, ..
+            } => "push",
             Definition::Bounded { .. } => "bounded",
             _ => continue,
         };
@@ -282,8 +301,12 @@ fn sources(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
 fn topics(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
-        let Some(writer) = lotic.writer(object.id) else { continue };
-        let Some(topic) = writer.topic() else { continue };
+        let Some(writer) = lotic.writer(object.id) else {
+            continue;
+        };
+        let Some(topic) = writer.topic() else {
+            continue;
+        };
         for partition in 0..topic.partitions() {
             let (first, next) = topic.bounds(crate::base::PartitionId(partition));
             rows.push(vec![
@@ -329,7 +352,9 @@ fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
 fn operators(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
-        let Some(content) = world.contents.get(&object.id) else { continue };
+        let Some(content) = world.contents.get(&object.id) else {
+            continue;
+        };
         for (position, figures) in content.health.operators.iter().enumerate() {
             rows.push(vec![
                 Cell::Text(object.name.clone()),
@@ -349,7 +374,9 @@ fn operators(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
 fn model_errors(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
-        let Some(content) = world.contents.get(&object.id) else { continue };
+        let Some(content) = world.contents.get(&object.id) else {
+            continue;
+        };
         for (failed, copies) in content.health.failed_rows.iter() {
             rows.push(vec![
                 Cell::Text(object.name.clone()),

@@ -8,8 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result as DfResult};
-use datafusion::logical_expr::{Expr, TableType};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -40,7 +40,11 @@ impl TopicTable {
         ] {
             fields.push(Arc::new(Field::new(name, data_type, false)));
         }
-        Self { topic, rows: Arc::clone(rows), schema: Arc::new(Schema::new(fields)) }
+        Self {
+            topic,
+            rows: Arc::clone(rows),
+            schema: Arc::new(Schema::new(fields)),
+        }
     }
 }
 
@@ -101,7 +105,10 @@ impl PartitionStream for TopicPartition {
         let this = self.clone();
         builder.spawn_blocking(move || {
             let (first, _) = this.topic.bounds(this.partition);
-            let reader = this.topic.read(this.partition, first).map_err(DataFusionError::from)?;
+            let reader = this
+                .topic
+                .read(this.partition, first)
+                .map_err(DataFusionError::from)?;
             for record in reader {
                 let record = record.map_err(DataFusionError::from)?;
                 if record.flags == POSITION {
@@ -128,10 +135,14 @@ impl TopicPartition {
         let Offset(first) = record.first_offset;
         let first = i64::try_from(first).unwrap_or(i64::MAX);
         let rows = i64::try_from(count).unwrap_or(0);
-        columns.push(Arc::new(Int64Array::from_iter_values(first..first.saturating_add(rows))));
+        columns.push(Arc::new(Int64Array::from_iter_values(
+            first..first.saturating_add(rows),
+        )));
         let times = TimestampMicrosecondArray::from_value(record.timestamp_us, count);
         columns.push(Arc::new(times.with_timezone("UTC")));
-        columns.push(Arc::new(Int64Array::from_iter_values((0..count).map(|row| delta.weight(row)))));
+        columns.push(Arc::new(Int64Array::from_iter_values(
+            (0..count).map(|row| delta.weight(row)),
+        )));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 }

@@ -27,10 +27,14 @@ pub(crate) fn literal_rows(
     parameters: &[ScalarValue],
 ) -> Result<Option<RecordBatch>> {
     if rows.iter().any(|row| row.len() > targets.len()) {
-        return Err(Error::syntax("INSERT has more expressions than target columns"));
+        return Err(Error::syntax(
+            "INSERT has more expressions than target columns",
+        ));
     }
     if rows.iter().any(|row| row.len() < targets.len()) {
-        return Err(Error::syntax("INSERT has more target columns than expressions"));
+        return Err(Error::syntax(
+            "INSERT has more target columns than expressions",
+        ));
     }
     let mut columns: Vec<ArrayRef> = schema
         .fields()
@@ -40,7 +44,9 @@ pub(crate) fn literal_rows(
     for (position, target) in targets.iter().enumerate() {
         let data_type = schema.field(*target).data_type();
         let cells: Vec<&ast::Expr> = rows.iter().map(|row| row[position]).collect();
-        let Some(column) = column_of(&cells, data_type, parameters)? else { return Ok(None) };
+        let Some(column) = column_of(&cells, data_type, parameters)? else {
+            return Ok(None);
+        };
         columns[*target] = column;
     }
     check_not_null(schema, &columns)?;
@@ -57,7 +63,10 @@ pub(crate) fn check_not_null(schema: &SchemaRef, columns: &[ArrayRef]) -> Result
             return Err(Error::new(
                 Kind::Conflict,
                 "23502",
-                format!("null value in column \"{}\" violates not-null constraint", field.name()),
+                format!(
+                    "null value in column \"{}\" violates not-null constraint",
+                    field.name()
+                ),
             ));
         }
     }
@@ -72,7 +81,10 @@ pub(crate) fn strict_cast(column: &ArrayRef, data_type: &DataType) -> Result<Arr
     if column.data_type() == data_type {
         return Ok(Arc::clone(column));
     }
-    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    };
     Ok(cast_with_options(column, data_type, &options)?)
 }
 
@@ -105,7 +117,9 @@ fn parameters_only(
 ) -> Result<Option<ArrayRef>> {
     let mut pieces = Vec::with_capacity(cells.len());
     for cell in cells {
-        let ast::Expr::Value(value) = cell else { return Ok(None) };
+        let ast::Expr::Value(value) = cell else {
+            return Ok(None);
+        };
         let piece = match &value.value {
             ast::Value::Placeholder(name) => {
                 let index = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
@@ -147,7 +161,10 @@ fn literal_text(expr: &ast::Expr, data_type: &DataType) -> Option<Literal> {
             ast::Value::Number(text, _) => number(text, data_type).map(Literal::Text),
             _ => None,
         },
-        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match expr.as_ref() {
+        ast::Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } => match expr.as_ref() {
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::Number(text, _) => {
                     number(text, data_type).map(|text| Literal::Text(format!("-{text}")))

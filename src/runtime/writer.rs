@@ -118,7 +118,15 @@ impl Writer {
         let shared = Arc::clone(&self.order).read_owned().await;
         let reserved = self.reserve(&batches)?;
         let deltas = batches.into_iter().map(Delta::inserts).collect();
-        self.write(deltas, options, Held { _order: Some(shared), _keys: reserved }).await
+        self.write(
+            deltas,
+            options,
+            Held {
+                _order: Some(shared),
+                _keys: reserved,
+            },
+        )
+        .await
     }
 
     /// Waits for the writes before this one to be visible and holds new ones back.
@@ -142,7 +150,14 @@ impl Writer {
         options: WriteOptions,
     ) -> Result<Receipt> {
         self.check_changed_keys(&deltas)?;
-        self.write(deltas, options, HeldExclusive { _order: exclusive.0 }).await
+        self.write(
+            deltas,
+            options,
+            HeldExclusive {
+                _order: exclusive.0,
+            },
+        )
+        .await
     }
 
     async fn write(
@@ -164,12 +179,22 @@ impl Writer {
             tokio::task::spawn_blocking(move || driver.send_rows(message))
                 .await
                 .map_err(|error| Error::internal(format!("hand-over: {error}")))?;
-            return Ok(Receipt { rows, places: Vec::new(), visible });
+            return Ok(Receipt {
+                rows,
+                places: Vec::new(),
+                visible,
+            });
         };
         let group = self.encode(topic, &message.deltas, options)?;
         let counts: Vec<u64> = group
             .iter()
-            .map(|(_, record)| if record.flags == POSITION { 0 } else { u64::from(record.rows) })
+            .map(|(_, record)| {
+                if record.flags == POSITION {
+                    0
+                } else {
+                    u64::from(record.rows)
+                }
+            })
             .collect();
         let (tell_durable, durable) = oneshot::channel();
         let driver = self.driver.clone();
@@ -190,8 +215,9 @@ impl Writer {
         tokio::task::spawn_blocking(append)
             .await
             .map_err(|error| Error::internal(format!("append: {error}")))?;
-        let appended =
-            durable.await.map_err(|_| Error::internal("the log dropped an append"))??;
+        let appended = durable
+            .await
+            .map_err(|_| Error::internal("the log dropped an append"))??;
         let places = appended
             .first_offsets
             .into_iter()
@@ -199,7 +225,11 @@ impl Writer {
             .filter(|(_, count)| *count > 0)
             .map(|((partition, offset), count)| (partition, offset, count))
             .collect();
-        Ok(Receipt { rows, places, visible })
+        Ok(Receipt {
+            rows,
+            places,
+            visible,
+        })
     }
 
     fn encode(
@@ -228,7 +258,14 @@ impl Writer {
             }
         }
         if let Some(payload) = options.position {
-            group.push((PartitionId(0), Record { rows: 1, flags: POSITION, payload }));
+            group.push((
+                PartitionId(0),
+                Record {
+                    rows: 1,
+                    flags: POSITION,
+                    payload,
+                },
+            ));
         }
         Ok(group)
     }
@@ -252,14 +289,20 @@ impl Writer {
                 .map(|(row, _)| row)
                 .collect();
             if !rows.is_empty() {
-                parts.push((PartitionId(partition), take(delta, &UInt64Array::from(rows))?));
+                parts.push((
+                    PartitionId(partition),
+                    take(delta, &UInt64Array::from(rows))?,
+                ));
             }
         }
         Ok(parts)
     }
 
     fn key_columns(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
-        self.key.iter().map(|column| Arc::clone(batch.column(*column))).collect()
+        self.key
+            .iter()
+            .map(|column| Arc::clone(batch.column(*column)))
+            .collect()
     }
 
     /// Checks that no key of `batches` is there, and holds them until they are visible.
@@ -267,11 +310,17 @@ impl Writer {
         if self.key.is_empty() {
             return Ok(None);
         }
-        let mut hold = KeyHold { from: Arc::clone(&self.reserved), keys: Vec::new() };
+        let mut hold = KeyHold {
+            from: Arc::clone(&self.reserved),
+            keys: Vec::new(),
+        };
         let mut keys = self.reserved.keys.lock();
         for batch in batches {
             let columns = self.key_columns(batch);
-            let present = self.collection.read().contains(&columns, batch.num_rows())?;
+            let present = self
+                .collection
+                .read()
+                .contains(&columns, batch.num_rows())?;
             let rows = self.reserved.converter.convert_columns(&columns)?;
             for (row, present) in present.into_iter().enumerate() {
                 let key = rows.row(row).owned();
@@ -292,9 +341,14 @@ impl Writer {
         }
         let mut gone = HashSet::new();
         for delta in deltas {
-            let rows = self.reserved.converter.convert_columns(&self.key_columns(delta.batch()))?;
+            let rows = self
+                .reserved
+                .converter
+                .convert_columns(&self.key_columns(delta.batch()))?;
             gone.extend(
-                (0..delta.rows()).filter(|row| delta.weight(*row) < 0).map(|row| rows.row(row).owned()),
+                (0..delta.rows())
+                    .filter(|row| delta.weight(*row) < 0)
+                    .map(|row| rows.row(row).owned()),
             );
         }
         let mut come = HashSet::new();

@@ -32,11 +32,28 @@ pub fn start_pg(
     tls: Option<Tls>,
     trust: bool,
 ) -> Result<Servers> {
-    let login = if trust { Login::TrustLoopback } else { Login::Scram };
-    let options = Options { tls, login, ..Options::default() };
+    let login = if trust {
+        Login::TrustLoopback
+    } else {
+        Login::Scram
+    };
+    let options = Options {
+        tls,
+        login,
+        ..Options::default()
+    };
     let (clock, rng) = lotic.seams();
-    let pg = Server::start(listener, Engine::new(Arc::clone(lotic)), options, clock, rng)?;
-    Ok(Servers { pg, http: CancellationToken::new() })
+    let pg = Server::start(
+        listener,
+        Engine::new(Arc::clone(lotic)),
+        options,
+        clock,
+        rng,
+    )?;
+    Ok(Servers {
+        pg,
+        http: CancellationToken::new(),
+    })
 }
 
 impl Servers {
@@ -48,8 +65,8 @@ impl Servers {
         let router = http::router(Arc::clone(lotic));
         let stopping = self.http.clone();
         task::spawn("http", async move {
-            let server = axum::serve(listener, router)
-                .with_graceful_shutdown(stopping.cancelled_owned());
+            let server =
+                axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
             if let Err(error) = server.await {
                 tracing::error!(%error, "the HTTP server ended");
             }

@@ -21,7 +21,10 @@ struct Running {
 }
 
 fn failed(error: &lotic::base::Error) -> SqlError {
-    SqlError { sqlstate: error.code().to_owned(), message: error.message().to_owned() }
+    SqlError {
+        sqlstate: error.code().to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 #[async_trait]
@@ -31,17 +34,30 @@ impl Host for Engine {
     }
 
     async fn open(&self) -> Result<Box<dyn Session>, SqlError> {
-        let lotic = Lotic::open(Options::default()).await.map_err(|e| failed(&e))?;
+        let lotic = Lotic::open(Options::default())
+            .await
+            .map_err(|e| failed(&e))?;
         let listener = listen(([127, 0, 0, 1], 0).into()).map_err(|e| failed(&e))?;
-        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
         let servers = start_pg(&lotic, listener, None, true).map_err(|e| failed(&e))?;
         let url = format!("host=127.0.0.1 port={port} user=lotic dbname=lotic");
-        let (client, connection) =
-            tokio_postgres::connect(&url, NoTls).await.map_err(sql_error)?;
-        #[expect(clippy::disallowed_methods, reason = "a test's connection, outside of the engine")]
+        let (client, connection) = tokio_postgres::connect(&url, NoTls)
+            .await
+            .map_err(sql_error)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test's connection, outside of the engine"
+        )]
         let task = tokio::spawn(connection);
         drop(task);
-        Ok(Box::new(Running { client, lotic, servers: Some(servers) }))
+        Ok(Box::new(Running {
+            client,
+            lotic,
+            servers: Some(servers),
+        }))
     }
 }
 

@@ -67,8 +67,11 @@ fn choose(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
     if left <= right || !join.join_type().supports_swap() || join.null_aware {
         return Ok(Transformed::no(node));
     }
-    let mode =
-        if right < SHARED_ROWS { PartitionMode::CollectLeft } else { PartitionMode::Partitioned };
+    let mode = if right < SHARED_ROWS {
+        PartitionMode::CollectLeft
+    } else {
+        PartitionMode::Partitioned
+    };
     Ok(Transformed::yes(join.swap_inputs(mode)?))
 }
 
@@ -76,7 +79,12 @@ fn choose(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
 fn largest_table(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
     let children = plan.children();
     if children.is_empty() {
-        return plan.partition_statistics(None).ok()?.num_rows.get_value().copied();
+        return plan
+            .partition_statistics(None)
+            .ok()?
+            .num_rows
+            .get_value()
+            .copied();
     }
     let mut largest = 0;
     for child in children {

@@ -46,7 +46,9 @@ pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema
 pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     on_big_stack(|| {
         let options = Arc::clone(state.config_options());
-        let plan = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
+        let plan = state
+            .analyzer()
+            .execute_and_check(plan, &options, |_, _| {})?;
         // The state itself is the context: DISTINCT ON looks its functions up there. Its start time would be frozen.
         let mut context = state.clone();
         context.execution_props_mut().query_execution_start_time = None;

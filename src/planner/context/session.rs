@@ -63,7 +63,9 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
     let physical = after_join_selection(PhysicalOptimizer::new().rules);
-    builder = builder.with_optimizer_rules(rules).with_physical_optimizer_rules(physical);
+    builder = builder
+        .with_optimizer_rules(rules)
+        .with_physical_optimizer_rules(physical);
     // Later registrations of a name replace earlier ones.
     extend(builder.scalar_functions(), &options.scalar_functions);
     extend(builder.aggregate_functions(), &options.aggregates);
@@ -80,8 +82,9 @@ fn runtime(options: &ContextOptions) -> Result<Arc<RuntimeEnv>> {
     // Without spill a fair division would only refuse sooner: whoever comes first gets memory.
     // Spilled rows would be plain text on disk. Until spill is sealed, a query over its budget is refused.
     let no_spill = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let builder =
-        RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(no_spill);
+    let builder = RuntimeEnvBuilder::new()
+        .with_memory_pool(pool)
+        .with_disk_manager_builder(no_spill);
     Ok(builder.build_arc()?)
 }
 

@@ -70,11 +70,20 @@ impl CopyIn {
             let mut transaction = self.transaction.lock();
             if transaction.status == TransactionStatus::InTransaction {
                 let table = self.object.name.clone();
-                transaction.stage(self.object.id, Staged::Rows { table, batches: self.batches });
+                transaction.stage(
+                    self.object.id,
+                    Staged::Rows {
+                        table,
+                        batches: self.batches,
+                    },
+                );
                 return Ok(format!("COPY {rows}"));
             }
         }
-        let receipt = self.writer.insert(self.batches, WriteOptions::default()).await?;
+        let receipt = self
+            .writer
+            .insert(self.batches, WriteOptions::default())
+            .await?;
         self.unseen.lock().push(receipt.visible);
         Ok(format!("COPY {rows}"))
     }
@@ -136,8 +145,14 @@ impl Session {
                 } else {
                     columns.iter().map(quote).collect::<Vec<_>>().join(", ")
                 };
-                let schema = name.schema.as_ref().map_or(String::new(), |s| quote(s) + ".");
-                query_of(&format!("SELECT {columns} FROM {schema}{}", quote(&name.name)))?
+                let schema = name
+                    .schema
+                    .as_ref()
+                    .map_or(String::new(), |s| quote(s) + ".");
+                query_of(&format!(
+                    "SELECT {columns} FROM {schema}{}",
+                    quote(&name.name)
+                ))?
             }
         };
         let none: [ScalarValue; 0] = [];
@@ -148,7 +163,11 @@ impl Session {
         let binary = copy.options.format == CopyFormat::Binary;
         let body = stream.map(move |batch| encoder.encode(&batch.map_err(Error::from)?));
         let stream = futures::stream::iter([head]).chain(body).boxed();
-        Ok(Response::CopyOut { stream, columns, binary })
+        Ok(Response::CopyOut {
+            stream,
+            columns,
+            binary,
+        })
     }
 }
 

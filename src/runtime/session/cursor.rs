@@ -37,13 +37,21 @@ impl Session {
             return Err(Error::new(Kind::Conflict, "42P03", message));
         }
         let (schema, stream) = self.open(declare.query.as_ref().clone(), &[]).await?;
-        let cursor = Cursor { schema, hold: declare.hold, stream, rest: None };
+        let cursor = Cursor {
+            schema,
+            hold: declare.hold,
+            stream,
+            rest: None,
+        };
         self.cursors.insert(declare.name.clone(), cursor);
         done("DECLARE CURSOR")
     }
 
     pub(super) async fn fetch(&mut self, fetch: &Fetch) -> Result<Response> {
-        let cursor = self.cursors.get_mut(&fetch.name).ok_or_else(|| no_cursor(&fetch.name))?;
+        let cursor = self
+            .cursors
+            .get_mut(&fetch.name)
+            .ok_or_else(|| no_cursor(&fetch.name))?;
         let wanted = match fetch.count {
             FetchCount::Rows(count) => usize::try_from(count).unwrap_or(FETCH_ROWS),
             FetchCount::All => FETCH_ROWS,
@@ -92,5 +100,9 @@ impl Cursor {
 }
 
 fn no_cursor(name: &str) -> Error {
-    Error::new(Kind::Missing, "34000", format!("cursor \"{name}\" does not exist"))
+    Error::new(
+        Kind::Missing,
+        "34000",
+        format!("cursor \"{name}\" does not exist"),
+    )
 }

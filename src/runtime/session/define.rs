@@ -39,7 +39,9 @@ impl Session {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE EXTERNAL TABLE");
                 }
-                self.lotic.create_source(new_external(create, text, base_dir)?).await?;
+                self.lotic
+                    .create_source(new_external(create, text, base_dir)?)
+                    .await?;
                 done("CREATE EXTERNAL TABLE")
             }
             Statement::CreateView(create) => {
@@ -82,8 +84,10 @@ impl Session {
             return done("CREATE TABLE");
         }
         if create.or_replace {
-            return Err(Error::unsupported("CREATE OR REPLACE TABLE is not supported")
-                .with_hint("DROP TABLE first: it takes the rows with it"));
+            return Err(
+                Error::unsupported("CREATE OR REPLACE TABLE is not supported")
+                    .with_hint("DROP TABLE first: it takes the rows with it"),
+            );
         }
         let mut new = new_relation(create, text, base_dir)?;
         let Some(query) = &create.query else {
@@ -92,9 +96,15 @@ impl Session {
         };
         let planned = self.plan(query.query.as_ref().clone()).await?;
         let schema = planned.schema();
-        let batches = self.lotic.collect(query.query.as_ref().clone(), &[]).await?;
-        let fields: Vec<Field> =
-            schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        let batches = self
+            .lotic
+            .collect(query.query.as_ref().clone(), &[])
+            .await?;
+        let fields: Vec<Field> = schema
+            .fields()
+            .iter()
+            .map(|f| f.as_ref().clone().with_nullable(true))
+            .collect();
         new.schema = Some(Arc::new(Schema::new(fields)));
         self.lotic.create_table(new).await?;
         let (object, writer) = self.lotic.writable(&create.name.name, true).await?;
@@ -102,7 +112,10 @@ impl Session {
             .iter()
             .map(|batch| crate::runtime::check::with_schema(batch, &object.schema))
             .collect::<Result<Vec<_>>>()?;
-        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        let rows: usize = batches
+            .iter()
+            .map(arrow::array::RecordBatch::num_rows)
+            .sum();
         if rows > 0 {
             let receipt = writer.insert(batches, Default::default()).await?;
             self.unseen.lock().push(receipt.visible);
@@ -120,10 +133,18 @@ impl Session {
         };
         for name in &drop.names {
             public(name)?;
-            let found = self.lotic.world().catalog.find(&name.name).map(|o| o.relation());
+            let found = self
+                .lotic
+                .world()
+                .catalog
+                .find(&name.name)
+                .map(|o| o.relation());
             if found.is_none() && drop.if_exists {
                 let words = kind.words();
-                self.notice("00000", format!("{words} \"{}\" does not exist, skipping", name.name));
+                self.notice(
+                    "00000",
+                    format!("{words} \"{}\" does not exist, skipping", name.name),
+                );
                 continue;
             }
             // an external table is a source that was declared by another word
@@ -131,7 +152,9 @@ impl Session {
                 (Relation::Table, Some(Relation::Source)) => Relation::Source,
                 _ => kind,
             };
-            self.lotic.drop_relation(kind, &name.name, drop.cascade).await?;
+            self.lotic
+                .drop_relation(kind, &name.name, drop.cascade)
+                .await?;
         }
         done(words)
     }
@@ -139,7 +162,10 @@ impl Session {
     fn skip_existing(&mut self, name: &str, if_not_exists: bool) -> bool {
         let exists = self.lotic.world().catalog.find(name).is_some();
         if exists && if_not_exists {
-            self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
+            self.notice(
+                "42P07",
+                format!("relation \"{name}\" already exists, skipping"),
+            );
         }
         exists && if_not_exists
     }
@@ -161,7 +187,11 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(Error::new(crate::base::Kind::Invalid, "42701", message));
         }
-        fields.push(Field::new(&column.name, column.data_type.clone(), column.nullable));
+        fields.push(Field::new(
+            &column.name,
+            column.data_type.clone(),
+            column.nullable,
+        ));
     }
     Ok(Some(Arc::new(Schema::new(fields))))
 }
@@ -169,8 +199,10 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
 fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<NewRelation> {
     public(&create.name)?;
     if create.or_replace {
-        return Err(Error::unsupported("OR REPLACE of a table or source is not supported")
-            .with_hint("DROP it first: it takes its rows with it"));
+        return Err(
+            Error::unsupported("OR REPLACE of a table or source is not supported")
+                .with_hint("DROP it first: it takes its rows with it"),
+        );
     }
     if create.watermark.is_some() {
         return Err(Error::unsupported("WATERMARK is not supported yet")
@@ -179,7 +211,10 @@ fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<N
     let mut options = create.options.clone();
     if let Some(encoding) = &create.encoding {
         if encoding.format != "PLAIN" || !encoding.options.is_empty() {
-            return Err(Error::unsupported(format!("FORMAT {} is not supported yet", encoding.format)));
+            return Err(Error::unsupported(format!(
+                "FORMAT {} is not supported yet",
+                encoding.format
+            )));
         }
         let format = match encoding.encode.as_str() {
             "JSON" => "ndjson".to_owned(),
@@ -202,8 +237,10 @@ fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<N
 fn new_external(create: &CreateExternalTable, text: &str, base_dir: &str) -> Result<NewRelation> {
     public(&create.name)?;
     if create.or_replace {
-        return Err(Error::unsupported("OR REPLACE of an external table is not supported")
-            .with_hint("DROP it first; its files stay"));
+        return Err(
+            Error::unsupported("OR REPLACE of an external table is not supported")
+                .with_hint("DROP it first; its files stay"),
+        );
     }
     let mut options = create.options.clone();
     options.insert("connector".to_owned(), "file".to_owned());
@@ -219,7 +256,11 @@ fn new_external(create: &CreateExternalTable, text: &str, base_dir: &str) -> Res
     })
 }
 
-fn new_query(create: &CreateView, options: BTreeMap<String, String>, text: &str) -> Result<NewQuery> {
+fn new_query(
+    create: &CreateView,
+    options: BTreeMap<String, String>,
+    text: &str,
+) -> Result<NewQuery> {
     public(&create.name)?;
     Ok(NewQuery {
         name: create.name.name.clone(),

@@ -34,7 +34,10 @@ impl Session {
             }
         };
         let lines: Vec<Vec<String>> = text.lines().map(|line| vec![line.to_owned()]).collect();
-        Ok(rows(text_batch(&text_schema(&["QUERY PLAN"]), &lines)?, "EXPLAIN"))
+        Ok(rows(
+            text_batch(&text_schema(&["QUERY PLAN"]), &lines)?,
+            "EXPLAIN",
+        ))
     }
 
     async fn explain_model(&mut self, query: &str) -> Result<String> {
@@ -50,18 +53,34 @@ impl Session {
         let optimised = planned.state.optimize(&planned.plan)?;
         let physical = context::physical_plan(&planned.state, &planned.plan).await?;
         let physical = displayable(physical.as_ref()).indent(verbose).to_string();
-        Ok(format!("Logical plan\n{}\n\nPhysical plan\n{physical}", optimised.display_indent()))
+        Ok(format!(
+            "Logical plan\n{}\n\nPhysical plan\n{physical}",
+            optimised.display_indent()
+        ))
     }
 
     async fn explain_analyze(&mut self, query: ast::Query) -> Result<String> {
         let planned = self.plan(query).await?;
         let physical = context::physical_plan(&planned.state, &planned.plan).await?;
         let (plan, task) = (Arc::clone(&physical), planned.state.task_ctx());
-        #[expect(clippy::disallowed_methods, reason = "queries run on a runtime of their own")]
-        let run = self.lotic.queries().spawn(async move { collect(plan, task).await });
-        let batches = run.await.map_err(|error| Error::internal(error.to_string()))??;
-        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
-        let shown = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(true).to_string();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "queries run on a runtime of their own"
+        )]
+        let run = self
+            .lotic
+            .queries()
+            .spawn(async move { collect(plan, task).await });
+        let batches = run
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        let rows: usize = batches
+            .iter()
+            .map(arrow::array::RecordBatch::num_rows)
+            .sum();
+        let shown = DisplayableExecutionPlan::with_metrics(physical.as_ref())
+            .indent(true)
+            .to_string();
         Ok(format!("{shown}\n{rows} rows"))
     }
 }

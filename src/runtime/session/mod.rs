@@ -113,7 +113,9 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,7 +191,11 @@ impl Session {
         for parsed in self.parse(sql)? {
             let prepared = self.prepare(parsed, &[]).await?;
             match self.execute(&prepared, &[]).await? {
-                Response::Rows { schema, stream, tag } => {
+                Response::Rows {
+                    schema,
+                    stream,
+                    tag,
+                } => {
                     let batches: Vec<RecordBatch> = stream.try_collect().await?;
                     answers.push((schema, batches, tag.to_owned()));
                 }
@@ -198,7 +204,9 @@ impl Session {
                 }
                 Response::Empty => {}
                 Response::CopyIn(_) | Response::CopyOut { .. } => {
-                    return Err(Error::unsupported("COPY needs a client that speaks its protocol"));
+                    return Err(Error::unsupported(
+                        "COPY needs a client that speaks its protocol",
+                    ));
                 }
             }
         }
@@ -229,15 +237,25 @@ impl Session {
                 let schema = planned.schema();
                 (parameters_of(&planned, hints)?, Some(schema))
             }
-            Statement::Insert(insert) => {
-                (self.insert_parameters(&insert.table.name, &insert.columns, &insert.source, hints).await?, None)
-            }
-            Statement::Update(_) | Statement::Delete(_) => {
-                (hints.iter().map(|hint| hint.clone().unwrap_or(DataType::Utf8)).collect(), None)
-            }
+            Statement::Insert(insert) => (
+                self.insert_parameters(&insert.table.name, &insert.columns, &insert.source, hints)
+                    .await?,
+                None,
+            ),
+            Statement::Update(_) | Statement::Delete(_) => (
+                hints
+                    .iter()
+                    .map(|hint| hint.clone().unwrap_or(DataType::Utf8))
+                    .collect(),
+                None,
+            ),
             other => (Vec::new(), self.fixed_schema(other).await?),
         };
-        Ok(Prepared { parsed, parameters, schema })
+        Ok(Prepared {
+            parsed,
+            parameters,
+            schema,
+        })
     }
 
     /// Runs a statement.
@@ -249,7 +267,10 @@ impl Session {
         prepared: &Prepared,
         parameters: &[ScalarValue],
     ) -> Result<Response> {
-        let ends = matches!(prepared.parsed.statement, Statement::Commit | Statement::Rollback);
+        let ends = matches!(
+            prepared.parsed.statement,
+            Statement::Commit | Statement::Rollback
+        );
         if self.transaction_status() == TransactionStatus::Failed && !ends {
             return Err(Error::new(
                 Kind::Invalid,
@@ -279,7 +300,11 @@ impl Session {
             }
             Statement::Truncate(names) => {
                 for name in names {
-                    let written = self.lotic.clone().delete(&name.name, None, None, &[]).await?;
+                    let written = self
+                        .lotic
+                        .clone()
+                        .delete(&name.name, None, None, &[])
+                        .await?;
                     self.note(written);
                 }
                 done("TRUNCATE TABLE")
@@ -303,7 +328,10 @@ impl Session {
             Statement::CheckAll => self.check(None).await,
             Statement::Refresh(name) => {
                 let (added, removed) = self.lotic.refresh(&name.name).await?;
-                self.notice("00000", format!("{added} rows added, {removed} rows taken away"));
+                self.notice(
+                    "00000",
+                    format!("{added} rows added, {removed} rows taken away"),
+                );
                 done("REFRESH")
             }
             Statement::Begin { .. } => self.begin(),
@@ -342,12 +370,18 @@ impl Session {
 
     async fn plan(&mut self, query: ast::Query) -> Result<Planned> {
         let world = self.world().await?;
-        Planner::new(&self.lotic, &world, Purpose::Read).plan(query).await
+        Planner::new(&self.lotic, &world, Purpose::Read)
+            .plan(query)
+            .await
     }
 
     async fn select(&mut self, query: ast::Query, parameters: &[ScalarValue]) -> Result<Response> {
         let (schema, stream) = self.open(query, parameters).await?;
-        Ok(Response::Rows { schema, stream, tag: "SELECT" })
+        Ok(Response::Rows {
+            schema,
+            stream,
+            tag: "SELECT",
+        })
     }
 
     /// Starts a query and gives its rows as they come.
@@ -373,7 +407,9 @@ impl Session {
         let plan = if parameters.is_empty() {
             planned.plan
         } else {
-            planned.plan.with_param_values(ParamValues::from(parameters.to_vec()))?
+            planned
+                .plan
+                .with_param_values(ParamValues::from(parameters.to_vec()))?
         };
         let physical = crate::planner::context::physical_plan(&planned.state, &plan).await?;
         let flag = CancelFlag::new();
@@ -385,7 +421,12 @@ impl Session {
             datafusion::physical_plan::execute_stream(physical, planned.state.task_ctx())?
         };
         let token = self.canceller.begin();
-        let stream = run_on(&self.lotic.queries(), stream, (&token, flag), self.statement_limit());
+        let stream = run_on(
+            &self.lotic.queries(),
+            stream,
+            (&token, flag),
+            self.statement_limit(),
+        );
         Ok(rename(stream, &schema))
     }
 
@@ -393,14 +434,23 @@ impl Session {
     async fn warn_of(&mut self, reads: &std::collections::BTreeSet<ObjectId>) -> Result<()> {
         let world = self.world().await?;
         for id in reads {
-            let Some(content) = world.contents.get(id) else { continue };
-            let name = world.catalog.by_id(*id).map_or("?", |object| object.name.as_str());
+            let Some(content) = world.contents.get(id) else {
+                continue;
+            };
+            let name = world
+                .catalog
+                .by_id(*id)
+                .map_or("?", |object| object.name.as_str());
             let failed = content.health.failed_rows.count();
             if let Some(failure) = &content.health.failure {
                 self.notices.push(Notice {
                     severity: "WARNING",
                     code: "01000",
-                    message: format!("model \"{name}\" has stopped and is as it was at epoch {}: {}", content.health.changed, failure.message()),
+                    message: format!(
+                        "model \"{name}\" has stopped and is as it was at epoch {}: {}",
+                        content.health.changed,
+                        failure.message()
+                    ),
                 });
             }
             if failed != 0 {
@@ -414,7 +464,11 @@ impl Session {
         Ok(())
     }
 
-    async fn change(&mut self, statement: &Statement, parameters: &[ScalarValue]) -> Result<Response> {
+    async fn change(
+        &mut self,
+        statement: &Statement,
+        parameters: &[ScalarValue],
+    ) -> Result<Response> {
         if self.transaction_status() == TransactionStatus::InTransaction {
             return self.stage_change(statement, parameters).await;
         }
@@ -439,7 +493,12 @@ impl Session {
                     self.world().await?;
                 }
                 let written = lotic
-                    .insert(&insert.table.name, &insert.columns, Some(&insert.source), parameters)
+                    .insert(
+                        &insert.table.name,
+                        &insert.columns,
+                        Some(&insert.source),
+                        parameters,
+                    )
                     .await?;
                 Ok(("INSERT 0", written))
             }
@@ -459,7 +518,12 @@ impl Session {
             Statement::Delete(delete) => {
                 public(&delete.table)?;
                 let (alias, filter) = (delete.alias.as_deref(), delete.selection.as_ref());
-                Ok(("DELETE", lotic.delete(&delete.table.name, alias, filter, parameters).await?))
+                Ok((
+                    "DELETE",
+                    lotic
+                        .delete(&delete.table.name, alias, filter, parameters)
+                        .await?,
+                ))
             }
             _ => Err(Error::internal("not a statement that changes rows")),
         }
@@ -473,11 +537,17 @@ impl Session {
     }
 
     fn notice(&mut self, code: &'static str, message: String) {
-        self.notices.push(Notice { severity: "NOTICE", code, message });
+        self.notices.push(Notice {
+            severity: "NOTICE",
+            code,
+            message,
+        });
     }
 
     fn statement_limit(&self) -> Duration {
-        self.settings.statement_timeout().unwrap_or(self.lotic.options().statement_timeout)
+        self.settings
+            .statement_timeout()
+            .unwrap_or(self.lotic.options().statement_timeout)
     }
 
     /// The types of an INSERT's parameters: those of the columns that they go to.
@@ -494,12 +564,17 @@ impl Session {
         let targets: Vec<usize> = if columns.is_empty() {
             (0..object.schema.fields().len()).collect()
         } else {
-            columns.iter().filter_map(|column| object.schema.index_of(column).ok()).collect()
+            columns
+                .iter()
+                .filter_map(|column| object.schema.index_of(column).ok())
+                .collect()
         };
         if let ast::SetExpr::Values(values) = source.body.as_ref() {
             for row in &values.rows {
                 for (expr, target) in row.iter().zip(&targets) {
-                    let Some(index) = placeholder(expr) else { continue };
+                    let Some(index) = placeholder(expr) else {
+                        continue;
+                    };
                     if types.len() < index {
                         types.resize(index, None);
                     }
@@ -511,13 +586,18 @@ impl Session {
             let planned = self.plan(source.clone()).await?;
             return parameters_of(&planned, hints);
         }
-        Ok(types.into_iter().map(|known| known.unwrap_or(DataType::Utf8)).collect())
+        Ok(types
+            .into_iter()
+            .map(|known| known.unwrap_or(DataType::Utf8))
+            .collect())
     }
 }
 
 /// The answer of a statement without rows.
 fn done(tag: &str) -> Result<Response> {
-    Ok(Response::Done { tag: tag.to_owned() })
+    Ok(Response::Done {
+        tag: tag.to_owned(),
+    })
 }
 
 /// Rows that are in memory already.
@@ -525,7 +605,11 @@ fn rows(batch: RecordBatch, tag: &'static str) -> Response {
     let schema = batch.schema();
     let stream = futures::stream::iter([Ok(batch)]);
     let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
-    Response::Rows { schema, stream, tag }
+    Response::Rows {
+        schema,
+        stream,
+        tag,
+    }
 }
 
 fn is_values(query: &ast::Query) -> bool {
@@ -535,15 +619,24 @@ fn is_values(query: &ast::Query) -> bool {
 fn public(name: &parse::Name) -> Result<()> {
     match name.schema.as_deref() {
         None | Some("public") => Ok(()),
-        Some(other) => Err(Error::denied(format!("schema \"{other}\" cannot be written"))),
+        Some(other) => Err(Error::denied(format!(
+            "schema \"{other}\" cannot be written"
+        ))),
     }
 }
 
 /// The number of `$n`, where `expr` is one.
 fn placeholder(expr: &ast::Expr) -> Option<usize> {
-    let ast::Expr::Value(value) = expr else { return None };
-    let ast::Value::Placeholder(name) = &value.value else { return None };
-    name.strip_prefix('$')?.parse().ok().filter(|index| *index > 0 && *index <= 65_535)
+    let ast::Expr::Value(value) = expr else {
+        return None;
+    };
+    let ast::Value::Placeholder(name) = &value.value else {
+        return None;
+    };
+    name.strip_prefix('$')?
+        .parse()
+        .ok()
+        .filter(|index| *index > 0 && *index <= 65_535)
 }
 
 /// The types of a plan's parameters, in order.
@@ -562,7 +655,10 @@ fn parameters_of(planned: &Planned, hints: &[Option<DataType>]) -> Result<Vec<Da
             types[index - 1] = known;
         }
     }
-    Ok(types.into_iter().map(|known| known.unwrap_or(DataType::Utf8)).collect())
+    Ok(types
+        .into_iter()
+        .map(|known| known.unwrap_or(DataType::Utf8))
+        .collect())
 }
 
 /// The same rows under the names that the user wrote.
@@ -574,9 +670,14 @@ fn rename(stream: SendableRecordBatchStream, schema: &SchemaRef) -> SendableReco
     let named = Arc::clone(schema);
     let renamed = stream.map(move |batch| {
         let batch = batch?;
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let options =
+            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let columns = batch.columns().to_vec();
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&named), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&named),
+            columns,
+            &options,
+        )?)
     });
     Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), renamed))
 }

@@ -70,7 +70,10 @@ impl Session {
         let world = self.lotic.world();
         let object = world.catalog.get(&name.name)?;
         if matches!(object.definition, Definition::Sink { .. }) {
-            return Err(Error::invalid(format!("sink \"{}\" has no columns", object.name)));
+            return Err(Error::invalid(format!(
+                "sink \"{}\" has no columns",
+                object.name
+            )));
         }
         let lines: Vec<Vec<String>> = object
             .schema
@@ -91,7 +94,10 @@ impl Session {
     }
 
     /// The columns of statements whose rows do not come from a plan.
-    pub(super) async fn fixed_schema(&mut self, statement: &Statement) -> Result<Option<SchemaRef>> {
+    pub(super) async fn fixed_schema(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<Option<SchemaRef>> {
         Ok(match statement {
             Statement::Show(Show::Setting(name)) => Some(text_schema(&[name])),
             Statement::Show(Show::All) => Some(text_schema(&["name", "setting", "description"])),
@@ -99,12 +105,15 @@ impl Session {
             Statement::Show(_) => Some(text_schema(&["name"])),
             Statement::Describe(_) => Some(describe_schema()),
             Statement::Explain(_) => Some(text_schema(&["QUERY PLAN"])),
-            Statement::Fetch(fetch) if !fetch.move_only => {
-                self.cursors.get(&fetch.name).map(|cursor| Arc::clone(&cursor.schema))
-            }
+            Statement::Fetch(fetch) if !fetch.move_only => self
+                .cursors
+                .get(&fetch.name)
+                .map(|cursor| Arc::clone(&cursor.schema)),
             Statement::CheckMaterializedView(name) => {
                 let world = self.world().await?;
-                Some(crate::runtime::check::difference_schema(world.catalog.get(&name.name)?))
+                Some(crate::runtime::check::difference_schema(
+                    world.catalog.get(&name.name)?,
+                ))
             }
             Statement::CheckAll => Some(crate::runtime::check::summary_schema()),
             _ => None,
@@ -136,8 +145,10 @@ fn describe_schema() -> SchemaRef {
 
 /// Columns of text.
 pub(super) fn text_schema(names: &[&str]) -> SchemaRef {
-    let fields: Vec<Field> =
-        names.iter().map(|name| Field::new(*name, DataType::Utf8View, false)).collect();
+    let fields: Vec<Field> = names
+        .iter()
+        .map(|name| Field::new(*name, DataType::Utf8View, false))
+        .collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -145,8 +156,10 @@ pub(super) fn text_schema(names: &[&str]) -> SchemaRef {
 pub(super) fn text_batch(schema: &SchemaRef, lines: &[Vec<String>]) -> Result<RecordBatch> {
     let columns: Vec<ArrayRef> = (0..schema.fields().len())
         .map(|column| {
-            let cells: StringViewArray =
-                lines.iter().map(|line| line.get(column).map(String::as_str)).collect();
+            let cells: StringViewArray = lines
+                .iter()
+                .map(|line| line.get(column).map(String::as_str))
+                .collect();
             Arc::new(cells) as ArrayRef
         })
         .collect();

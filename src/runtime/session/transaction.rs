@@ -81,7 +81,10 @@ impl Session {
             self.transaction.lock().status = TransactionStatus::InTransaction;
             self.pinned = None;
         } else {
-            self.warn("25001", "there is already a transaction in progress".to_owned());
+            self.warn(
+                "25001",
+                "there is already a transaction in progress".to_owned(),
+            );
         }
         done("BEGIN")
     }
@@ -103,7 +106,10 @@ impl Session {
                     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
                     let (_, writer) = self.lotic.clone().writable(&table, true).await?;
                     let receipt = writer.insert(batches, WriteOptions::default()).await?;
-                    Written { rows, receipt: Some(receipt) }
+                    Written {
+                        rows,
+                        receipt: Some(receipt),
+                    }
                 }
             };
             self.note(written);
@@ -144,24 +150,34 @@ impl Session {
             }
             Statement::Update(update) => {
                 let (alias, filter) = (update.alias.as_deref(), update.selection.as_ref());
-                let count = lotic.count_matching(&update.table.name, alias, filter, parameters).await?;
+                let count = lotic
+                    .count_matching(&update.table.name, alias, filter, parameters)
+                    .await?;
                 ("UPDATE", &update.table.name, count)
             }
             Statement::Delete(delete) => {
                 let (alias, filter) = (delete.alias.as_deref(), delete.selection.as_ref());
-                let count = lotic.count_matching(&delete.table.name, alias, filter, parameters).await?;
+                let count = lotic
+                    .count_matching(&delete.table.name, alias, filter, parameters)
+                    .await?;
                 ("DELETE", &delete.table.name, count)
             }
             _ => return Err(Error::internal("not a statement that changes rows")),
         };
-        let (object, _) = lotic.writable(table, matches!(statement, Statement::Insert(_))).await?;
+        let (object, _) = lotic
+            .writable(table, matches!(statement, Statement::Insert(_)))
+            .await?;
         let write = Staged::Statement(Box::new(statement.clone()), parameters.to_vec());
         self.transaction.lock().stage(object.id, write);
         done(&format!("{verb} {count}"))
     }
 
     pub(super) fn warn(&mut self, code: &'static str, message: String) {
-        self.notices.push(super::Notice { severity: "WARNING", code, message });
+        self.notices.push(super::Notice {
+            severity: "WARNING",
+            code,
+            message,
+        });
     }
 
     /// Definitions change at once and cannot be taken back with a block.

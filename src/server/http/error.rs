@@ -40,7 +40,9 @@ impl IntoResponse for HttpError {
                 }));
                 let mut response = (StatusCode::UNAUTHORIZED, body).into_response();
                 let scheme = HeaderValue::from_static("Bearer");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, scheme);
                 return response;
             }
             Self::Failed(error) => error,

@@ -16,11 +16,17 @@ pub(super) async fn metrics(engine: Engine, headers: HeaderMap) -> Result<String
             None => String::new(),
         };
         // writing to a string does not fail
-        drop(writeln!(text, "lotic_{}{labels} {}", figure.name, figure.value));
+        drop(writeln!(
+            text,
+            "lotic_{}{labels} {}",
+            figure.name, figure.value
+        ));
     }
     Ok(text)
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

@@ -26,18 +26,34 @@ pub(super) async fn push(
         .iter()
         .map(|(partition, first, rows)| json!({"partition": partition, "offset": first, "rows": rows}))
         .collect();
-    Ok(Json(json!({"rows": pushed.rows, "quarantined": pushed.quarantined, "offsets": offsets})))
+    Ok(Json(
+        json!({"rows": pushed.rows, "quarantined": pushed.quarantined, "offsets": offsets}),
+    ))
 }
 
 fn format_of(headers: &HeaderMap) -> Result<PushFormat, HttpError> {
     let given = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or("")
+                .trim()
+                .to_ascii_lowercase()
+        });
     match given.as_deref() {
         // curl --data-binary calls everything a form
-        None | Some("" | "application/x-www-form-urlencoded" | "application/x-ndjson"
-        | "application/ndjson" | "application/json" | "application/jsonl") => Ok(PushFormat::Ndjson),
+        None
+        | Some(
+            ""
+            | "application/x-www-form-urlencoded"
+            | "application/x-ndjson"
+            | "application/ndjson"
+            | "application/json"
+            | "application/jsonl",
+        ) => Ok(PushFormat::Ndjson),
         Some("text/csv") => Ok(PushFormat::Csv),
         Some("application/vnd.apache.arrow.stream") => Ok(PushFormat::ArrowIpc),
         Some(other) => Err(HttpError::Failed(

@@ -62,14 +62,27 @@ impl BackendSession for Session {
     ) -> Result<Response> {
         let response = Self::execute(self, prepared, parameters).await?;
         Ok(match response {
-            runtime::Response::Rows { schema, stream, tag } => {
-                Response::Rows { schema, stream, tag }
-            }
+            runtime::Response::Rows {
+                schema,
+                stream,
+                tag,
+            } => Response::Rows {
+                schema,
+                stream,
+                tag,
+            },
             runtime::Response::Done { tag } => Response::Done { tag },
             runtime::Response::CopyIn(target) => Response::CopyIn(Box::new(target)),
-            runtime::Response::CopyOut { stream, columns, binary } => {
-                Response::CopyOut { stream, columns, binary, rows: None }
-            }
+            runtime::Response::CopyOut {
+                stream,
+                columns,
+                binary,
+            } => Response::CopyOut {
+                stream,
+                columns,
+                binary,
+                rows: None,
+            },
             runtime::Response::Empty => Response::Empty,
         })
     }
