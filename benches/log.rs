@@ -1,4 +1,5 @@
 //! Bytes a second through the log, encrypted: appending without waiting for the disk, and replay.
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -51,3 +51,18 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 }
+
+/// A length of time as `500ms`, `2s`, `1m` or `1h`; a bare number counts seconds. Never zero.
+pub fn duration(text: &str) -> Option<Duration> {
+    let word = text.trim().to_ascii_lowercase();
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let factor_ms = match word.strip_prefix(digits).unwrap_or_default().trim() {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let ms = digits.parse::<u64>().ok()?.checked_mul(factor_ms)?;
+    (ms > 0).then(|| Duration::from_millis(ms))
+}

@@ -220,6 +220,11 @@ impl From<ArrowError> for Error {
                 "22003",
                 format!("value out of range: {text}"),
             ),
+            ArrowError::CastError(text) | ArrowError::ParseError(text)
+                if is_out_of_range(&text) =>
+            {
+                Self::new(Kind::Invalid, "22003", lower_first(&text))
+            }
             ArrowError::CastError(text) | ArrowError::ParseError(text) => Self::bad_value(text),
             ArrowError::ExternalError(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
@@ -255,7 +260,7 @@ impl From<DataFusionError> for Error {
             DataFusionError::NotImplemented(text) => Self::unsupported(text),
             DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text)
                 .with_hint("raise statement_memory, or ask for less at a time"),
-            DataFusionError::Execution(text) => Self::from_execution(text),
+            DataFusionError::Execution(text) => Self::from_execution(&text),
             DataFusionError::ObjectStore(inner) => Self::unavailable(inner.to_string()),
             DataFusionError::IoError(inner) => Self::io("read or write", &inner),
             other => Self::internal(other.strip_backtrace()),
@@ -276,6 +281,7 @@ impl Error {
             },
             DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text.clone()),
             DataFusionError::Context(_, inner) => Self::from_shared(inner),
+            DataFusionError::Execution(text) => Self::from_execution(text),
             other => Self::new(Kind::Invalid, "XX000", other.strip_backtrace()),
         }
     }
@@ -300,15 +306,41 @@ impl Error {
         if text.starts_with("Invalid function") {
             return Self::new(Kind::Missing, "42883", lower_first(text));
         }
-        Self::new(Kind::Invalid, "42000", lower_first(text))
+        let code = if text.contains("GROUP BY") && text.contains("must") {
+            "42803"
+        } else if text.contains("different number of columns") {
+            "42601"
+        } else {
+            "42000"
+        };
+        Self::new(Kind::Invalid, code, lower_first(text))
     }
 
-    fn from_execution(text: String) -> Self {
+    fn from_execution(text: &str) -> Self {
         if text.contains("Divide by zero") || text.contains("division by zero") {
             return Self::new(Kind::Invalid, "22012", "division by zero");
         }
-        Self::new(Kind::Invalid, "22000", lower_first(&text))
+        if text.contains("returned more than one row") {
+            let message = "more than one row returned by a subquery used as an expression";
+            return Self::new(Kind::Invalid, "21000", message);
+        }
+        Self::new(Kind::Invalid, "22000", lower_first(text))
     }
+}
+
+/// Whether a cast failed because the number is too large for its type, not because it is no number.
+fn is_out_of_range(text: &str) -> bool {
+    if text.starts_with("Can't cast value") {
+        return true;
+    }
+    let number = text
+        .strip_prefix("Cannot cast string '")
+        .and_then(|rest| rest.split('\'').next());
+    text.contains("Int")
+        && number.is_some_and(|number| {
+            let digits = number.trim_start_matches(['-', '+']);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }
 
 fn lower_first(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! time, files, randomness and threads, so that a test can own each of them.
 
 pub mod clock;
+pub mod copy_options;
 pub mod disk;
 pub mod error;
 pub mod ids;

@@ -137,15 +137,14 @@ fn read_file(named: Option<&Path>) -> Result<File> {
     let mut file: File = toml::from_str(&text)
         .map_err(|error| Error::invalid(error.message().to_owned()).at(path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for path in [
+    let paths = [
         &mut file.data,
         &mut file.key_file,
         &mut file.tls_cert,
         &mut file.tls_key,
-    ] {
-        if let Some(path) = path {
-            *path = folder.join(&*path);
-        }
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = folder.join(&*path);
     }
     Ok(file)
 }

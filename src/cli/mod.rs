@@ -21,8 +21,6 @@ use crate::base::{Error, Kind, Result};
 
 /// Exit code when the request was wrong or failed.
 const EXIT_FAILED: u8 = 1;
-/// Exit code when the command line itself is wrong; clap uses the same.
-const EXIT_USAGE: u8 = 2;
 /// Exit code of `check` when a model differs from its query.
 const EXIT_DIFFERS: u8 = 3;
 /// Exit code when stored data is damaged or the key does not fit.

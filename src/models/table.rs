@@ -1,6 +1,5 @@
 //! A snapshot as a DataFusion table.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

@@ -66,10 +66,6 @@ impl Lotic {
             .await?;
         let optimised = context::optimize(&planned.state, planned.plan)?;
         let state = planned.state;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "queries run on a runtime of their own"
-        )]
         let task = self
             .queries()
             .spawn(async move { lower::run_batch(&state, &optimised).await });
@@ -104,7 +100,7 @@ pub(super) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<Rec
 }
 
 /// One line a model: its name and how many rows differ.
-pub(super) fn summary(lines: Vec<(String, usize)>) -> Result<RecordBatch> {
+pub(super) fn summary(lines: &[(String, usize)]) -> Result<RecordBatch> {
     let names: StringViewArray = lines.iter().map(|(name, _)| Some(name.as_str())).collect();
     let counts =
         Int64Array::from_iter_values(lines.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(-1)));

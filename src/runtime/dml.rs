@@ -165,10 +165,6 @@ impl Lotic {
             .plan
             .with_param_values(ParamValues::from(parameters.to_vec()))?;
         let state = planned.state;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "queries run on a runtime of their own"
-        )]
         let collected = self.queries().spawn(async move {
             let physical = state.create_physical_plan(&plan).await?;
             physical_plan::collect(physical, state.task_ctx()).await

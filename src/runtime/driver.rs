@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 use super::model::Model;
 use super::world::{Content, Health, World};
-use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
 use crate::catalog::{Catalog, Object};
 use crate::models::{Collection, Snapshot};
@@ -40,6 +39,9 @@ pub(crate) struct Rows {
     /// Dropped once a world holds them: keys that were reserved, locks that were held.
     pub(crate) held: Option<Box<dyn Send>>,
 }
+
+/// Makes epoch numbers up to the returned one this process's own, durably.
+pub(crate) type ReserveEpochs = Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>;
 
 type Command = Box<dyn FnOnce(&mut Driver) + Send>;
 
@@ -133,15 +135,13 @@ struct Building {
 pub(crate) struct Driver {
     inbox: Receiver<Message>,
     world: Arc<ArcSwap<World>>,
-    clock: ClockRef,
     epoch: Epoch,
-    reserve_epochs: Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>,
+    reserve_epochs: ReserveEpochs,
     reserved: Epoch,
     catalog: Arc<Catalog>,
     bases: BTreeMap<ObjectId, SharedCollection>,
     models: BTreeMap<ObjectId, Model>,
     building: BTreeMap<ObjectId, Building>,
-    listeners: Vec<Box<dyn FnMut(&Arc<World>, &[ObjectId]) + Send>>,
 }
 
 /// What the driver starts from.
@@ -151,9 +151,7 @@ pub(crate) struct DriverStart {
     /// The first epoch is the one after this.
     pub(crate) epoch: Epoch,
     /// Makes epoch numbers up to the returned one this process's own, durably.
-    pub(crate) reserve_epochs: Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>,
-    /// The clock.
-    pub(crate) clock: ClockRef,
+    pub(crate) reserve_epochs: ReserveEpochs,
 }
 
 impl Driver {
@@ -172,7 +170,6 @@ impl Driver {
         let mut driver = Self {
             inbox,
             world: Arc::clone(&world),
-            clock: start.clock,
             epoch: start.epoch,
             reserve_epochs: start.reserve_epochs,
             reserved: start.epoch,
@@ -180,7 +177,6 @@ impl Driver {
             bases: BTreeMap::new(),
             models: BTreeMap::new(),
             building: BTreeMap::new(),
-            listeners: Vec::new(),
         };
         task::thread("lotic-driver", move || driver.main())?;
         Ok(DriverHandle {
@@ -205,10 +201,7 @@ impl Driver {
                     Message::Stop => stop = true,
                 }
                 if !stop && epoch.rows < EPOCH_ROWS {
-                    next = match self.inbox.try_recv() {
-                        Ok(message) => Some(message),
-                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                    };
+                    next = self.inbox.try_recv().ok();
                 }
             }
             self.step(epoch);
@@ -239,10 +232,11 @@ impl Driver {
             self.publish(&changed);
         }
         for visible in collected.visible {
-            drop(visible.send(Ok(self.epoch)));
+            // a session that went away needs no answer
+            visible.send(Ok(self.epoch)).ok();
         }
         for flush in collected.flushes {
-            drop(flush.send(self.epoch));
+            flush.send(self.epoch).ok();
         }
         drop(collected.held);
     }
@@ -343,14 +337,10 @@ impl Driver {
         }
         let world = Arc::new(World {
             epoch: self.epoch,
-            time_us: self.clock.now_us(),
             catalog: Arc::clone(&self.catalog),
             contents,
         });
-        self.world.store(Arc::clone(&world));
-        for listener in &mut self.listeners {
-            listener(&world, changed);
-        }
+        self.world.store(world);
     }
 
     fn content(&self, id: ObjectId) -> Option<Content> {
@@ -442,11 +432,6 @@ impl Driver {
         world.contents.insert(object.id, content);
         world.epoch = self.epoch;
         self.world.store(Arc::new(world));
-    }
-
-    /// Calls `listener` after each publication with the objects that changed.
-    pub(crate) fn listen(&mut self, listener: Box<dyn FnMut(&Arc<World>, &[ObjectId]) + Send>) {
-        self.listeners.push(listener);
     }
 }
 

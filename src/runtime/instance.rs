@@ -68,7 +68,7 @@ impl Lotic {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
-        let driver = Driver::start(driver_start(&options, store.as_ref(), catalog)?)?;
+        let driver = Driver::start(driver_start(store.as_ref(), catalog)?)?;
         let topic = store
             .as_ref()
             .map(|store| store.quarantine_topic())
@@ -246,7 +246,7 @@ fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)>
     Ok((Some(store), catalog, users))
 }
 
-fn driver_start(options: &Options, store: Option<&Store>, catalog: Catalog) -> Result<DriverStart> {
+fn driver_start(store: Option<&Store>, catalog: Catalog) -> Result<DriverStart> {
     let (epoch, reserve_epochs): (_, Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>) = match store {
         Some(store) => {
             let book = store.epoch_book();
@@ -258,7 +258,6 @@ fn driver_start(options: &Options, store: Option<&Store>, catalog: Catalog) -> R
         catalog: Arc::new(catalog),
         epoch,
         reserve_epochs,
-        clock: Arc::clone(&options.clock),
     })
 }
 

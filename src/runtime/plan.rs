@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
 };
 use datafusion::datasource::ViewTable;
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
@@ -28,6 +28,7 @@ use crate::models::{Snapshot, SnapshotTable};
 use crate::planner::context::{self, ContextOptions, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
 use crate::planner::prepass;
+use crate::planner::stack::on_big_stack;
 
 /// What a query is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,24 @@ impl Planned {
     /// The columns of the result, under the names that the user wrote.
     pub(crate) fn schema(&self) -> SchemaRef {
         prepass::restore_names(self.plan.schema().as_arrow())
+    }
+}
+
+impl Planned {
+    /// As [`Self::schema`], with the types that rows will have once both sides of a UNION and of
+    /// every comparison have been brought to one type.
+    ///
+    /// # Errors
+    /// When the types do not go together.
+    pub(crate) fn analysed_schema(&self) -> Result<SchemaRef> {
+        let options = self.state.config_options();
+        let plan = self.plan.clone();
+        let analysed = on_big_stack(|| {
+            self.state
+                .analyzer()
+                .execute_and_check(plan, options, |_, _| {})
+        })?;
+        Ok(prepass::restore_names(analysed.schema().as_arrow()))
     }
 }
 

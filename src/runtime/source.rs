@@ -51,22 +51,20 @@ async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
 
 /// The checked options of an object's connector.
 pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
-    let connector = match &object.definition {
-        Definition::Table {
-            connector: Some(options),
-            ..
-        }
-        | Definition::Stream {
-            connector: Some(options),
-            ..
-        }
-        | Definition::Bounded { connector: options } => options,
-        _ => {
-            return Err(Error::internal(format!(
-                "\"{}\" has no connector",
-                object.name
-            )));
-        }
+    let (Definition::Table {
+        connector: Some(connector),
+        ..
+    }
+    | Definition::Stream {
+        connector: Some(connector),
+        ..
+    }
+    | Definition::Bounded { connector }) = &object.definition
+    else {
+        return Err(Error::internal(format!(
+            "\"{}\" has no connector",
+            object.name
+        )));
     };
     SourceOptions::new(
         &object.name,
@@ -126,10 +124,6 @@ impl Lotic {
                 })
                 .collect::<Result<Vec<_>>>()
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "decoding belongs on the query runtime"
-        )]
         let task = self.queries().spawn(reading);
         task.await
             .map_err(|error| Error::internal(error.to_string()))?
@@ -272,7 +266,7 @@ impl Lotic {
             };
             let held = held.map_or(Ok(Vec::new()), |snapshot| snapshot.batches())?;
             let wanted = difference(now, Vec::new(), &given)?;
-            applicable(wanted, held)
+            applicable(&wanted, held)
         })
         .await?;
         let counts = count(&deltas);
@@ -321,7 +315,7 @@ fn difference(
 
 /// The part of `wanted` that a table with rows `held` can take: rows that are not there any more
 /// are not taken away again.
-fn applicable(wanted: Vec<Delta>, held: Vec<RecordBatch>) -> Result<Vec<Delta>> {
+fn applicable(wanted: &[Delta], held: Vec<RecordBatch>) -> Result<Vec<Delta>> {
     let taken: Vec<Delta> = wanted
         .iter()
         .map(|delta| keep_sign(delta, -1))

@@ -136,11 +136,6 @@ impl Store {
             files: self.files.clone(),
         }
     }
-
-    /// The data folder.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.files.dir
-    }
 }
 
 /// Keeps epoch numbers from being used twice.

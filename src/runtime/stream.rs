@@ -84,10 +84,6 @@ pub(crate) fn run_on(
 ) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let (sender, receiver) = mpsc::channel(2);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the query runtime is not the current one"
-    )]
     let task = runtime.spawn(async move {
         while let Some(item) = stream.next().await {
             if sender.send(item).await.is_err() {

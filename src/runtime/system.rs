@@ -130,11 +130,6 @@ const RELATIONS: &[SystemRelation] = &[
     },
 ];
 
-/// The names of all system relations.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    RELATIONS.iter().map(|relation| relation.name)
-}
-
 /// The rows of system relation `name`, if there is one.
 ///
 /// # Errors

@@ -12,8 +12,6 @@ use crate::models::Snapshot;
 pub(crate) struct World {
     /// The epoch that published it.
     pub(crate) epoch: Epoch,
-    /// That epoch's time, in microseconds since 1970 UTC.
-    pub(crate) time_us: i64,
     /// The definitions.
     pub(crate) catalog: Arc<Catalog>,
     /// The rows of tables, streams, loaded sources and models.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use bytes::Bytes;
@@ -94,11 +94,6 @@ impl Writer {
             }),
             turn: AtomicU64::new(0),
         })
-    }
-
-    /// The rows as they are, for reading keys.
-    pub(crate) fn collection(&self) -> &SharedCollection {
-        &self.collection
     }
 
     /// The topic, where there is one.

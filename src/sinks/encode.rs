@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::pg_text::{TextStyle, write_value};
 use crate::base::Result;
-use crate::sources::{CopyFormat, CopyOptions};
+use crate::base::copy_options::{CopyFormat, CopyOptions};
 
 /// Encodes batches, one after the other, into one COPY stream or CSV file.
 #[derive(Clone, Debug)]

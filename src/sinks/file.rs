@@ -55,7 +55,7 @@ impl SinkOptions {
                 "path" => path = Some(value.trim().to_owned()),
                 "format" => format = Some(OutputFormat::from_name(value.trim())?),
                 "interval" => {
-                    interval = crate::sources::duration(value).ok_or_else(|| {
+                    interval = crate::base::clock::duration(value).ok_or_else(|| {
                         fail(format!("has interval '{value}', not as 500ms, 2s or 1m"))
                     })?;
                 }

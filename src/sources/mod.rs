@@ -6,7 +6,6 @@
 
 mod bounded;
 mod columnar_files;
-mod copy_options;
 mod decode;
 mod files;
 mod options;
@@ -23,10 +22,10 @@ mod text_files;
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::copy_options::{CopyFormat, CopyOptions};
 pub use bounded::{BoundedSource, bounded};
-pub use copy_options::{CopyFormat, CopyOptions};
 pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
-pub(crate) use options::duration;
+
 pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
 pub use push::{PushFormat, decode_push};
 pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};

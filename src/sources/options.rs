@@ -283,21 +283,6 @@ fn format_of(path: &str) -> Option<Format> {
     }
 }
 
-/// A length of time as `500ms`, `2s`, `1m` or `1h`; a bare number counts seconds. Never zero.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let word = text.trim().to_ascii_lowercase();
-    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let factor_ms = match word.strip_prefix(digits).unwrap_or_default().trim() {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    let ms = digits.parse::<u64>().ok()?.checked_mul(factor_ms)?;
-    (ms > 0).then(|| Duration::from_millis(ms))
-}
-
 struct Given<'a> {
     name: &'a str,
     map: BTreeMap<String, &'a str>,
@@ -440,6 +425,7 @@ impl Given<'_> {
         let Some(word) = self.word("poll") else {
             return Ok(Duration::from_secs(1));
         };
-        duration(&word).ok_or_else(|| self.unknown("poll", &word, "500ms, 2s, 1m"))
+        crate::base::clock::duration(&word)
+            .ok_or_else(|| self.unknown("poll", &word, "500ms, 2s, 1m"))
     }
 }

@@ -24,11 +24,11 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::bounded::BoundedSource;
-use super::copy_options::CopyOptions;
 use super::decode::{CopyDecoder, string_type, timestamp_type, timestamptz_type};
 use super::options::SourceOptions;
 use super::quarantine::Quarantine;
 use super::stream::{Parts, PartsTable, adapt};
+use crate::base::copy_options::CopyOptions;
 use crate::base::{Error, Kind, Result, task};
 
 /// How long a connection may take when the URL names no `connect_timeout`.

@@ -222,7 +222,7 @@ async fn postgres_tables_and_queries_are_read_with_their_types() {
     assert_eq!(
         types.join(" "),
         "Boolean Int16 Int32 Int64 Float32 Float64 Decimal128(8, 2) Utf8View Utf8View Utf8View Utf8View \
-         BinaryView Date32 Time64(µs) Timestamp(µs) Timestamp(µs, \"+00:00\") Utf8View Utf8View Utf8View \
+         BinaryView Date32 Time64(\u{b5}s) Timestamp(\u{b5}s) Timestamp(\u{b5}s, \"+00:00\") Utf8View Utf8View Utf8View \
          List(Int32) List(Utf8View)"
     );
     assert_eq!(batch.num_rows(), 2);

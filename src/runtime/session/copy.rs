@@ -119,7 +119,9 @@ impl CopyIn {
 impl Session {
     pub(super) async fn copy_in(&mut self, copy: &CopyFrom) -> Result<Response> {
         public(&copy.table)?;
-        let (object, writer) = self.lotic.clone().writable(&copy.table.name, true).await?;
+        let (object, writer) = Arc::clone(&self.lotic)
+            .writable(&copy.table.name, true)
+            .await?;
         let places = targets(&object, &copy.columns)?;
         let schema = Arc::new(object.schema.project(&places)?);
         let decoder = CopyDecoder::new(&object.name, &schema, rules_of(&copy.options)?)?;

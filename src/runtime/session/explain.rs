@@ -63,10 +63,6 @@ impl Session {
         let planned = self.plan(query).await?;
         let physical = context::physical_plan(&planned.state, &planned.plan).await?;
         let (plan, task) = (Arc::clone(&physical), planned.state.task_ctx());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "queries run on a runtime of their own"
-        )]
         let run = self
             .lotic
             .queries()

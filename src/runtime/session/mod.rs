@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 pub use self::copy::CopyIn;
 use self::cursor::Cursor;
-use self::transaction::{Staged, Transaction};
+use self::transaction::Transaction;
 use super::dml::Written;
 use super::instance::Lotic;
 use super::plan::{Planned, Planner, Purpose};
@@ -34,8 +34,13 @@ use super::world::World;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result};
 use crate::planner::context::{CancelFlag, make_cancellable};
 use crate::planner::parse::{self, Parsed, Statement};
+use crate::planner::prepass;
 
 /// What a statement gives.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to the wire"
+)]
 pub enum Response {
     /// Rows.
     Rows {
@@ -234,7 +239,7 @@ impl Session {
         let (parameters, schema) = match &parsed.statement {
             Statement::Query(query) => {
                 let planned = self.plan(query.as_ref().clone()).await?;
-                let schema = planned.schema();
+                let schema = planned.analysed_schema()?;
                 (parameters_of(&planned, hints)?, Some(schema))
             }
             Statement::Insert(insert) => (
@@ -300,9 +305,7 @@ impl Session {
             }
             Statement::Truncate(names) => {
                 for name in names {
-                    let written = self
-                        .lotic
-                        .clone()
+                    let written = Arc::clone(&self.lotic)
                         .delete(&name.name, None, None, &[])
                         .await?;
                     self.note(written);
@@ -393,9 +396,8 @@ impl Session {
         let planned = self.plan(query).await?;
         self.transaction.lock().check_reads(&planned.reads)?;
         self.warn_of(&planned.reads).await?;
-        let schema = planned.schema();
         let stream = self.start(planned, parameters).await?;
-        Ok((schema, stream))
+        Ok((stream.schema(), stream))
     }
 
     async fn start(
@@ -403,7 +405,6 @@ impl Session {
         planned: Planned,
         parameters: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream> {
-        let schema = planned.schema();
         let plan = if parameters.is_empty() {
             planned.plan
         } else {
@@ -427,6 +428,7 @@ impl Session {
             (&token, flag),
             self.statement_limit(),
         );
+        let schema = prepass::restore_names(&stream.schema());
         Ok(rename(stream, &schema))
     }
 

@@ -123,19 +123,21 @@ impl Session {
     pub(super) async fn check(&mut self, name: Option<&str>) -> Result<Response> {
         let world = self.world().await?;
         if let Some(name) = name {
-            let (schema, batches) = self.lotic.clone().check_model(&world, name).await?;
+            let (schema, batches) = Arc::clone(&self.lotic).check_model(&world, name).await?;
             let batch = arrow::compute::concat_batches(&schema, &batches)?;
             return Ok(rows(batch, "CHECK"));
         }
         let mut lines = Vec::new();
         for object in world.catalog.objects() {
             if matches!(object.definition, Definition::Model { .. }) {
-                let (_, batches) = self.lotic.clone().check_model(&world, &object.name).await?;
+                let (_, batches) = Arc::clone(&self.lotic)
+                    .check_model(&world, &object.name)
+                    .await?;
                 let differing = batches.iter().map(RecordBatch::num_rows).sum();
                 lines.push((object.name.clone(), differing));
             }
         }
-        Ok(rows(crate::runtime::check::summary(lines)?, "CHECK"))
+        Ok(rows(crate::runtime::check::summary(&lines)?, "CHECK"))
     }
 }
 

@@ -6,6 +6,7 @@
 //! told so, instead of being shown rows without its own.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
@@ -104,7 +105,7 @@ impl Session {
                 }
                 Staged::Rows { table, batches } => {
                     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-                    let (_, writer) = self.lotic.clone().writable(&table, true).await?;
+                    let (_, writer) = Arc::clone(&self.lotic).writable(&table, true).await?;
                     let receipt = writer.insert(batches, WriteOptions::default()).await?;
                     Written {
                         rows,
@@ -136,7 +137,7 @@ impl Session {
         statement: &Statement,
         parameters: &[ScalarValue],
     ) -> Result<Response> {
-        let lotic = self.lotic.clone();
+        let lotic = Arc::clone(&self.lotic);
         let (verb, table, count) = match statement {
             Statement::Insert(insert) => {
                 let count = match insert.source.body.as_ref() {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::cells::{CellKind, Cells};
 use super::columns::{Fault, Layout, Rules, read_batch};
+use crate::base::copy_options::{CopyFormat, CopyOptions};
 use crate::base::{Error, Kind, Result};
-use crate::sources::copy_options::{CopyFormat, CopyOptions};
 use crate::sources::quarantine::{BadRecord, Quarantine};
 
 /// Clients send a message a line; decoding waits for this much, so that batches are of some size.

@@ -49,7 +49,7 @@ async fn rows_have_their_declared_types_and_misfits_are_quarantined() {
             "Decimal128(10, 2)",
             "Float64",
             "Date32",
-            "Timestamp(µs)",
+            "Timestamp(\u{b5}s)",
             "Boolean",
             "BinaryView"
         ]
