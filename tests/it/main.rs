@@ -7,3 +7,5 @@
 )]
 
 mod connectors;
+mod durability;
+mod flights;
