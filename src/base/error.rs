@@ -226,6 +226,11 @@ impl From<ArrowError> for Error {
                 Self::new(Kind::Invalid, "22003", lower_first(&text))
             }
             ArrowError::CastError(text) | ArrowError::ParseError(text) => Self::bad_value(text),
+            ArrowError::InvalidArgumentError(text)
+                if text.contains("too large to store") || text.contains("too small to store") =>
+            {
+                Self::new(Kind::Invalid, "22003", lower_first(&text))
+            }
             ArrowError::ExternalError(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
                 Err(other) => match other.downcast::<DataFusionError>() {
@@ -306,7 +311,10 @@ impl Error {
         if text.starts_with("Invalid function") {
             return Self::new(Kind::Missing, "42883", lower_first(text));
         }
-        let code = if text.contains("GROUP BY") && text.contains("must") {
+        let misplaced = text
+            .to_ascii_lowercase()
+            .contains("aggregate functions are not allowed");
+        let code = if misplaced || text.contains("GROUP BY") && text.contains("must") {
             "42803"
         } else if text.contains("different number of columns") {
             "42601"
