@@ -17,6 +17,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast;
 
+use super::check::with_schema;
 use super::instance::Lotic;
 use super::source;
 use super::system;
@@ -257,18 +258,26 @@ impl Planner {
         object: &Object,
         reads: &mut BTreeSet<ObjectId>,
     ) -> Result<Arc<dyn TableProvider>> {
-        let computed = match &object.definition {
-            Definition::View { query } => Some(query),
-            // where models are not maintained, one that is not held is computed when it is read
-            Definition::Model { query, .. } if self.world.snapshot(object.id).is_none() => {
-                Some(query)
+        let held = self.world.snapshot(object.id).is_some();
+        match &object.definition {
+            Definition::View { query } => {
+                let planned = Box::pin(self.plan_text(query)).await?;
+                reads.extend(planned.reads);
+                return Ok(Arc::new(ViewTable::new(planned.plan, None)));
             }
-            _ => None,
-        };
-        if let Some(query) = computed {
-            let planned = Box::pin(self.plan_text(query)).await?;
-            reads.extend(planned.reads);
-            return Ok(Arc::new(ViewTable::new(planned.plan, None)));
+            // where models are not maintained, one that is not held is computed when it is read,
+            // by the rule that a failing row is left out, which a view would not keep
+            Definition::Model { query, .. } if !held && self.purpose != Purpose::Shape => {
+                let run = Box::pin(self.lotic.batch_rows(&self.world, query)).await?;
+                let batches = run
+                    .batches
+                    .iter()
+                    .map(|batch| with_schema(batch, &object.schema))
+                    .collect::<Result<Vec<_>>>()?;
+                let rows = Snapshot::from_batches(Arc::clone(&object.schema), batches);
+                return Ok(Arc::new(SnapshotTable::new(Arc::new(rows))));
+            }
+            _ => {}
         }
         reads.insert(object.id);
         if self.purpose == Purpose::Shape {

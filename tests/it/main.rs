@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "tests fail by panicking and say what they skip"
