@@ -159,7 +159,7 @@ async fn acknowledged_rows_survive_kill_nine() {
         let moment = Duration::from_millis(50 + u64::from(u16::from_le_bytes(random)) % 700);
         let ended = tokio::time::timeout(moment, async {
             loop {
-                let rows: Vec<String> = (0..20)
+                let rows: Vec<String> = (0..100)
                     .map(|k| format!("({}, {k})", acknowledged + k))
                     .collect();
                 let sql = format!("INSERT INTO t VALUES {}", rows.join(","));
