@@ -2,7 +2,7 @@
 //!
 //! An operator is a synchronous function from deltas to deltas with state of its own: no channels,
 //! tasks or plans inside the graph. It knows nothing of topics, sessions or clocks, so that it can
-//! be tested against its law alone (DESIGN 5.5):
+//! be tested against its law alone:
 //!
 //! 1. the integral of the output is the batch query over the integral of the input;
 //! 2. any split and order of the same deltas gives the same integral;

@@ -1,4 +1,4 @@
-//! The laws of operators (DESIGN 5.5), checked on any of them against a naive reference.
+//! The laws of operators, checked on any of them against a naive reference.
 //!
 //! A history is a list of steps of small deltas with weights of either sign. [`check`] runs it as it
 //! is, in other splits and orders, in one bulk step, and forth and back.

@@ -1,4 +1,4 @@
-//! The laws of DESIGN 5.5 for whole queries: random changes, maintained and in batch, must agree.
+//! The three laws for whole queries: random changes, maintained and in batch, must agree.
 //!
 //! A [`World`] is a set of tables from CREATE TABLE statements. [`check`] plans a query, feeds random
 //! inserts, deletes and updates to its dataflow, and after every few steps compares the integral of the
