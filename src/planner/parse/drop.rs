@@ -20,7 +20,7 @@ pub enum ObjectKind {
     Sink,
 }
 
-/// DROP kind [IF EXISTS] name, ... [CASCADE].
+/// `DROP kind [IF EXISTS] name, ... [CASCADE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drop {
     /// The kind that was written; another kind of that name is an error.

@@ -28,7 +28,7 @@ pub enum ExplainTarget {
     MaterializedView(Name),
 }
 
-/// EXPLAIN [options] target.
+/// `EXPLAIN [options] target`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explain {
     /// What to show.
