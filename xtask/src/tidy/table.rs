@@ -81,7 +81,7 @@ pub(super) enum Where {
 
 pub(super) const FENCES: &[Fence] = &[
     Fence {
-        paths: &["pgwire", "arrow_pg", "datafusion_pg_catalog", "axum"],
+        paths: &["pgwire", "axum"],
         only: Where::Inside(&["server", "security"]),
         reason: "wire protocols end in the server: the engine never knows who asked",
     },
