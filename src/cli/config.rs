@@ -20,6 +20,7 @@ struct File {
     http: Option<String>,
     log: Option<String>,
     statement_memory: Option<usize>,
+    model_memory: Option<usize>,
     statement_timeout: Option<u64>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -39,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) quiet: bool,
     statement_memory: Option<usize>,
+    model_memory: Option<usize>,
     statement_timeout_ms: Option<u64>,
 }
 
@@ -63,6 +65,9 @@ impl Settings {
         };
         if let Some(mebibytes) = self.statement_memory {
             options.statement_memory_bytes = mebibytes << 20;
+        }
+        if let Some(mebibytes) = self.model_memory {
+            options.model_memory_bytes = mebibytes << 20;
         }
         if let Some(milliseconds) = self.statement_timeout_ms {
             options.statement_timeout = Duration::from_millis(milliseconds);
@@ -112,6 +117,7 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         variables,
         quiet: common.quiet,
         statement_memory: common.statement_memory.or(file.statement_memory),
+        model_memory: common.model_memory.or(file.model_memory),
         statement_timeout_ms: env("LOTIC_STATEMENT_TIMEOUT")
             .and_then(|text| text.parse().ok())
             .or(file.statement_timeout),

@@ -77,6 +77,9 @@ pub(crate) struct Common {
         value_name = "MIB"
     )]
     statement_memory: Option<usize>,
+    /// Memory that the state and rows of one model may take, in MiB; half of the machine's by default.
+    #[arg(long, global = true, env = "LOTIC_MODEL_MEMORY", value_name = "MIB")]
+    model_memory: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

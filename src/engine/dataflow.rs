@@ -37,6 +37,9 @@ pub struct NodeStats {
     pub state_rows: usize,
 }
 
+/// A state is measured again once this part of its rows, as 1/n, has come in anew.
+const MEASURE_AT: usize = 16;
+
 enum Work {
     Source(ObjectId, SchemaRef),
     Operator(Box<dyn Operator>),
@@ -51,9 +54,24 @@ struct Node {
     rows_in: u64,
     rows_out: u64,
     time: Duration,
+    /// Bytes and different rows of the state when it was measured last, and at how many rows in.
+    measured: (usize, usize, u64),
 }
 
 impl Node {
+    /// Measures the state, when enough came in since the last time for it to have changed much: to
+    /// measure takes time that grows with the state.
+    fn measure(&mut self) {
+        let (_, rows, at) = self.measured;
+        let Work::Operator(operator) = &self.work else {
+            return;
+        };
+        let changed = usize::try_from(self.rows_in - at).unwrap_or(usize::MAX);
+        if changed > rows / MEASURE_AT {
+            self.measured = (operator.state_bytes(), operator.state_rows(), self.rows_in);
+        }
+    }
+
     fn name(&self) -> &'static str {
         match &self.work {
             Work::Source(..) => "source",
@@ -114,6 +132,7 @@ impl DataflowBuilder {
             rows_in: 0,
             rows_out: 0,
             time: Duration::ZERO,
+            measured: (0, 0, 0),
         };
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
@@ -170,7 +189,33 @@ impl Dataflow {
 
     /// The counters of every node, in topological order.
     pub fn stats(&self) -> Vec<NodeStats> {
-        self.nodes.iter().map(stats_of).collect()
+        let exact = |node: &Node| {
+            let (bytes, rows) = match &node.work {
+                Work::Source(..) => (0, 0),
+                Work::Operator(operator) => (operator.state_bytes(), operator.state_rows()),
+            };
+            stats_of(node, bytes, rows)
+        };
+        self.nodes.iter().map(exact).collect()
+    }
+
+    /// As [`Dataflow::stats`], but the sizes of the state are those of its last measure, which cost
+    /// nothing and may be off by a sixteenth.
+    pub fn figures(&self) -> Vec<NodeStats> {
+        let figures = |node: &Node| {
+            let (state_bytes, state_rows, _) = node.measured;
+            stats_of(node, state_bytes, state_rows)
+        };
+        self.nodes.iter().map(figures).collect()
+    }
+
+    /// Lets go of all operators and their state: a graph that failed is of no use. A step says
+    /// from here on that the graph failed.
+    pub fn release(&mut self) {
+        self.nodes = Vec::new();
+        if self.failed.is_none() {
+            self.failed = Some(Error::internal("the graph was released"));
+        }
     }
 
     /// About how many bytes the state of all operators takes.
@@ -186,6 +231,7 @@ impl Dataflow {
     fn run(&mut self, inputs: &BTreeMap<ObjectId, Deltas>, cx: &mut StepContext) -> Result<Deltas> {
         // What each node gave, and how many of its readers have yet to take it.
         let mut given: Vec<(Deltas, usize)> = Vec::with_capacity(self.nodes.len());
+        let mut held: usize = self.nodes.iter().map(|node| node.measured.0).sum();
         for node in &mut self.nodes {
             let mut taken = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
@@ -200,9 +246,15 @@ impl Dataflow {
                     } else {
                         node.steps += 1;
                         node.rows_in += taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        if let Some(budget) = &cx.budget {
+                            budget.hold(held)?;
+                        }
                         let began = now(cx.clock.as_ref());
                         let output = guarded(operator.as_mut(), &taken, cx)?;
                         node.time += now(cx.clock.as_ref()).saturating_sub(began);
+                        let before = node.measured.0;
+                        node.measure();
+                        held = (held + node.measured.0).saturating_sub(before);
                         output
                     }
                 }
@@ -213,6 +265,9 @@ impl Dataflow {
                 .filter(|delta| delta.rows() > 0)
                 .collect();
             given.push((output, node.readers));
+        }
+        if let Some(budget) = &cx.budget {
+            budget.hold(held)?;
         }
         net(&take_output(&mut given, self.output)?)
     }
@@ -243,11 +298,7 @@ fn guarded(operator: &mut dyn Operator, inputs: &[Deltas], cx: &mut StepContext)
     }
 }
 
-fn stats_of(node: &Node) -> NodeStats {
-    let (state_bytes, state_rows) = match &node.work {
-        Work::Source(..) => (0, 0),
-        Work::Operator(operator) => (operator.state_bytes(), operator.state_rows()),
-    };
+fn stats_of(node: &Node, state_bytes: usize, state_rows: usize) -> NodeStats {
     NodeStats {
         name: node.name(),
         inputs: node.inputs.iter().map(|input| input.0).collect(),

@@ -9,6 +9,7 @@
 //! 3. deltas followed by their negation leave empty state.
 
 pub mod accumulate;
+mod budget;
 pub mod dataflow;
 mod evaluate;
 pub mod operator;
@@ -17,6 +18,7 @@ pub mod operators;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};

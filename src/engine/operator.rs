@@ -1,7 +1,10 @@
 //! The one trait of the engine: an operator takes deltas, keeps state, and gives deltas.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 
+use super::budget::Budget;
 use crate::base::clock::ClockRef;
 use crate::base::{Error, Result};
 use crate::zset::Delta;
@@ -20,6 +23,8 @@ pub struct StepContext {
     pub bulk: bool,
     /// For the times in the counters; without it they stay 0.
     pub clock: Option<ClockRef>,
+    /// What the step may use; without it there is no limit.
+    pub budget: Option<Arc<Budget>>,
 }
 
 /// A row that an expression failed on. The same row taken back gives the same error with the

@@ -66,13 +66,15 @@ impl Collection {
         self.rows
     }
 
+    /// Memory of the rows, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.chunks.values().map(|chunk| chunk.bytes).sum()
+    }
+
     /// The rows as they are now, for readers to keep.
     pub fn snapshot(&self) -> Snapshot {
         let chunks: Vec<Chunk> = self.chunks.values().cloned().collect();
-        let bytes = chunks
-            .iter()
-            .map(|chunk| chunk.batch.get_array_memory_size())
-            .sum();
+        let bytes = self.bytes();
         Snapshot {
             schema: Arc::clone(&self.schema),
             chunks,

@@ -45,11 +45,14 @@ impl DeadRows {
 pub(super) struct Chunk {
     pub(super) batch: RecordBatch,
     pub(super) dead: Arc<DeadRows>,
+    /// Memory of the batch, in bytes: asked for at every epoch, so computed once.
+    pub(super) bytes: usize,
 }
 
 impl Chunk {
     pub(super) fn new(batch: RecordBatch) -> Self {
         Self {
+            bytes: batch.get_array_memory_size(),
             batch,
             dead: Arc::default(),
         }

@@ -10,7 +10,7 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::instance::{Lotic, blocking};
-use super::model::Model;
+use super::model::{Model, ModelSeams};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
 use crate::base::{Error, ObjectId, Result};
@@ -98,7 +98,10 @@ impl Lotic {
             inputs.clone(),
             Collection::new(Arc::clone(&object.schema), &[]),
             options.clone(),
-            Arc::clone(&self.options().clock),
+            ModelSeams {
+                clock: Arc::clone(&self.options().clock),
+                memory_bytes: self.options().model_memory_bytes,
+            },
         );
         let filled = blocking(move || {
             let input = first_input(&pinned, &inputs)?;

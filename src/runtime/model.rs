@@ -9,9 +9,18 @@ use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
 use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, ObjectId, Result};
 use crate::catalog::ModelOptions;
-use crate::engine::{Dataflow, RowError, StepContext};
+use crate::engine::{Budget, Dataflow, RowError, StepContext};
 use crate::models::Collection;
-use crate::zset::Delta;
+use crate::zset::{Delta, Weights};
+
+/// What a model needs of the engine that it is in.
+#[derive(Clone)]
+pub(crate) struct ModelSeams {
+    /// For the times of its steps.
+    pub(crate) clock: ClockRef,
+    /// What its state and its rows may take, in bytes.
+    pub(crate) memory_bytes: usize,
+}
 
 /// A model that follows its inputs.
 pub(crate) struct Model {
@@ -24,6 +33,7 @@ pub(crate) struct Model {
     changed: Epoch,
     step_us: u64,
     clock: ClockRef,
+    budget: Arc<Budget>,
 }
 
 impl Model {
@@ -33,7 +43,7 @@ impl Model {
         inputs: Vec<ObjectId>,
         collection: Collection,
         options: ModelOptions,
-        clock: ClockRef,
+        seams: ModelSeams,
     ) -> Self {
         Self {
             dataflow,
@@ -44,7 +54,8 @@ impl Model {
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
-            clock,
+            clock: seams.clock,
+            budget: Arc::new(Budget::new(seams.memory_bytes)),
         }
     }
 
@@ -58,9 +69,10 @@ impl Model {
         self.failure.as_ref()
     }
 
-    /// Stops it: its rows stay as they are.
+    /// Stops it: its rows stay as they are, the state of its operators goes.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure = Some(error);
+        self.dataflow.release();
     }
 
     /// Takes what its inputs have got, and gives what its rows change by.
@@ -77,10 +89,13 @@ impl Model {
         let mut context = StepContext {
             bulk,
             clock: Some(Arc::clone(&self.clock)),
+            budget: Some(Arc::clone(&self.budget)),
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
         self.keep_errors(context.errors)?;
+        self.budget
+            .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;
         self.collection.apply(&output)?;
         if !output.is_empty() {
             self.changed = epoch;
@@ -94,7 +109,7 @@ impl Model {
     pub(crate) fn content(&self) -> Content {
         let operators = self
             .dataflow
-            .stats()
+            .figures()
             .into_iter()
             .map(|node| OperatorFigures {
                 name: node.name,
@@ -134,6 +149,23 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// What `output` adds to a collection at least, in bytes: a row that comes a million times is stored a
+/// million times.
+fn added_bytes(output: &[Delta]) -> usize {
+    let added = |delta: &Delta| {
+        let Weights::Each(weights) = delta.weights() else {
+            return delta.batch().get_array_memory_size();
+        };
+        let copies = weights.values().iter().filter(|weight| **weight > 0);
+        let copies = copies.fold(0_usize, |sum, weight| {
+            sum.saturating_add(usize::try_from(*weight).unwrap_or(usize::MAX))
+        });
+        // views and numbers: what even a row of shared text takes
+        copies.saturating_mul(delta.batch().num_columns().max(1) * size_of::<u64>())
+    };
+    output.iter().map(added).fold(0, usize::saturating_add)
 }
 
 /// One row as a JSON object, for people to read.

@@ -26,6 +26,8 @@ pub struct Options {
     pub variables: BTreeMap<String, String>,
     /// Memory that one statement may use, in bytes.
     pub statement_memory_bytes: usize,
+    /// Memory that the state and the rows of one model may take, in bytes.
+    pub model_memory_bytes: usize,
     /// Time that one statement may take; zero for no limit.
     pub statement_timeout: Duration,
     /// Partitions that one query works on at the same time.
@@ -48,6 +50,7 @@ impl Default for Options {
             maintain: true,
             variables: BTreeMap::new(),
             statement_memory_bytes: 1 << 30,
+            model_memory_bytes: half_of_memory(),
             statement_timeout: Duration::ZERO,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             clock: Arc::new(SystemClock::new()),
@@ -55,6 +58,17 @@ impl Default for Options {
             disk: Arc::new(RealDisk),
         }
     }
+}
+
+/// Half of the machine's memory, or 4 GiB where it does not say.
+fn half_of_memory() -> usize {
+    let kibibytes = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+            line.split_whitespace().nth(1)?.parse::<usize>().ok()
+        });
+    kibibytes.map_or(4 << 30, |kibibytes| kibibytes.saturating_mul(1024) / 2)
 }
 
 /// Text that no log, error or `Debug` shows.

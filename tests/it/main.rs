@@ -7,6 +7,7 @@
     reason = "tests fail by panicking and say what they skip"
 )]
 
+mod budget;
 mod connectors;
 mod durability;
 mod flights;

@@ -87,6 +87,7 @@ impl Join {
                 residual: self.residual.as_ref(),
                 pair_schema: &self.pair_schema,
                 output: self.kind.gives_pairs().then_some(&self.schema),
+                budget: cx.budget.as_deref(),
             }
             .find(&piece)?;
             output.extend(found.pairs);

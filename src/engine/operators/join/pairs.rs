@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Int64Array};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, BooleanArray, Int64Array};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::side::{Piece, Side};
 use crate::base::Result;
+use crate::engine::budget::Budget;
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, RowError, StepContext};
 use crate::engine::operators::filter::{keep, truth};
@@ -30,6 +31,8 @@ pub(super) struct Pairing<'a> {
     pub(super) pair_schema: &'a SchemaRef,
     /// The schema under which pairs come out, if they do.
     pub(super) output: Option<&'a SchemaRef>,
+    /// Pays for the pairs.
+    pub(super) budget: Option<&'a Budget>,
 }
 
 /// What was found for a range of the delta's rows.
@@ -137,6 +140,9 @@ impl Pairing<'_> {
         if let Some(schema) = self.output
             && pairs.rows() > 0
         {
+            if let Some(budget) = self.budget {
+                budget.charge(pairs_bytes(pairs))?;
+            }
             let columns = pairs.batch().columns().to_vec();
             found
                 .pairs
@@ -166,4 +172,16 @@ impl Pairing<'_> {
         }
         Delta::new(batch, Int64Array::from(weights))
     }
+}
+
+/// What the pairs take: their own arrays, without the text that they share with the rows they came from.
+fn pairs_bytes(pairs: &Delta) -> usize {
+    let columns = pairs.batch().columns().iter();
+    let bytes: usize = columns
+        .map(|column| match column.data_type() {
+            DataType::Utf8View | DataType::BinaryView => column.len() * size_of::<u128>(),
+            _ => column.get_array_memory_size(),
+        })
+        .sum();
+    bytes + pairs.rows() * size_of::<i64>()
 }

@@ -1,0 +1,84 @@
+//! The memory that one model may use: its state, its rows, and what a step makes on the way.
+//!
+//! State is measured between operators. Inside an operator whose output may be far larger than its
+//! input (a join), what it makes is charged piece by piece, so that a cross join or one key with
+//! very many rows stops the model while it is small, and not the process when it is large.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::base::{Error, Result};
+
+/// A limit in bytes and what counts against it. Threads of one step share it.
+#[derive(Debug)]
+pub struct Budget {
+    limit_bytes: usize,
+    /// What is held for longer than the present operator.
+    held_bytes: AtomicUsize,
+    /// What the present operator has made.
+    made_bytes: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `limit_bytes`, of which nothing is used.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            held_bytes: AtomicUsize::new(0),
+            made_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// The limit.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// Says how much is held between operators. What the last operator made counts no longer.
+    ///
+    /// # Errors
+    /// 53200 when that is more than the limit.
+    pub fn hold(&self, bytes: usize) -> Result<()> {
+        self.held_bytes.store(bytes, Ordering::Relaxed);
+        self.made_bytes.store(0, Ordering::Relaxed);
+        self.check(bytes)
+    }
+
+    /// Counts `bytes` that the present operator is about to keep until it ends.
+    ///
+    /// # Errors
+    /// 53200 when they pass the limit.
+    pub fn charge(&self, bytes: usize) -> Result<()> {
+        let made = self.made_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let held = self.held_bytes.load(Ordering::Relaxed);
+        self.check(held.saturating_add(made).saturating_add(bytes))
+    }
+
+    fn check(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.limit_bytes {
+            return Ok(());
+        }
+        Err(Error::out_of_memory(format!(
+            "the model needs more than its {} MiB of memory",
+            self.limit_bytes >> 20
+        ))
+        .with_hint(
+            "look for a join without a key, or a key that very many rows share; or raise --model-memory",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_makes_counts_until_the_next_one() {
+        let budget = Budget::new(100);
+        budget.hold(40).expect("fits");
+        budget.charge(50).expect("fits");
+        assert_eq!(budget.charge(11).expect_err("too much").code(), "53200");
+        budget.hold(90).expect("fits again");
+        budget.charge(10).expect("fits to the byte");
+        assert_eq!(budget.hold(101).expect_err("too much").code(), "53200");
+    }
+}

@@ -1,0 +1,102 @@
+//! A model that would eat the memory is stopped with a clear error; the others go on.
+
+use std::sync::Arc;
+
+use lotic::base::Error;
+use lotic::runtime::{Lotic, Options};
+
+/// An engine in memory whose models may use 64 MiB each, with 20,000 rows of one key in `t` and a
+/// model of their number.
+async fn engine() -> Arc<Lotic> {
+    let options = Options {
+        model_memory_bytes: 64 << 20,
+        ..Options::default()
+    };
+    let lotic = Lotic::open(options).await.expect("an engine");
+    let mut session = lotic.session("lotic");
+    session
+        .run(
+            "CREATE TABLE t (k INT, v BIGINT);
+             INSERT INTO t SELECT 1, value FROM generate_series(1, 20000);
+             CREATE MATERIALIZED VIEW numbers AS SELECT count(*) AS n FROM t",
+        )
+        .await
+        .expect("a table and a model");
+    lotic
+}
+
+async fn error_of(lotic: &Arc<Lotic>, sql: &str) -> Error {
+    lotic
+        .session("lotic")
+        .run(sql)
+        .await
+        .expect_err("it needs more memory than there is")
+}
+
+async fn others_go_on(lotic: &Arc<Lotic>) {
+    let mut session = lotic.session("lotic");
+    session
+        .run("INSERT INTO t VALUES (2, 7)")
+        .await
+        .expect("a row");
+    session
+        .run("SELECT 1 / (n - 20000) FROM numbers")
+        .await
+        .expect("the number is fresh, so it is no division by zero");
+    session
+        .run("CHECK MATERIALIZED VIEW numbers")
+        .await
+        .expect("a check");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_over_a_cross_join_is_refused_with_the_setting() {
+    let lotic = engine().await;
+    let sql =
+        "CREATE MATERIALIZED VIEW pairs AS SELECT a.v, b.v AS w FROM t a JOIN t b ON a.v < b.v";
+    let error = error_of(&lotic, sql).await;
+    assert_eq!(error.code(), "53200", "{error}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("--model-memory"))
+    );
+    let error = error_of(&lotic, "SELECT * FROM pairs").await;
+    assert_eq!(error.code(), "42P01", "nothing of it is left: {error}");
+    others_go_on(&lotic).await;
+    lotic.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_outgrows_its_memory_stops_alone() {
+    let lotic = engine().await;
+    let mut session = lotic.session("lotic");
+    session
+        .run(
+            "CREATE TABLE u (k INT, v BIGINT);
+             CREATE MATERIALIZED VIEW joined AS SELECT t.v, u.v AS w FROM t JOIN u USING (k)",
+        )
+        .await
+        .expect("a model that is empty yet");
+    session
+        .run("INSERT INTO u SELECT 1, value FROM generate_series(1, 20000)")
+        .await
+        .expect("the rows are taken: a table does not depend on who reads it");
+    session
+        .run("SELECT count(*) FROM joined")
+        .await
+        .expect("its last good rows stay readable");
+    let notices = session.take_notices();
+    assert!(
+        notices
+            .iter()
+            .any(|notice| notice.message.contains("64 MiB")),
+        "the reason is told to who reads it: {notices:?}"
+    );
+    others_go_on(&lotic).await;
+    session
+        .run("DROP MATERIALIZED VIEW joined")
+        .await
+        .expect("a failed model can go");
+    lotic.shutdown().await;
+}
