@@ -1,7 +1,8 @@
 //! Aggregate: a row a group with the results of aggregate functions.
 //!
 //! Law: `out = { (key, results of the group) : 1 | the group has rows }`, and without keys always exactly one row. State: the
-//! keys, a row count and the functions' exact states a group. A step gives the old row of a group with -1 and the new one with
+//! keys, a row count and the functions' states a group: exact ones, or the group's rows where a function has to be run over them
+//! anew. A step gives the old row of a group with -1 and the new one with
 //! +1, for the groups whose row changed. A group whose result is out of range has no row; it is reported, and taken back once mended.
 
 mod keys;
@@ -19,25 +20,51 @@ use datafusion::physical_expr::PhysicalExpr;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, Result};
-use crate::engine::accumulate::{AggregateFunction, GroupStates, Groups, Rows};
+use crate::engine::accumulate::{
+    AggregateFunction, Evaluated, EvaluatedStates, GroupStates, Groups, Rows,
+};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
 
+/// How a call is kept up to date.
+#[derive(Clone, Debug)]
+pub enum CallForm {
+    /// By a state that takes single rows in and out.
+    Exact(AggregateFunction),
+    /// By the rows of each group, over which the function is run anew when the group is touched.
+    Evaluated(Evaluated),
+}
+
 /// One call of an aggregate function.
 #[derive(Clone, Debug)]
 pub struct AggregateCall {
-    /// Which function.
-    pub function: AggregateFunction,
-    /// Its arguments, over the input's columns, of the types that the batch function takes.
+    /// Which function, and how.
+    pub form: CallForm,
+    /// Its arguments, over the input's columns, of the types that the batch function takes. For an evaluated function
+    /// the columns that it is given, in the order in which they sort its rows.
     pub args: Vec<Arc<dyn PhysicalExpr>>,
     /// Only rows for which this is true count.
     pub filter: Option<Arc<dyn PhysicalExpr>>,
-    /// Each different value counts once.
+    /// Each different value counts once. An evaluated function sees to that itself.
     pub distinct: bool,
     /// The result's column.
     pub field: FieldRef,
+}
+
+impl AggregateCall {
+    /// Empty states for arguments of the types `inputs`.
+    fn states(&self, inputs: &[DataType]) -> Result<Box<dyn GroupStates>> {
+        match &self.form {
+            CallForm::Exact(function) => {
+                function.states(inputs, self.field.data_type(), self.distinct)
+            }
+            CallForm::Evaluated(evaluated) => {
+                Ok(Box::new(EvaluatedStates::new(inputs, evaluated.clone())?))
+            }
+        }
+    }
 }
 
 /// What an [`Aggregate`] computes.
@@ -229,10 +256,7 @@ fn absorb_call(
         Some(states) => states,
         None => {
             let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
-            states.insert(
-                call.function
-                    .states(&types, call.field.data_type(), call.distinct)?,
-            )
+            states.insert(call.states(&types)?)
         }
     };
     states.grow(slots);

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array,
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array,
+    new_null_array,
 };
 use arrow::compute::take;
-use arrow::datatypes::DataType;
 
-use super::AggregateConfig;
 use super::keys::GroupTable;
+use super::{AggregateCall, AggregateConfig, CallForm};
 use crate::base::{Error, Result};
-use crate::engine::accumulate::{AggregateFunction, GroupStates};
+use crate::engine::accumulate::GroupStates;
 use crate::engine::operator::{Deltas, RowError, StepContext};
 use crate::zset::Delta;
 use crate::zset::equal::RowEqual;
@@ -48,25 +48,26 @@ impl Snapshot {
                 errors,
             });
         }
+        // slots of this step's new groups lie beyond the states' end until they are absorbed
+        let known: Vec<usize> = slots
+            .iter()
+            .zip(&present)
+            .filter_map(|(slot, there)| there.then_some(*slot))
+            .collect();
+        let places = places(&present);
         let mut results = Vec::with_capacity(states.len());
         for (call, states) in config.calls.iter().zip(states) {
-            let Some(states) = states else {
-                results.push(nothing(call.function, call.field.data_type(), slots.len()));
-                continue;
-            };
             let mut failed = Vec::new();
-            // slots of this step's new groups lie beyond the states' end until they are absorbed
-            let known: Vec<usize> = slots
-                .iter()
-                .zip(&present)
-                .map(|(slot, there)| if *there { *slot } else { 0 })
-                .collect();
-            results.push(states.results(&known, &mut failed)?);
+            let known = match states {
+                Some(states) => states.results(&known, &mut failed)?,
+                None => nothing(call, known.len(), &mut failed)?,
+            };
             for (at, error) in failed {
-                if present[at] {
+                if let Some(at) = places.at(at) {
                     errors[at].get_or_insert(error);
                 }
             }
+            results.push(places.spread(known)?);
         }
         Ok(Self {
             keys: table.gather(slots)?,
@@ -179,11 +180,67 @@ fn tell_errors(
 }
 
 /// The results over no rows.
-fn nothing(function: AggregateFunction, data_type: &DataType, rows: usize) -> ArrayRef {
-    match function {
-        AggregateFunction::Count | AggregateFunction::CountRows => {
-            Arc::new(Int64Array::from_value(0, rows))
+fn nothing(
+    call: &AggregateCall,
+    rows: usize,
+    errors: &mut Vec<(usize, Error)>,
+) -> Result<ArrayRef> {
+    match &call.form {
+        CallForm::Exact(function) if function.counts() => {
+            Ok(Arc::new(Int64Array::from_value(0, rows)))
         }
-        _ => new_null_array(data_type, rows),
+        CallForm::Exact(_) => Ok(new_null_array(call.field.data_type(), rows)),
+        CallForm::Evaluated(evaluated) => {
+            let schema = evaluated.function.columns();
+            let columns: Vec<ArrayRef> = schema.iter().map(new_empty_array).collect();
+            evaluated
+                .function
+                .evaluate(&columns, &vec![0; rows], errors)
+        }
+    }
+}
+
+/// Where the results of the groups that are there belong among all groups.
+enum Places {
+    /// Every group is there.
+    All,
+    /// For each group its place among those that are there.
+    Some(Vec<Option<u64>>),
+}
+
+fn places(present: &[bool]) -> Places {
+    if present.iter().all(|there| *there) {
+        return Places::All;
+    }
+    let mut next = 0;
+    let places = present.iter().map(|there| {
+        let place = there.then_some(next);
+        next += u64::from(*there);
+        place
+    });
+    Places::Some(places.collect())
+}
+
+impl Places {
+    /// The group whose result stands at `place`.
+    fn at(&self, place: usize) -> Option<usize> {
+        match self {
+            Self::All => Some(place),
+            Self::Some(places) => {
+                let wanted = u64::try_from(place).ok();
+                places.iter().position(|held| *held == wanted)
+            }
+        }
+    }
+
+    /// `results` of the groups that are there, NULL for the others.
+    fn spread(&self, results: ArrayRef) -> Result<ArrayRef> {
+        match self {
+            Self::All => Ok(results),
+            Self::Some(places) => {
+                let indices: UInt64Array = places.iter().copied().collect();
+                Ok(take(&results, &indices, None)?)
+            }
+        }
     }
 }

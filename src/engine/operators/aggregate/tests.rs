@@ -12,6 +12,54 @@ use datafusion::physical_expr::expressions::{binary, col, lit};
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::accumulate::{GroupError, GroupFunction, Reads};
+
+/// Puts the numbers of a group together, in the order that they come in.
+#[derive(Debug)]
+struct Joined(Vec<DataType>);
+
+impl GroupFunction for Joined {
+    fn columns(&self) -> &[DataType] {
+        &self.0
+    }
+
+    fn evaluate(
+        &self,
+        columns: &[ArrayRef],
+        lengths: &[usize],
+        errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        let numbers = columns[0].as_primitive::<arrow::datatypes::Int64Type>();
+        let mut from = 0;
+        let joined = lengths.iter().enumerate().map(|(at, length)| {
+            let texts: Vec<String> = numbers
+                .slice(from, *length)
+                .iter()
+                .map(|n| n.map_or_else(|| "-".to_owned(), |n| n.to_string()))
+                .collect();
+            from += length;
+            let joined = texts.join(",");
+            if joined.contains(&format!("{0},{0}", i64::MIN)) {
+                errors.push((at, Error::limit("too small")));
+                return None;
+            }
+            (*length > 0).then_some(joined)
+        });
+        Ok(Arc::new(joined.collect::<StringArray>()))
+    }
+}
+
+/// The numbers of a group, greatest first and NULLs last.
+fn joined(reads: Reads) -> AggregateCall {
+    let order = arrow::compute::SortOptions::default().desc().nulls_last();
+    let mut call = call(AggregateFunction::Count, Some("n"), DataType::Utf8);
+    call.form = CallForm::Evaluated(Evaluated {
+        function: Arc::new(Joined(vec![DataType::Int64])),
+        order: vec![order],
+        reads,
+    });
+    call
+}
 
 fn input_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -24,7 +72,7 @@ fn input_schema() -> SchemaRef {
 fn call(function: AggregateFunction, arg: Option<&str>, output: DataType) -> AggregateCall {
     let schema = input_schema();
     AggregateCall {
-        function,
+        form: CallForm::Exact(function),
         args: arg.iter().map(|name| col(name, &schema).unwrap()).collect(),
         filter: None,
         distinct: false,
@@ -53,6 +101,9 @@ fn aggregate(keys: &[&str]) -> Aggregate {
         call(AggregateFunction::Max, Some("x"), DataType::Float64),
         filtered,
         distinct,
+        joined(Reads::All),
+        joined(Reads::First(2)),
+        joined(Reads::Last),
     ];
     let group: Vec<Arc<dyn PhysicalExpr>> =
         keys.iter().map(|key| col(key, &schema).unwrap()).collect();
@@ -132,7 +183,7 @@ fn add(map: &mut BTreeMap<String, i64>, key: String, weight: i64) {
     }
 }
 
-/// What SQL says, group by group, from the rows themselves. Float sums only of values whose sums are exact.
+/// What SQL says, group by group, from the rows themselves; groups without a result are left out. Float sums only of values whose sums are exact.
 fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
     let mut groups: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     if global {
@@ -167,6 +218,17 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
         if i64::try_from(sum).is_err() {
             continue;
         }
+        let mut sorted: Vec<Option<i64>> = rows.iter().map(|row| row.1).collect();
+        // None sorts below every number, and so comes last
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        let texts: Vec<String> = sorted
+            .iter()
+            .map(|n| n.map_or_else(|| "-".to_owned(), |n| n.to_string()))
+            .collect();
+        if texts.join(",").contains(&format!("{0},{0}", i64::MIN)) {
+            continue;
+        }
+        let text = |texts: &[String]| show((!texts.is_empty()).then(|| texts.join(",")));
         let floats: Vec<f64> = rows.iter().filter_map(|row| row.2).collect();
         let float = |values: &[f64]| {
             (!values.is_empty()).then(|| format!("{:?}", values.iter().sum::<f64>() + 0.0))
@@ -188,6 +250,9 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             ),
             ints.iter().filter(|n| **n > 0).count().to_string(),
             show(float(&different)),
+            text(&texts),
+            text(&texts[..texts.len().min(2)]),
+            text(&texts[texts.len().saturating_sub(1)..]),
         ];
         out.insert(format!("{key}{}", line.join("|")), 1);
     }
