@@ -44,3 +44,9 @@ SELECT DISTINCT ON (k) k, a, b, s, x FROM t ORDER BY k, a DESC;
 SELECT k, array_agg(items) AS lists, first_value(items ORDER BY k) AS one FROM l GROUP BY k;
 -- an array of what was aggregated
 SELECT array_agg(n ORDER BY n, k) AS ns FROM (SELECT k, count(*) AS n FROM t GROUP BY k) AS q;
+-- any list, and the most frequent one
+SELECT k, any_value(items) AS any, mode() WITHIN GROUP (ORDER BY items) AS often FROM l GROUP BY k;
+-- arrays without their NULLs
+SELECT k, array_agg(a ORDER BY b) IGNORE NULLS AS a FROM t GROUP BY k;
+-- every and some
+SELECT k, every(f) AS every, array_agg(f) AS f FROM t GROUP BY k;

@@ -21,6 +21,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
@@ -46,6 +47,8 @@ pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
 pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let mut all = exact::exact_udafs();
     all.extend(ordered_set::ordered_set_udafs());
+    let every = Arc::unwrap_or_clone(bool_and_udaf()).with_aliases(["every"]);
+    all.push(Arc::new(every));
     all.extend(collect::guarded_udafs(limits));
     all
 }

@@ -49,25 +49,19 @@ impl Snapshot {
             });
         }
         // slots of this step's new groups lie beyond the states' end until they are absorbed
-        let known: Vec<usize> = slots
-            .iter()
-            .zip(&present)
-            .filter_map(|(slot, there)| there.then_some(*slot))
-            .collect();
-        let places = places(&present);
+        let there: Vec<usize> = (0..slots.len()).filter(|at| present[*at]).collect();
+        let known: Vec<usize> = there.iter().map(|at| slots[*at]).collect();
         let mut results = Vec::with_capacity(states.len());
         for (call, states) in config.calls.iter().zip(states) {
             let mut failed = Vec::new();
-            let known = match states {
+            let found = match states {
                 Some(states) => states.results(&known, &mut failed)?,
                 None => nothing(call, known.len(), &mut failed)?,
             };
             for (at, error) in failed {
-                if let Some(at) = places.at(at) {
-                    errors[at].get_or_insert(error);
-                }
+                errors[there[at]].get_or_insert(error);
             }
-            results.push(places.spread(known)?);
+            results.push(spread(found, &present)?);
         }
         Ok(Self {
             keys: table.gather(slots)?,
@@ -200,17 +194,10 @@ fn nothing(
     }
 }
 
-/// Where the results of the groups that are there belong among all groups.
-enum Places {
-    /// Every group is there.
-    All,
-    /// For each group its place among those that are there.
-    Some(Vec<Option<u64>>),
-}
-
-fn places(present: &[bool]) -> Places {
-    if present.iter().all(|there| *there) {
-        return Places::All;
+/// `results` of the groups that are there, NULL for the others.
+fn spread(results: ArrayRef, present: &[bool]) -> Result<ArrayRef> {
+    if results.len() == present.len() {
+        return Ok(results);
     }
     let mut next = 0;
     let places = present.iter().map(|there| {
@@ -218,29 +205,5 @@ fn places(present: &[bool]) -> Places {
         next += u64::from(*there);
         place
     });
-    Places::Some(places.collect())
-}
-
-impl Places {
-    /// The group whose result stands at `place`.
-    fn at(&self, place: usize) -> Option<usize> {
-        match self {
-            Self::All => Some(place),
-            Self::Some(places) => {
-                let wanted = u64::try_from(place).ok();
-                places.iter().position(|held| *held == wanted)
-            }
-        }
-    }
-
-    /// `results` of the groups that are there, NULL for the others.
-    fn spread(&self, results: ArrayRef) -> Result<ArrayRef> {
-        match self {
-            Self::All => Ok(results),
-            Self::Some(places) => {
-                let indices: UInt64Array = places.iter().copied().collect();
-                Ok(take(&results, &indices, None)?)
-            }
-        }
-    }
+    Ok(take(&results, &places.collect::<UInt64Array>(), None)?)
 }
