@@ -9,7 +9,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, Row, RowConverter, SortField};
 
-use super::states::{GroupError, GroupStates, Groups, Rows};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -84,10 +84,14 @@ impl EvaluatedStates {
     }
 
     /// Appends the rows that the function reads of a group, each as often as it is there; their number.
-    fn read<'a>(&self, bag: &'a BTreeMap<OwnedRow, i64>, rows: &mut Vec<Row<'a>>) -> usize {
+    fn append<'a>(
+        reads: Reads,
+        bag: &'a BTreeMap<OwnedRow, i64>,
+        rows: &mut Vec<Row<'a>>,
+    ) -> usize {
         let before = rows.len();
         let there = |pair: &(&'a OwnedRow, &'a i64)| *pair.1 > 0;
-        match self.evaluated.reads {
+        match reads {
             Reads::Last => {
                 let last = bag.iter().rev().find(there);
                 rows.extend(last.map(|(row, _)| row.row()));
@@ -153,13 +157,29 @@ impl GroupStates for EvaluatedStates {
     }
 
     fn results(&self, groups: &[usize], errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
+        self.read(Reading::Own, groups, errors)
+    }
+
+    fn read(
+        &self,
+        reading: Reading<'_>,
+        groups: &[usize],
+        errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        let evaluated = match reading {
+            Reading::Own => &self.evaluated,
+            Reading::Evaluated(evaluated) => evaluated,
+            Reading::Pick { .. } => {
+                return Err(Error::internal("no value is picked from whole rows"));
+            }
+        };
         let mut rows = Vec::new();
         let lengths: Vec<usize> = groups
             .iter()
-            .map(|group| self.read(&self.bags[*group], &mut rows))
+            .map(|group| Self::append(evaluated.reads, &self.bags[*group], &mut rows))
             .collect();
         let columns = self.converter.convert_rows(rows)?;
-        self.evaluated.function.evaluate(&columns, &lengths, errors)
+        evaluated.function.evaluate(&columns, &lengths, errors)
     }
 
     fn partial(&self, _groups: &[usize]) -> Result<Vec<ArrayRef>> {

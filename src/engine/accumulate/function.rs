@@ -78,6 +78,16 @@ impl AggregateFunction {
         )
     }
 
+    /// Which value of an ordered group it is, if it is one.
+    pub fn pick(self) -> Option<Pick> {
+        match self {
+            Self::Min => Some(Pick::Least),
+            Self::Max => Some(Pick::Greatest),
+            Self::Pick(pick) => Some(pick),
+            _ => None,
+        }
+    }
+
     /// Repeated values change neither the least nor the greatest nor "all" nor "any".
     fn is_idle_on_repeats(self) -> bool {
         matches!(

@@ -31,7 +31,7 @@ pub use evaluated::{Evaluated, EvaluatedStates, GroupFunction, Reads};
 pub use function::AggregateFunction;
 pub use moments::PairMeasure;
 pub use pick::{Pick, Place};
-pub use states::{GroupError, GroupStates, Groups, Rows};
+pub use states::{GroupError, GroupStates, Groups, Reading, Rows};
 pub use variance::Spread;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, argument};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -161,23 +161,23 @@ impl<K: Ord + Clone> OrderedStates<K> {
     }
 
     /// The value of a group, where it is one of its values.
-    fn picked(&self, group: usize) -> Option<&K> {
+    fn picked(&self, pick: Pick, distinct: bool, group: usize) -> Option<&K> {
         let bag = &self.bags[group];
-        match self.pick {
+        match pick {
             Pick::Least => bag.extremum(false),
             Pick::Greatest => bag.extremum(true),
-            Pick::Mode { descending } => bag.mode(descending, self.distinct),
+            Pick::Mode { descending } => bag.mode(descending, distinct),
             Pick::Discrete(place) | Pick::Continuous(place) => {
-                Some(bag.ranked(place, true, self.distinct)?.0)
+                Some(bag.ranked(place, true, distinct)?.0)
             }
         }
     }
 
     /// Values between two values of each group.
-    fn interpolated(&self, groups: &[usize], place: Place) -> Result<ArrayRef> {
+    fn interpolated(&self, place: Place, distinct: bool, groups: &[usize]) -> Result<ArrayRef> {
         let found: Vec<Option<(&K, &K, f64)>> = groups
             .iter()
-            .map(|group| self.bags[*group].ranked(place, false, self.distinct))
+            .map(|group| self.bags[*group].ranked(place, false, distinct))
             .collect();
         let low: Vec<Option<&K>> = found.iter().map(|found| Some(found.as_ref()?.0)).collect();
         let high: Vec<Option<&K>> = found.iter().map(|found| Some(found.as_ref()?.1)).collect();
@@ -233,11 +233,30 @@ where
         self.bags[group] = Bag::Empty;
     }
 
-    fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
-        if let Pick::Continuous(place) = self.pick {
-            return self.interpolated(groups, place);
+    fn results(&self, groups: &[usize], errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
+        self.read(Reading::Own, groups, errors)
+    }
+
+    fn read(
+        &self,
+        reading: Reading<'_>,
+        groups: &[usize],
+        _errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        let (pick, distinct) = match reading {
+            Reading::Own => (self.pick, self.distinct),
+            Reading::Pick { pick, distinct } => (pick, distinct),
+            Reading::Evaluated(_) => {
+                return Err(Error::internal("no function runs over ordered values"));
+            }
+        };
+        if let Pick::Continuous(place) = pick {
+            return self.interpolated(place, distinct, groups);
         }
-        let keys: Vec<Option<&K>> = groups.iter().map(|group| self.picked(*group)).collect();
+        let keys: Vec<Option<&K>> = groups
+            .iter()
+            .map(|group| self.picked(pick, distinct, *group))
+            .collect();
         self.codec.decode(&keys)
     }
 

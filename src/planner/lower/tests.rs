@@ -179,12 +179,11 @@ fn blocking_work_may_start_on_a_thread_that_drives_a_runtime() {
     assert_eq!(answer.unwrap(), 42);
 }
 
-/// The output of one step over rows of `u`, with their weights; and the codes of the row errors.
-fn step(
-    lowered: &mut Lowered,
-    rows: &[(i64, i64)],
-    weight: i64,
-) -> (Vec<(String, i64)>, Vec<(String, i64)>) {
+/// Texts with their weights.
+type Weighted = Vec<(String, i64)>;
+
+/// The output of one step over rows of `u`, and the codes of the row errors.
+fn step(lowered: &mut Lowered, rows: &[(i64, i64)], weight: i64) -> (Weighted, Weighted) {
     let (id, schema) = lowered.sources[0].clone();
     let columns: Vec<Arc<dyn Array>> = vec![
         Arc::new(rows.iter().map(|row| Some(row.0)).collect::<Int64Array>()),

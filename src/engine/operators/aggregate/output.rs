@@ -34,7 +34,7 @@ impl Snapshot {
     pub(super) fn take(
         config: &AggregateConfig,
         table: &GroupTable,
-        states: &[Option<Box<dyn GroupStates>>],
+        states: &[Option<&dyn GroupStates>],
         slots: &[usize],
         present: impl Fn(usize) -> bool,
     ) -> Result<Self> {
@@ -55,7 +55,7 @@ impl Snapshot {
         for (call, states) in config.calls.iter().zip(states) {
             let mut failed = Vec::new();
             let found = match states {
-                Some(states) => states.results(&known, &mut failed)?,
+                Some(states) => states.read(call.reading(), &known, &mut failed)?,
                 None => nothing(call, known.len(), &mut failed)?,
             };
             for (at, error) in failed {

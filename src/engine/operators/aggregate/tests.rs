@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use datafusion::logical_expr::Operator as BinaryOperator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -12,7 +12,7 @@ use datafusion::physical_expr::expressions::{binary, col, lit};
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::accumulate::{GroupError, GroupFunction, Reads};
+use crate::engine::accumulate::{AggregateFunction, Evaluated, GroupError, GroupFunction, Reads};
 
 /// Puts the numbers of a group together, in the order that they come in.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ fn aggregate(keys: &[&str]) -> Aggregate {
         call(AggregateFunction::CountRows, None, DataType::Int64),
         call(AggregateFunction::Sum, Some("n"), DataType::Int64),
         call(AggregateFunction::Min, Some("n"), DataType::Int64),
+        call(AggregateFunction::Max, Some("n"), DataType::Int64),
         call(AggregateFunction::Sum, Some("x"), DataType::Float64),
         call(AggregateFunction::Max, Some("x"), DataType::Float64),
         filtered,
@@ -183,6 +184,15 @@ fn add(map: &mut BTreeMap<String, i64>, key: String, weight: i64) {
     }
 }
 
+/// What the functions that put numbers together are given.
+fn in_order(rows: &[Row]) -> Vec<String> {
+    let mut sorted: Vec<Option<i64>> = rows.iter().map(|row| row.1).collect();
+    // None sorts below every number, and so comes last
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let text = |n: &Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    sorted.iter().map(text).collect()
+}
+
 /// What SQL says, group by group, from the rows themselves; groups without a result are left out. Float sums only of values whose sums are exact.
 fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
     let mut groups: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -218,13 +228,7 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
         if i64::try_from(sum).is_err() {
             continue;
         }
-        let mut sorted: Vec<Option<i64>> = rows.iter().map(|row| row.1).collect();
-        // None sorts below every number, and so comes last
-        sorted.sort_unstable_by(|a, b| b.cmp(a));
-        let texts: Vec<String> = sorted
-            .iter()
-            .map(|n| n.map_or_else(|| "-".to_owned(), |n| n.to_string()))
-            .collect();
+        let texts = in_order(&rows);
         if texts.join(",").contains(&format!("{0},{0}", i64::MIN)) {
             continue;
         }
@@ -240,6 +244,7 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             rows.len().to_string(),
             show((!ints.is_empty()).then(|| sum.to_string())),
             show(ints.iter().min().map(ToString::to_string)),
+            show(ints.iter().max().map(ToString::to_string)),
             show(float(&floats)),
             show(
                 floats
@@ -331,6 +336,13 @@ fn a_group_out_of_range_is_reported_until_it_is_mended() {
     integral.step(&mut operator, vec![delta(&[(row, -1)])]);
     assert_eq!(integral.rows.len(), 1);
     assert!(integral.errors.is_empty());
+}
+
+#[test]
+fn calls_that_keep_the_same_share_it() {
+    // min and max of n; the three that put n together
+    let operator = aggregate(&["k"]);
+    assert_eq!(operator.shared, [0, 1, 2, 2, 4, 5, 6, 7, 8, 8, 8]);
 }
 
 #[test]
