@@ -50,3 +50,5 @@ SELECT k, any_value(items) AS any, mode() WITHIN GROUP (ORDER BY items) AS often
 SELECT k, array_agg(a ORDER BY b) IGNORE NULLS AS a FROM t GROUP BY k;
 -- every and some
 SELECT k, every(f) AS every, array_agg(f) AS f FROM t GROUP BY k;
+-- many readings of one column
+SELECT k, min(x) AS lo, max(x) AS hi, median(x) AS mid, percentile_cont(0.9) WITHIN GROUP (ORDER BY x) AS p, mode() WITHIN GROUP (ORDER BY x DESC) AS often, median(DISTINCT x) AS dm, min(x) FILTER (WHERE f) AS flo FROM t GROUP BY k;
