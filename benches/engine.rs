@@ -1,4 +1,4 @@
-//! What a row costs in the engine: join, distinct and consolidation, at 1, 1,000 and 100,000 rows a delta.
+//! What a row costs in the engine: join, aggregate, distinct and consolidation, at 1, 1,000 and 100,000 rows a delta.
 
 use std::sync::Arc;
 
@@ -7,11 +7,16 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use lotic::engine::operators::{Distinct, Join, JoinConfig, JoinKind};
+use lotic::engine::accumulate::AggregateFunction;
+use lotic::engine::operators::{
+    Aggregate, AggregateCall, AggregateConfig, CallForm, Distinct, Join, JoinConfig, JoinKind,
+};
 use lotic::engine::{Operator, StepContext};
 use lotic::zset::{Delta, consolidate};
 
 const STATE: i64 = 100_000;
+/// Rows below an aggregate, ten a group.
+const AGGREGATED: i64 = 1_000_000;
 const SIZES: [i64; 3] = [1, 1_000, 100_000];
 
 fn schema() -> SchemaRef {
@@ -104,22 +109,94 @@ fn joins(c: &mut Criterion) {
     group.finish();
 }
 
-fn distinct(c: &mut Criterion) {
-    let mut group = c.benchmark_group("distinct, 100,000 rows of state");
-    let mut operator = Distinct::new(schema());
-    let mut cx = StepContext::default();
-    operator
-        .step(&[vec![Delta::inserts(rows(0, STATE))]], &mut cx)
-        .expect("a step");
-    for size in SIZES {
-        let there = Delta::inserts(rows(STATE, STATE + size));
-        let back = there.negate();
-        group.throughput(Throughput::Elements(u64::try_from(2 * size).unwrap_or(1)));
-        group.bench_with_input(BenchmarkId::from_parameter(size), &size, |b, _| {
-            b.iter(|| there_and_back(&mut operator, &there, &back));
-        });
+/// A function of column `column`, or of whole rows.
+fn call(
+    name: &str,
+    function: AggregateFunction,
+    column: Option<usize>,
+    output: DataType,
+) -> AggregateCall {
+    let arg = |at| Arc::new(Column::new("v", at)) as Arc<dyn PhysicalExpr>;
+    AggregateCall {
+        form: CallForm::Exact(function),
+        args: column.map(arg).into_iter().collect(),
+        filter: None,
+        distinct: false,
+        field: Arc::new(Field::new(name, output, true)),
     }
-    group.finish();
+}
+
+fn aggregate(calls: Vec<AggregateCall>) -> Aggregate {
+    let mut fields = vec![Arc::new(Field::new("k", DataType::Int64, true))];
+    fields.extend(calls.iter().map(|call| Arc::clone(&call.field)));
+    Aggregate::new(AggregateConfig {
+        group: vec![Arc::new(Column::new("k", 0))],
+        calls,
+        schema: Arc::new(Schema::new(fields)),
+    })
+    .expect("a schema with a column a call")
+}
+
+fn aggregates(c: &mut Criterion) {
+    use AggregateFunction::{Avg, Count, CountRows, Max, Min, Sum};
+    let mut distinct = call("n", Count, Some(2), DataType::Int64);
+    distinct.distinct = true;
+    let kinds = [
+        (
+            "sum, count, avg",
+            vec![
+                call("s", Sum, Some(1), DataType::Int64),
+                call("n", CountRows, None, DataType::Int64),
+                call("a", Avg, Some(1), DataType::Float64),
+            ],
+        ),
+        (
+            "min, max",
+            vec![
+                call("l", Min, Some(1), DataType::Int64),
+                call("g", Max, Some(1), DataType::Int64),
+            ],
+        ),
+        ("count distinct", vec![distinct]),
+    ];
+    for (name, calls) in kinds {
+        let mut group = c.benchmark_group(format!("aggregate/{name}, 1,000,000 rows of state"));
+        let mut operator = aggregate(calls);
+        let mut cx = StepContext::default();
+        operator
+            .step(&[vec![Delta::inserts(rows(0, AGGREGATED))]], &mut cx)
+            .expect("a step");
+        for size in SIZES {
+            // the way back takes out what was the greatest of its group
+            let there = Delta::inserts(rows(AGGREGATED, AGGREGATED + size));
+            let back = there.negate();
+            group.throughput(Throughput::Elements(u64::try_from(2 * size).unwrap_or(1)));
+            group.bench_with_input(BenchmarkId::from_parameter(size), &size, |b, _| {
+                b.iter(|| there_and_back(&mut operator, &there, &back));
+            });
+        }
+        group.finish();
+    }
+}
+
+fn distinct(c: &mut Criterion) {
+    for state in [STATE, AGGREGATED] {
+        let mut group = c.benchmark_group(format!("distinct, {state} rows of state"));
+        let mut operator = Distinct::new(schema());
+        let mut cx = StepContext::default();
+        operator
+            .step(&[vec![Delta::inserts(rows(0, state))]], &mut cx)
+            .expect("a step");
+        for size in SIZES {
+            let there = Delta::inserts(rows(state, state + size));
+            let back = there.negate();
+            group.throughput(Throughput::Elements(u64::try_from(2 * size).unwrap_or(1)));
+            group.bench_with_input(BenchmarkId::from_parameter(size), &size, |b, _| {
+                b.iter(|| there_and_back(&mut operator, &there, &back));
+            });
+        }
+        group.finish();
+    }
 }
 
 fn consolidation(c: &mut Criterion) {
@@ -134,5 +211,5 @@ fn consolidation(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, joins, distinct, consolidation);
+criterion_group!(benches, joins, aggregates, distinct, consolidation);
 criterion_main!(benches);

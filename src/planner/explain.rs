@@ -33,7 +33,7 @@ pub struct ExplainLine {
     pub text: String,
     /// How the node is kept fresh.
     pub mode: Mode,
-    /// Why the node is recomputed; empty for an incremental node.
+    /// Why the node is recomputed; of an incremental node what costs more than its deltas, as a rule nothing.
     pub reason: String,
 }
 
@@ -62,6 +62,18 @@ impl Explain {
         if let Some(line) = self.lines.get_mut(line) {
             line.mode = Mode::Recomputed;
             line.reason = self.names.apply(reason);
+        }
+    }
+
+    /// The line that was opened last.
+    pub fn current(&self) -> usize {
+        self.lines.len().saturating_sub(1)
+    }
+
+    /// Says something of line `line`, which stays incremental.
+    pub fn note(&mut self, line: usize, note: &str) {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.reason = self.names.apply(note);
         }
     }
 

@@ -38,11 +38,17 @@ SELECT k FROM t GROUP BY k;
 SELECT k, stddev(a) AS sd, var_pop(b) AS vp FROM t GROUP BY k;
 -- all and any
 SELECT k, bool_and(f) AS every, bool_or(f) AS some FROM t GROUP BY k;
--- an aggregate without an incremental form
+-- an array in order
 SELECT k, array_agg(a ORDER BY a, b) AS items FROM t GROUP BY k;
--- another one
+-- a median
 SELECT k, median(a) AS mid FROM t GROUP BY k;
 -- text put together in order
 SELECT k, string_agg(s, ',' ORDER BY s) AS all_s FROM t GROUP BY k;
 -- a sum that no row reaches
 SELECT sum(a) AS a, count(*) AS n FROM t WHERE a > 1000;
+-- bits
+SELECT k, bit_and(a) AS ba, bit_or(b) AS bo, bit_xor(a) AS bx, bit_xor(DISTINCT b) AS bd FROM t GROUP BY k;
+-- any value, which is the least
+SELECT k, any_value(s) AS s, any_value(x) AS x, any_value(a) FILTER (WHERE f) AS a FROM t GROUP BY k;
+-- counts that are approximate elsewhere
+SELECT k, approx_distinct(a) AS na, approx_distinct(x) AS nx, approx_distinct(s) FILTER (WHERE a > 0) AS ns FROM t GROUP BY k;

@@ -18,7 +18,7 @@ use crate::zset::canonical::canonical;
 pub struct DistinctStates {
     seen: Vec<HashMap<OwnedRow, i64>>,
     converter: RowConverter,
-    input: DataType,
+    inputs: Vec<DataType>,
     inner: Box<dyn GroupStates>,
     /// Total of entries in `seen`, and of their bytes.
     entries: usize,
@@ -30,9 +30,9 @@ impl DistinctStates {
     /// # Errors
     /// When a type has no row format, or there are no arguments.
     pub fn new(inputs: &[DataType], inner: Box<dyn GroupStates>) -> Result<Self> {
-        let input = inputs
-            .first()
-            .ok_or_else(|| Error::internal("DISTINCT needs an argument"))?;
+        if inputs.is_empty() {
+            return Err(Error::internal("DISTINCT needs an argument"));
+        }
         let fields = inputs
             .iter()
             .map(|input| SortField::new(input.clone()))
@@ -41,7 +41,7 @@ impl DistinctStates {
         Ok(Self {
             seen: Vec::new(),
             converter,
-            input: input.clone(),
+            inputs: inputs.to_vec(),
             inner,
             entries: 0,
         })
@@ -124,35 +124,36 @@ impl GroupStates for DistinctStates {
             }
             lengths.push(values.len() - before);
         }
-        let mut columns = self.converter.convert_rows(values)?;
-        let field = Arc::new(Field::new_list_field(self.input.clone(), true));
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-        Ok(vec![Arc::new(ListArray::try_new(
-            field,
-            offsets,
-            columns.swap_remove(0),
-            None,
-        )?)])
+        let columns = self.converter.convert_rows(values)?.into_iter();
+        let lists = columns.map(|values| -> Result<ArrayRef> {
+            let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+            let list = ListArray::try_new(field, offsets.clone(), values, None)?;
+            Ok(Arc::new(list))
+        });
+        lists.collect()
     }
 
     fn partial_types(&self) -> Vec<DataType> {
-        vec![DataType::List(Arc::new(Field::new_list_field(
-            self.input.clone(),
-            true,
-        )))]
+        let list =
+            |of: &DataType| DataType::List(Arc::new(Field::new_list_field(of.clone(), true)));
+        self.inputs.iter().map(list).collect()
     }
 
     fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
-        let lists = argument::<ListArray>(partials, 0)?;
-        for row in 0..lists.len() {
-            let values = lists.value(row);
+        let lists = (0..self.inputs.len())
+            .map(|at| argument::<ListArray>(partials, at))
+            .collect::<Result<Vec<_>>>()?;
+        let length = lists.first().map_or(0, |list| list.len());
+        for row in 0..length {
+            let values: Vec<ArrayRef> = lists.iter().map(|list| list.value(row)).collect();
             let group = match groups {
                 Groups::One => 0,
                 Groups::Each(groups) => groups[row],
             };
-            let groups = vec![group; values.len()];
+            let groups = vec![group; values.first().map_or(0, |values| values.len())];
             let rows = Rows::once(Groups::Each(&groups), groups.len());
-            self.update(&[values], &rows)?;
+            self.update(&values, &rows)?;
         }
         Ok(())
     }

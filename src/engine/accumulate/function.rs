@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use super::bits::{BitOperation, BitStates};
 use super::count::{BooleanStates, CountStates};
 use super::distinct::DistinctStates;
 use super::float::FloatStates;
 use super::integer::{IntegerStates, Outcome};
 use super::key::{DecimalCodec, RowCodec, ShortCodec, is_short};
+use super::moments::{MomentStates, PairMeasure};
 use super::ordered::OrderedStates;
+use super::pick::Pick;
 use super::states::GroupStates;
 use super::variance::{Spread, VarianceStates};
 use crate::base::{Error, Result};
@@ -35,6 +38,12 @@ pub enum AggregateFunction {
     BoolOr,
     /// `var_samp(x)`, `var_pop(x)`, `stddev_samp(x)` and `stddev_pop(x)`.
     Variance(Spread),
+    /// `covar_pop(y, x)`, `corr(y, x)`, `regr_slope(y, x)` and the others of pairs.
+    Pair(PairMeasure),
+    /// `bit_and(x)`, `bit_or(x)` and `bit_xor(x)`.
+    Bits(BitOperation),
+    /// `percentile_cont`, `percentile_disc`, `mode` and `median`.
+    Pick(Pick),
 }
 
 impl AggregateFunction {
@@ -48,13 +57,47 @@ impl AggregateFunction {
         output: &DataType,
         distinct: bool,
     ) -> Result<Box<dyn GroupStates>> {
+        if let Self::Pick(pick) = self {
+            let [input, ..] = inputs else {
+                return Err(Error::unsupported(format!("{self:?} takes an argument")));
+            };
+            return ordered_states(input, output, pick, distinct);
+        }
         let plain = self.plain_states(inputs, output)?;
-        // repeated values change neither the least nor the greatest nor "all" nor "any"
-        let idle = matches!(self, Self::Min | Self::Max | Self::BoolAnd | Self::BoolOr);
-        if distinct && !idle && self != Self::CountRows {
+        if distinct && !self.is_idle_on_repeats() && self != Self::CountRows {
             return Ok(Box::new(DistinctStates::new(inputs, plain)?));
         }
         Ok(plain)
+    }
+
+    /// Whether the result is 0 and not NULL where no row counts.
+    pub fn counts(self) -> bool {
+        matches!(
+            self,
+            Self::CountRows | Self::Count | Self::Pair(PairMeasure::Count)
+        )
+    }
+
+    /// Which value of an ordered group it is, if it is one.
+    pub fn pick(self) -> Option<Pick> {
+        match self {
+            Self::Min => Some(Pick::Least),
+            Self::Max => Some(Pick::Greatest),
+            Self::Pick(pick) => Some(pick),
+            _ => None,
+        }
+    }
+
+    /// Repeated values change neither the least nor the greatest nor "all" nor "any".
+    fn is_idle_on_repeats(self) -> bool {
+        matches!(
+            self,
+            Self::Min
+                | Self::Max
+                | Self::BoolAnd
+                | Self::BoolOr
+                | Self::Bits(BitOperation::And | BitOperation::Or)
+        )
     }
 
     fn plain_states(self, inputs: &[DataType], output: &DataType) -> Result<Box<dyn GroupStates>> {
@@ -62,6 +105,7 @@ impl AggregateFunction {
             Self::CountRows | Self::Count => return Ok(Box::new(CountStates::default())),
             Self::BoolAnd => return Ok(Box::new(BooleanStates::new(true))),
             Self::BoolOr => return Ok(Box::new(BooleanStates::new(false))),
+            Self::Pair(measure) => return pair_states(inputs, measure),
             _ => {}
         }
         let [input] = inputs else {
@@ -76,11 +120,28 @@ impl AggregateFunction {
             Self::Variance(spread) if *input == DataType::Float64 => {
                 Ok(Box::new(VarianceStates::new(spread)))
             }
-            Self::Min | Self::Max => ordered_states(input, output, self == Self::Max),
+            Self::Variance(spread) if *input == DataType::Int64 => {
+                Ok(Box::new(MomentStates::of_integers(spread)))
+            }
+            Self::Bits(operation) if input == output => {
+                Ok(Box::new(BitStates::new(input, operation)?))
+            }
+            Self::Min => ordered_states(input, output, Pick::Least, false),
+            Self::Max => ordered_states(input, output, Pick::Greatest, false),
             _ => Err(Error::unsupported(format!(
                 "{self:?} of {input} has no incremental form"
             ))),
         }
+    }
+}
+
+fn pair_states(inputs: &[DataType], measure: PairMeasure) -> Result<Box<dyn GroupStates>> {
+    if *inputs == [DataType::Float64, DataType::Float64] {
+        Ok(Box::new(MomentStates::of_pairs(measure)))
+    } else {
+        Err(Error::unsupported(format!(
+            "{measure:?} of {inputs:?} has no incremental form"
+        )))
     }
 }
 
@@ -109,27 +170,23 @@ fn number_states(
 fn ordered_states(
     input: &DataType,
     output: &DataType,
-    greatest: bool,
+    pick: Pick,
+    distinct: bool,
 ) -> Result<Box<dyn GroupStates>> {
-    if input != output {
+    let interpolates = matches!(pick, Pick::Continuous(_)) && *input != DataType::Float64;
+    if input != output || interpolates {
         return Err(Error::unsupported(format!(
-            "min and max of {input} as {output} have no incremental form"
+            "{pick:?} of {input} as {output} has no incremental form"
         )));
     }
     Ok(if is_short(input) {
-        Box::new(OrderedStates::new(
-            Arc::new(ShortCodec(input.clone())),
-            greatest,
-        ))
+        let codec = Arc::new(ShortCodec(input.clone()));
+        Box::new(OrderedStates::new(codec, input, pick, distinct))
     } else if matches!(input, DataType::Decimal128(..)) {
-        Box::new(OrderedStates::new(
-            Arc::new(DecimalCodec(input.clone())),
-            greatest,
-        ))
+        let codec = Arc::new(DecimalCodec(input.clone()));
+        Box::new(OrderedStates::new(codec, input, pick, distinct))
     } else {
-        Box::new(OrderedStates::new(
-            Arc::new(RowCodec::new(input)?),
-            greatest,
-        ))
+        let codec = Arc::new(RowCodec::new(input)?);
+        Box::new(OrderedStates::new(codec, input, pick, distinct))
     })
 }

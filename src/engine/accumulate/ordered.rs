@@ -1,14 +1,16 @@
-//! MIN and MAX with retraction: every value of a group in order, with its weight.
+//! MIN, MAX, percentiles and MODE with retraction: every value of a group in order, with its weight.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
-use super::states::{GroupError, GroupStates, Groups, Rows};
+use super::pick::{Pick, Place, Ranks};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, argument};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -68,6 +70,66 @@ impl<K: Ord + Clone> Bag<K> {
         }
     }
 
+    /// Calls `each` with the values that are there and their weights, from the least or from the greatest, until
+    /// it says that it has seen enough.
+    fn visit<'a>(&'a self, descending: bool, mut each: impl FnMut(&'a K, u64) -> bool) {
+        let mut there = |(key, weight): (&'a K, &i64)| match u64::try_from(*weight) {
+            Ok(weight) if weight > 0 => each(key, weight),
+            _ => true,
+        };
+        match self {
+            Self::Empty => {}
+            Self::One(key, weight) => {
+                there((key, weight));
+            }
+            Self::Many(tree) if descending => {
+                tree.iter().rev().all(there);
+            }
+            Self::Many(tree) => {
+                tree.iter().all(there);
+            }
+        }
+    }
+
+    /// The values at two ranks; `distinct` counts each value once.
+    fn ranked(&self, place: Place, discrete: bool, distinct: bool) -> Option<(&K, &K, f64)> {
+        let copies = |weight: u64| if distinct { 1 } else { weight };
+        let mut total = 0_u64;
+        self.visit(false, |_, weight| {
+            total = total.saturating_add(copies(weight));
+            true
+        });
+        let ranks = if discrete {
+            Ranks::discrete(place, total)
+        } else {
+            Ranks::continuous(place, total)
+        };
+        let (mut seen, mut low, mut high) = (0_u64, None, None);
+        self.visit(place.descending, |key, weight| {
+            seen = seen.saturating_add(copies(weight));
+            if low.is_none() && seen > ranks.low {
+                low = Some(key);
+            }
+            if high.is_none() && seen > ranks.high {
+                high = Some(key);
+            }
+            high.is_none()
+        });
+        Some((low?, high?, ranks.between))
+    }
+
+    /// The most frequent value, and of several the first.
+    fn mode(&self, descending: bool, distinct: bool) -> Option<&K> {
+        let mut best: Option<(&K, u64)> = None;
+        self.visit(descending, |key, weight| {
+            if best.is_none_or(|(_, most)| !distinct && weight > most) {
+                best = Some((key, weight));
+            }
+            true
+        });
+        best.map(|(key, _)| key)
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Empty | Self::One(..) => 0,
@@ -81,17 +143,63 @@ impl<K: Ord + Clone> Bag<K> {
 pub struct OrderedStates<K> {
     bags: Vec<Bag<K>>,
     codec: Arc<dyn Codec<K>>,
-    greatest: bool,
+    data_type: DataType,
+    pick: Pick,
+    distinct: bool,
 }
 
-impl<K> OrderedStates<K> {
-    /// No groups yet; `greatest` for MAX.
-    pub fn new(codec: Arc<dyn Codec<K>>, greatest: bool) -> Self {
+impl<K: Ord + Clone> OrderedStates<K> {
+    /// No groups yet; values of `data_type`, of which `distinct` counts each once.
+    pub fn new(codec: Arc<dyn Codec<K>>, data_type: &DataType, pick: Pick, distinct: bool) -> Self {
         Self {
             bags: Vec::new(),
             codec,
-            greatest,
+            data_type: data_type.clone(),
+            pick,
+            distinct,
         }
+    }
+
+    /// The value of a group, where it is one of its values.
+    fn picked(&self, pick: Pick, distinct: bool, group: usize) -> Option<&K> {
+        let bag = &self.bags[group];
+        match pick {
+            Pick::Least => bag.extremum(false),
+            Pick::Greatest => bag.extremum(true),
+            Pick::Mode { descending } => bag.mode(descending, distinct),
+            Pick::Discrete(place) | Pick::Continuous(place) => {
+                Some(bag.ranked(place, true, distinct)?.0)
+            }
+        }
+    }
+
+    /// Values between two values of each group.
+    fn interpolated(&self, place: Place, distinct: bool, groups: &[usize]) -> Result<ArrayRef> {
+        let found: Vec<Option<(&K, &K, f64)>> = groups
+            .iter()
+            .map(|group| self.bags[*group].ranked(place, false, distinct))
+            .collect();
+        let low: Vec<Option<&K>> = found.iter().map(|found| Some(found.as_ref()?.0)).collect();
+        let high: Vec<Option<&K>> = found.iter().map(|found| Some(found.as_ref()?.1)).collect();
+        let (low, high) = (self.codec.decode(&low)?, self.codec.decode(&high)?);
+        let floats = |array: &ArrayRef| {
+            array
+                .as_primitive_opt::<Float64Type>()
+                .cloned()
+                .ok_or_else(|| Error::internal("percentiles lie between floats only"))
+        };
+        let (low, high) = (floats(&low)?, floats(&high)?);
+        let values = found.iter().enumerate().map(|(row, found)| {
+            let (_, _, between) = found.as_ref()?;
+            let (low, high) = (low.value(row), high.value(row));
+            // between equal values no distance is needed, and of infinite ones there is none
+            Some(if *between == 0.0 || low.to_bits() == high.to_bits() {
+                low
+            } else {
+                low + between * (high - low) + 0.0
+            })
+        });
+        Ok(Arc::new(values.collect::<Float64Array>()))
     }
 }
 
@@ -108,7 +216,7 @@ where
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
         let array = args
             .first()
-            .ok_or_else(|| Error::internal("min and max need an argument"))?;
+            .ok_or_else(|| Error::internal("an ordered aggregate needs an argument"))?;
         let keys: KeyColumn<K> = self.codec.encode(array)?;
         let bags = &mut self.bags;
         rows.visit(array.logical_nulls().as_ref(), |row, group, weight| {
@@ -125,24 +233,85 @@ where
         self.bags[group] = Bag::Empty;
     }
 
-    fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
+    fn results(&self, groups: &[usize], errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
+        self.read(Reading::Own, groups, errors)
+    }
+
+    fn read(
+        &self,
+        reading: Reading<'_>,
+        groups: &[usize],
+        _errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        let (pick, distinct) = match reading {
+            Reading::Own => (self.pick, self.distinct),
+            Reading::Pick { pick, distinct } => (pick, distinct),
+            Reading::Evaluated(_) => {
+                return Err(Error::internal("no function runs over ordered values"));
+            }
+        };
+        if let Pick::Continuous(place) = pick {
+            return self.interpolated(place, distinct, groups);
+        }
         let keys: Vec<Option<&K>> = groups
             .iter()
-            .map(|group| self.bags[*group].extremum(self.greatest))
+            .map(|group| self.picked(pick, distinct, *group))
             .collect();
         self.codec.decode(&keys)
     }
 
-    fn partial(&self, _groups: &[usize]) -> Result<Vec<ArrayRef>> {
-        Err(Error::internal("ordered states are never shipped"))
+    /// The values that are there, and how often each.
+    fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
+        let (mut keys, mut weights) = (Vec::new(), Vec::new());
+        let mut lengths = Vec::with_capacity(groups.len());
+        for group in groups {
+            let before = keys.len();
+            self.bags[*group].visit(false, |key, weight| {
+                keys.push(Some(key));
+                weights.push(i64::try_from(weight).unwrap_or(i64::MAX));
+                true
+            });
+            lengths.push(keys.len() - before);
+        }
+        let values = self.codec.decode(&keys)?;
+        let weights: ArrayRef = Arc::new(Int64Array::from(weights));
+        let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+        let list = |values: ArrayRef| -> Result<ArrayRef> {
+            let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+            Ok(Arc::new(ListArray::try_new(
+                field,
+                offsets.clone(),
+                values,
+                None,
+            )?))
+        };
+        Ok(vec![list(values)?, list(weights)?])
     }
 
     fn partial_types(&self) -> Vec<DataType> {
-        Vec::new()
+        let list =
+            |of: &DataType| DataType::List(Arc::new(Field::new_list_field(of.clone(), true)));
+        vec![list(&self.data_type), list(&DataType::Int64)]
     }
 
-    fn merge(&mut self, _partials: &[ArrayRef], _groups: Groups<'_>) -> Result<()> {
-        Err(Error::internal("ordered states are never shipped"))
+    fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
+        let values: &ListArray = argument(partials, 0)?;
+        let weights: &ListArray = argument(partials, 1)?;
+        let keys = self.codec.encode(values.values())?;
+        let weights = weights
+            .values()
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| Error::internal("the weights of a partial state are no integers"))?
+            .clone();
+        let bags = &mut self.bags;
+        let offsets = values.value_offsets();
+        Rows::once(groups, values.len()).visit(values.nulls(), |row, group, _| {
+            let place = |offset: i32| usize::try_from(offset).unwrap_or(0);
+            for at in place(offsets[row])..place(offsets[row + 1]) {
+                bags[group].add(keys.key(at), weights.value(at));
+            }
+        });
+        Ok(())
     }
 
     fn drop_first(&mut self, groups: usize) {

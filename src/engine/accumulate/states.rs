@@ -6,6 +6,8 @@ use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType;
 
+use super::evaluated::Evaluated;
+use super::pick::Pick;
 use crate::base::{Error, Result};
 
 /// Which group each row of a batch belongs to.
@@ -91,6 +93,22 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// What a call reads from states that several calls share, because they keep the same of the same rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading<'a> {
+    /// The result that the states were made for.
+    Own,
+    /// A value of an ordered group; `distinct` counts each value once.
+    Pick {
+        /// Which value.
+        pick: Pick,
+        /// Whether each value counts once.
+        distinct: bool,
+    },
+    /// The result of a function over the group's rows.
+    Evaluated(&'a Evaluated),
+}
+
 /// A failure of one group: its place among the groups asked for, and why.
 pub type GroupError = (usize, Error);
 
@@ -119,6 +137,24 @@ pub trait GroupStates: Debug + Send + Sync {
     /// # Errors
     /// When the results' type is not one that the function gives.
     fn results(&self, groups: &[usize], errors: &mut Vec<GroupError>) -> Result<ArrayRef>;
+
+    /// The results of `groups` for another call than that which the states were made for; as [`Self::results`].
+    ///
+    /// # Errors
+    /// As [`Self::results`]; or when the states have no such reading.
+    fn read(
+        &self,
+        reading: Reading<'_>,
+        groups: &[usize],
+        errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        match reading {
+            Reading::Own => self.results(groups, errors),
+            other => Err(Error::internal(format!(
+                "states cannot be read as {other:?}"
+            ))),
+        }
+    }
 
     /// The exact states of `groups` as columns, for [`Self::merge`] elsewhere.
     ///

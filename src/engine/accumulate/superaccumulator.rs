@@ -65,17 +65,23 @@ impl Superaccumulator {
         }
     }
 
-    /// Adds `times` times the square of `mantissa * 2^exponent`, a mantissa of 53 bits.
+    /// Adds `times` times the square of `mantissa * 2^exponent`.
     pub fn add_square(&mut self, mantissa: i64, exponent: i32, times: i64) {
-        let square = i128::from(mantissa) * i128::from(mantissa);
+        self.add_product((mantissa, exponent), (mantissa, exponent), times);
+    }
+
+    /// Adds `times` times the product of two numbers, each a mantissa and an exponent.
+    pub fn add_product(&mut self, left: (i64, i32), right: (i64, i32), times: i64) {
+        let product = i128::from(left.0) * i128::from(right.0);
+        let exponent = left.1 + right.1;
         if times.abs_diff(0) <= 1 {
-            return self.add(square * i128::from(times), 2 * exponent);
+            return self.add(product * i128::from(times), exponent);
         }
-        // 106 bits times 64 bits: by halves of 53 and 32
-        let low = square & ((1 << 53) - 1);
+        // 126 bits times 64 bits: by halves of 53 and 32
+        let low = product & ((1 << 53) - 1);
         for (part, at) in [(times >> 32, 32), (times & 0xffff_ffff, 0)] {
-            self.add((square >> 53) * i128::from(part), 2 * exponent + at + 53);
-            self.add(low * i128::from(part), 2 * exponent + at);
+            self.add((product >> 53) * i128::from(part), exponent + at + 53);
+            self.add(low * i128::from(part), exponent + at);
         }
     }
 

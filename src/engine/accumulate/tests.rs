@@ -145,10 +145,10 @@ proptest! {
     }
 }
 
-/// A name, the argument, and what makes empty states.
+/// A name, the arguments, and what makes empty states.
 type Case = (
     &'static str,
-    ArrayRef,
+    Vec<ArrayRef>,
     Box<dyn Fn() -> Box<dyn GroupStates>>,
 );
 
@@ -192,7 +192,10 @@ fn all_states() -> Vec<Case> {
         Some("z"),
     ]));
     let mut all: Vec<Case> = Vec::new();
-    use AggregateFunction::{Avg, Count, Max, Min, Sum, Variance};
+    use AggregateFunction::{Avg, Bits, Count, Max, Min, Pair, Pick, Sum, Variance};
+    let continuous = super::Pick::Continuous(Place::new(0.4, true).unwrap());
+    let discrete = super::Pick::Discrete(Place::new(0.9, false).unwrap());
+    let mode = super::Pick::Mode { descending: true };
     let spread = Variance(Spread {
         sample: true,
         deviation: false,
@@ -212,11 +215,24 @@ fn all_states() -> Vec<Case> {
             ("min float", Min, &floats, DataType::Float64),
             ("max decimal", Max, &decimals, DataType::Decimal128(30, 2)),
             ("max text", Max, &texts, DataType::Utf8),
+            ("var int", spread, &ints, DataType::Float64),
+            ("and", Bits(BitOperation::And), &ints, DataType::Int64),
+            ("or", Bits(BitOperation::Or), &ints, DataType::Int64),
+            ("xor", Bits(BitOperation::Xor), &ints, DataType::Int64),
+            ("middle", Pick(continuous), &floats, DataType::Float64),
+            ("near the end", Pick(discrete), &texts, DataType::Utf8),
+            ("mode int", Pick(mode), &ints, DataType::Int64),
+            (
+                "mode decimal",
+                Pick(mode),
+                &decimals,
+                DataType::Decimal128(30, 2),
+            ),
         ] {
             let input = args.data_type().clone();
             all.push((
                 name,
-                Arc::clone(args),
+                vec![Arc::clone(args)],
                 Box::new(move || {
                     function
                         .states(std::slice::from_ref(&input), &output, distinct)
@@ -224,6 +240,32 @@ fn all_states() -> Vec<Case> {
                 }),
             ));
         }
+    }
+    let pairs: ArrayRef = Arc::new(Float64Array::from(vec![
+        Some(1e-300),
+        Some(2.0),
+        Some(f64::INFINITY),
+        None,
+        Some(1e12),
+        Some(0.1),
+    ]));
+    for (distinct, measure) in [
+        (false, PairMeasure::Corr),
+        (false, PairMeasure::CovarSamp),
+        (false, PairMeasure::Intercept),
+        (true, PairMeasure::Sxy),
+        (true, PairMeasure::Count),
+    ] {
+        let inputs = [DataType::Float64, DataType::Float64];
+        all.push((
+            "of pairs",
+            vec![Arc::clone(&floats), Arc::clone(&pairs)],
+            Box::new(move || {
+                Pair(measure)
+                    .states(&inputs, &DataType::Float64, distinct)
+                    .unwrap()
+            }),
+        ));
     }
     all
 }
@@ -245,11 +287,12 @@ proptest! {
     fn every_state_is_a_sum_over_its_rows(rows in prop::collection::vec((0..6_u32, 0..3_usize, -2..4_i64), 0..30), cut in 0..30_usize) {
         for (name, values, make) in all_states() {
             let feed = |states: &mut dyn GroupStates, rows: &[(u32, usize, i64)], sign: i64| {
-                let picked = take(&values, &UInt32Array::from_iter_values(rows.iter().map(|row| row.0)), None).unwrap();
+                let indices = UInt32Array::from_iter_values(rows.iter().map(|row| row.0));
+                let picked: Vec<ArrayRef> = values.iter().map(|values| take(values, &indices, None).unwrap()).collect();
                 let groups: Vec<usize> = rows.iter().map(|row| row.1).collect();
                 let weights: Vec<i64> = rows.iter().map(|row| row.2 * sign).collect();
                 let rows = Rows { length: groups.len(), groups: Groups::Each(&groups), weights: Some(&weights), filter: None };
-                states.update(&[picked], &rows).unwrap();
+                states.update(&picked, &rows).unwrap();
             };
             let new = || { let mut states = make(); states.grow(3); states };
             let mut whole = new();
@@ -374,4 +417,105 @@ fn variance_survives_a_large_mean() {
         one(spread, values, DataType::Float64),
         ("30.0".to_owned(), 0)
     );
+}
+
+fn of_pairs(measure: PairMeasure, pairs: &[(f64, f64)]) -> String {
+    let inputs = [DataType::Float64, DataType::Float64];
+    let output = DataType::Float64;
+    let states = AggregateFunction::Pair(measure).states(&inputs, &output, false);
+    let mut states = states.unwrap();
+    states.grow(1);
+    let y: ArrayRef = Arc::new(Float64Array::from_iter_values(
+        pairs.iter().map(|pair| pair.0),
+    ));
+    let x: ArrayRef = Arc::new(Float64Array::from_iter_values(
+        pairs.iter().map(|pair| pair.1),
+    ));
+    let rows = Rows::once(Groups::One, pairs.len());
+    states.update(&[y, x], &rows).unwrap();
+    let mut errors = Vec::new();
+    let result = states.results(&[0], &mut errors).unwrap();
+    if errors.is_empty() {
+        arrow::util::display::array_value_to_string(&result, 0).unwrap()
+    } else {
+        errors[0].1.code().to_owned()
+    }
+}
+
+#[test]
+fn regression_says_what_postgresql_says() {
+    use PairMeasure::{
+        AvgX, AvgY, Corr, Count, CovarPop, CovarSamp, Intercept, R2, Slope, Sxx, Sxy, Syy,
+    };
+    let line: Vec<(f64, f64)> = [0.0, 1.0, 2.0, 5.0].map(|x| (3.0 * x - 1.0, x)).to_vec();
+    for (measure, expected) in [
+        (Slope, "3.0"),
+        (Intercept, "-1.0"),
+        (R2, "1.0"),
+        (Corr, "1.0"),
+        (Count, "4"),
+        (AvgX, "2.0"),
+        (AvgY, "5.0"),
+        (Sxx, "14.0"),
+        (Syy, "126.0"),
+        (Sxy, "42.0"),
+        (CovarPop, "10.5"),
+        (CovarSamp, "14.0"),
+    ] {
+        assert_eq!(of_pairs(measure, &line), expected, "{measure:?}");
+        // a large mean costs nothing
+        let far: Vec<(f64, f64)> = line.iter().map(|(y, x)| (y + 1e9, x + 1e9)).collect();
+        if matches!(measure, Slope | Sxx | Syy | Sxy | CovarPop | R2) {
+            assert_eq!(of_pairs(measure, &far), expected, "{measure:?} far away");
+        }
+    }
+    let upright = [(1.0, 2.0), (4.0, 2.0)];
+    assert_eq!(of_pairs(Slope, &upright), "");
+    assert_eq!(of_pairs(Corr, &upright), "");
+    assert_eq!(of_pairs(R2, &[(1.0, 2.0), (1.0, 3.0)]), "1.0");
+    assert_eq!(of_pairs(CovarSamp, &[(1.0, 2.0)]), "");
+    assert_eq!(of_pairs(CovarPop, &[(1.0, 2.0)]), "0.0");
+    assert_eq!(of_pairs(Count, &[]), "0");
+    assert_eq!(of_pairs(Sxx, &[]), "");
+    assert_eq!(of_pairs(Sxx, &[(1.0, 1e300), (1.0, -1e300)]), "22003");
+    assert_eq!(of_pairs(AvgY, &[(f64::INFINITY, 1.0), (2.0, 1.0)]), "inf");
+    assert_eq!(of_pairs(Sxy, &[(f64::INFINITY, 1.0), (2.0, 1.0)]), "NaN");
+}
+
+#[test]
+fn the_spread_of_large_integers_is_exact() {
+    let spread = AggregateFunction::Variance(Spread {
+        sample: false,
+        deviation: false,
+    });
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX - 2]));
+    assert_eq!(
+        one(spread, values, DataType::Float64),
+        ("1.0".to_owned(), 0)
+    );
+}
+
+#[test]
+fn percentiles_lie_where_postgresql_puts_them() {
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![4.0, 1.0, 3.0, 2.0]));
+    let at = |pick, expected: &str| {
+        let found = one(
+            AggregateFunction::Pick(pick),
+            Arc::clone(&floats),
+            DataType::Float64,
+        );
+        assert_eq!(found, (expected.to_owned(), 0), "{pick:?}");
+    };
+    let place = |fraction, descending| Place::new(fraction, descending).unwrap();
+    at(Pick::Continuous(place(0.5, false)), "2.5");
+    at(Pick::Continuous(place(0.0, true)), "4.0");
+    at(Pick::Continuous(place(1.0, false)), "4.0");
+    at(Pick::Discrete(place(0.5, false)), "2.0");
+    at(Pick::Discrete(place(0.5, true)), "3.0");
+    at(Pick::Discrete(place(0.51, false)), "3.0");
+    at(Pick::Discrete(place(0.0, false)), "1.0");
+    at(Pick::Mode { descending: false }, "1.0");
+    at(Pick::Mode { descending: true }, "4.0");
+    assert_eq!(Place::new(1.5, false), None);
+    assert_eq!(Place::new(f64::NAN, false), None);
 }

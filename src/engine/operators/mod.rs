@@ -10,7 +10,7 @@ mod recompute;
 mod union;
 mod values;
 
-pub use aggregate::{Aggregate, AggregateCall, AggregateConfig};
+pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;

@@ -18,7 +18,7 @@ use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
-use crate::planner::functions::RULES_OFF;
+use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF};
 
 /// The catalog's name, which clients see as the database.
 pub(crate) const CATALOG: &str = "lotic";
@@ -45,6 +45,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer
         .rules
         .push(Arc::new(TotalOrder::new(options.plan_for)));
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)
@@ -52,7 +54,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_type_planner(Arc::new(OwnTypes))

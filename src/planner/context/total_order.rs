@@ -2,8 +2,8 @@
 //!
 //! `ORDER BY a LIMIT 3`, `row_number() OVER (ORDER BY a)` and `first_value(b ORDER BY a)` leave open which of several equal
 //! rows they mean. Here the remaining columns of the input break every tie; rows equal in all columns are
-//! the same row, so nothing is left open. For a model also `LIMIT` without ORDER BY and
-//! order-sensitive aggregates without ORDER BY get an order; an ad-hoc query keeps its cheap form there.
+//! the same row, so nothing is left open. Order-sensitive aggregates without ORDER BY get an order as well; `LIMIT` without
+//! ORDER BY does in a model only, and an ad-hoc query keeps its cheap form there.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, Expr, Limit, LogicalPlan, Projection, Sort, SubqueryAlias,
-    Window, WindowFrameBound, WindowFrameUnits,
+    Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Projection, Sort,
+    SubqueryAlias, Window, WindowFrameBound, WindowFrameUnits,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -38,7 +38,7 @@ impl TotalOrder {
         match node {
             LogicalPlan::Limit(limit) => self.limit(limit),
             LogicalPlan::Window(window) => self.window(window),
-            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Aggregate(aggregate) => Self::aggregate(aggregate),
             LogicalPlan::Distinct(Distinct::On(on)) => distinct_on(on),
             node => Ok(Transformed::no(node)),
         }
@@ -111,7 +111,7 @@ impl TotalOrder {
         rename_window(&window, &window_expr).map(Transformed::yes)
     }
 
-    fn aggregate(&self, aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
+    fn aggregate(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
         let schema = Arc::clone(aggregate.input.schema());
         // Constant within a group, unless there are several grouping sets.
         let groups: Vec<Expr> = aggregate
@@ -125,7 +125,7 @@ impl TotalOrder {
         for expr in &aggregate.aggr_expr {
             let before = expr.schema_name().to_string();
             let after = expr.clone().transform_down(|expr| match expr {
-                Expr::AggregateFunction(mut call) if self.is_order_sensitive(&call) => {
+                Expr::AggregateFunction(mut call) if is_order_sensitive(&call) => {
                     let order = aggregate_order(&call, &schema, &groups);
                     let any = order != call.params.order_by;
                     call.params.order_by = order;
@@ -150,14 +150,6 @@ impl TotalOrder {
         }
         let built = Aggregate::try_new(aggregate.input, aggregate.group_expr, calls)?;
         Ok(Transformed::yes(LogicalPlan::Aggregate(built)))
-    }
-
-    fn is_order_sensitive(&self, call: &AggregateFunction) -> bool {
-        let sensitive = matches!(
-            call.func.name(),
-            "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value"
-        );
-        sensitive && (self.plan_for == PlanFor::Model || !call.params.order_by.is_empty())
     }
 }
 
@@ -212,6 +204,7 @@ fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr])
                 .iter()
                 .take(1)
                 .filter(|arg| !known.contains(arg))
+                .filter(|arg| arg.get_type(schema).is_ok_and(|kind| has_order(&kind)))
                 .map(key),
         );
     } else {
@@ -221,6 +214,13 @@ fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr])
         order.extend(call.params.order_by.first().cloned());
     }
     order
+}
+
+fn is_order_sensitive(call: &AggregateFunction) -> bool {
+    matches!(
+        call.func.name(),
+        "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value"
+    )
 }
 
 /// The value chosen depends on the whole row, where `array_agg` depends on its argument alone.

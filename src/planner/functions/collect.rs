@@ -88,11 +88,21 @@ impl AggregateUDFImpl for Collecting {
         self.inner.state_fields(args)
     }
 
+    /// Both sort their rows themselves where the input does not come in order: `string_agg` is an `array_agg` within.
+    /// Were the order required, two calls in different orders could not stand in one query.
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        self.inner.order_sensitivity()
+        match self.inner.order_sensitivity() {
+            AggregateOrderSensitivity::HardRequirement => {
+                AggregateOrderSensitivity::SoftRequirement
+            }
+            other => other,
+        }
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
+        if self.inner.order_sensitivity().hard_requires() {
+            return ReversedUDAF::NotSupported;
+        }
         match self.inner.reverse_udf() {
             ReversedUDAF::Reversed(inner) => {
                 let reversed = Self {
@@ -111,12 +121,12 @@ impl AggregateUDFImpl for Collecting {
     ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
         let inner = Arc::unwrap_or_clone(Arc::clone(&self.inner))
             .with_beneficial_ordering(beneficial_ordering)?;
-        Ok(inner.map(|inner| {
-            Arc::new(Self {
-                inner: Arc::new(inner),
-                limits: self.limits,
-            }) as Arc<dyn AggregateUDFImpl>
-        }))
+        // one that makes no use of an order stays as it is
+        let inner = inner.map_or_else(|| Arc::clone(&self.inner), Arc::new);
+        Ok(Some(Arc::new(Self {
+            inner,
+            limits: self.limits,
+        })))
     }
 
     fn supports_null_handling_clause(&self) -> bool {

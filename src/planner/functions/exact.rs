@@ -8,7 +8,9 @@ use datafusion::common::types::{
     logical_uint8, logical_uint16, logical_uint32, logical_uint64,
 };
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions_aggregate::{average, count, min_max, stddev, sum, variance};
+use datafusion::functions_aggregate::{
+    average, bit_and_or_xor, correlation, count, covariance, min_max, regr, stddev, sum, variance,
+};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
@@ -18,7 +20,9 @@ use datafusion::logical_expr::{
 
 use super::adapter::{MakeStates, ManyStates, SingleState};
 use crate::engine::accumulate::extremum::FloatExtremumStates;
-use crate::engine::accumulate::{AggregateFunction, GroupStates, Spread};
+use crate::engine::accumulate::{
+    AggregateFunction, BitOperation, GroupStates, PairMeasure, Spread,
+};
 
 /// The engine's function of that name, for lowering a plan; none when it has no incremental form.
 ///
@@ -37,6 +41,27 @@ pub fn aggregate_function(name: &str) -> Option<AggregateFunction> {
         "var_pop" | "var_population" => spread(false, false),
         "stddev" | "stddev_samp" => spread(true, true),
         "stddev_pop" => spread(false, true),
+        "bit_and" => AggregateFunction::Bits(BitOperation::And),
+        "bit_or" => AggregateFunction::Bits(BitOperation::Or),
+        "bit_xor" => AggregateFunction::Bits(BitOperation::Xor),
+        name => AggregateFunction::Pair(pair_measure(name)?),
+    })
+}
+
+fn pair_measure(name: &str) -> Option<PairMeasure> {
+    Some(match name {
+        "covar" | "covar_samp" => PairMeasure::CovarSamp,
+        "covar_pop" => PairMeasure::CovarPop,
+        "corr" => PairMeasure::Corr,
+        "regr_slope" => PairMeasure::Slope,
+        "regr_intercept" => PairMeasure::Intercept,
+        "regr_count" => PairMeasure::Count,
+        "regr_r2" => PairMeasure::R2,
+        "regr_avgx" => PairMeasure::AvgX,
+        "regr_avgy" => PairMeasure::AvgY,
+        "regr_sxx" => PairMeasure::Sxx,
+        "regr_syy" => PairMeasure::Syy,
+        "regr_sxy" => PairMeasure::Sxy,
         _ => return None,
     })
 }
@@ -53,16 +78,35 @@ pub(super) fn exact_udafs() -> Vec<Arc<AggregateUDF>> {
         variance::var_pop_udaf(),
         stddev::stddev_udaf(),
         stddev::stddev_pop_udaf(),
+        bit_and_or_xor::bit_xor_udaf(),
+        covariance::covar_samp_udaf(),
+        covariance::covar_pop_udaf(),
+        correlation::corr_udaf(),
+        regr::regr_slope_udaf(),
+        regr::regr_intercept_udaf(),
+        regr::regr_count_udaf(),
+        regr::regr_r2_udaf(),
+        regr::regr_avgx_udaf(),
+        regr::regr_avgy_udaf(),
+        regr::regr_sxx_udaf(),
+        regr::regr_syy_udaf(),
+        regr::regr_sxy_udaf(),
     ];
     let exact = theirs.into_iter().filter_map(|inner| {
         let function = aggregate_function(inner.name())?;
         let signature = match function {
             AggregateFunction::Avg => average_signature(),
+            AggregateFunction::Variance(_) => spread_signature(),
             _ => inner.signature().clone(),
         };
+        let mut aliases = inner.aliases().to_vec();
+        if inner.name() == "var" {
+            aliases.push("variance".to_owned());
+        }
         Some(Arc::new(AggregateUDF::new_from_impl(ExactAggregate {
             inner,
             function,
+            aliases,
             signature,
         })))
     });
@@ -101,11 +145,40 @@ fn average_signature() -> Signature {
     )
 }
 
+/// The spread of integers is that of what they are, and not of the floats nearest to them.
+fn spread_signature() -> Signature {
+    let integers = vec![
+        logical_int8(),
+        logical_int16(),
+        logical_int32(),
+        logical_uint8(),
+        logical_uint16(),
+        logical_uint32(),
+    ];
+    let integers = integers.into_iter().map(TypeSignatureClass::Native);
+    let one = |target, from, native| {
+        let target = TypeSignatureClass::Native(target);
+        TypeSignature::Coercible(vec![Coercion::new_implicit(target, from, native)])
+    };
+    Signature::one_of(
+        vec![
+            one(logical_int64(), integers.collect(), NativeType::Int64),
+            one(
+                logical_float64(),
+                vec![TypeSignatureClass::Numeric],
+                NativeType::Float64,
+            ),
+        ],
+        Volatility::Immutable,
+    )
+}
+
 /// An aggregate of DataFusion's whose accumulators are ours where ours give another answer.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ExactAggregate {
     inner: Arc<AggregateUDF>,
     function: AggregateFunction,
+    aliases: Vec<String>,
     signature: Signature,
 }
 
@@ -128,6 +201,8 @@ impl ExactAggregate {
         match function {
             // those of other types do not depend on order
             AggregateFunction::Min | AggregateFunction::Max if !floats => return None,
+            // DataFusion declares another state for the distinct one than it gives
+            AggregateFunction::Bits(_) if !distinct => return None,
             // -0.0 and 0.0 are one value
             AggregateFunction::Count if !(distinct && floats && inputs.len() == 1) => return None,
             AggregateFunction::Min | AggregateFunction::Max if !retract => {
@@ -162,7 +237,7 @@ impl AggregateUDFImpl for ExactAggregate {
     }
 
     fn aliases(&self) -> &[String] {
-        self.inner.aliases()
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {
@@ -170,6 +245,10 @@ impl AggregateUDFImpl for ExactAggregate {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        if self.function == AggregateFunction::Pair(PairMeasure::Count) {
+            // a count is a bigint
+            return Ok(DataType::Int64);
+        }
         self.inner.return_type(arg_types)
     }
 
@@ -182,6 +261,9 @@ impl AggregateUDFImpl for ExactAggregate {
     }
 
     fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        if self.function.counts() {
+            return Ok(ScalarValue::Int64(Some(0)));
+        }
         self.inner.default_value(data_type)
     }
 

@@ -1,7 +1,8 @@
 //! Lotic's own functions, registered over DataFusion's by name, so that a batch query and a model agree.
 //!
-//! * [`exact`], [`adapter`]: sum, avg, the variance family, and min, max and count where DataFusion's answer depends
-//!   on order; they keep the very states of the incremental operator.
+//! * [`exact`], [`adapter`]: sum, avg, variance, covariance, regression, and min, max and count where DataFusion's
+//!   answer depends on order; they keep the very states of the incremental operator.
+//! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 
@@ -12,6 +13,7 @@ pub mod collect;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+pub mod ordered_set;
 pub mod sizes;
 
 #[cfg(test)]
@@ -19,17 +21,22 @@ mod tests;
 
 use std::sync::Arc;
 
+use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
+pub use ordered_set::ordered_set_function;
 
 /// Optimizer rules of DataFusion that must not run beside the exact aggregates, by name.
 ///
 /// `single_distinct_aggregation_to_group_by` splits a sum beside a DISTINCT into two levels: the inner ones would be
 /// rounded, or refused as out of range, before the outer one adds them up.
 pub const RULES_OFF: [&str; 1] = ["single_distinct_aggregation_to_group_by"];
+
+/// Aggregate functions of DataFusion that are not offered: what they answer depends on the order of the rows.
+pub const AGGREGATES_OFF: [&str; 1] = ["approx_percentile_cont_with_weight"];
 
 /// The aggregate functions to register over DataFusion's.
 pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
@@ -39,6 +46,9 @@ pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
 /// [`all_udafs`] with limits of one's own for those that collect values.
 pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let mut all = exact::exact_udafs();
+    all.extend(ordered_set::ordered_set_udafs());
+    let every = Arc::unwrap_or_clone(bool_and_udaf()).with_aliases(["every"]);
+    all.push(Arc::new(every));
     all.extend(collect::guarded_udafs(limits));
     all
 }

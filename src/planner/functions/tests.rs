@@ -139,7 +139,7 @@ fn shuffled(batch: &RecordBatch, seed: u64, partitions: usize) -> MemTable {
     MemTable::try_new(batch.schema(), parts.collect()).unwrap()
 }
 
-const QUERIES: [&str; 7] = [
+const QUERIES: [&str; 13] = [
     "SELECT sum(x), avg(x), min(x), max(x), var_samp(x), stddev_pop(x), sum(n), avg(n) FROM t",
     "SELECT k, sum(x), avg(x), min(x), max(x), var_pop(x), stddev(x), sum(n), mean(n), count(*) FROM t GROUP BY k ORDER BY k",
     "SELECT k, sum(DISTINCT x), avg(DISTINCT n), sum(x), count(DISTINCT x) FROM t GROUP BY k ORDER BY k",
@@ -147,6 +147,12 @@ const QUERIES: [&str; 7] = [
     "SELECT k, sum(x) FILTER (WHERE n > 0), avg(x) FILTER (WHERE n > 1000) FROM t GROUP BY k ORDER BY k",
     "SELECT i, sum(x) OVER w, avg(x) OVER w, max(x) OVER w, stddev(x) OVER w FROM t WHERE i < 300 WINDOW w AS (ORDER BY i ROWS BETWEEN 5 PRECEDING AND 2 FOLLOWING) ORDER BY i",
     "SELECT i, sum(x) OVER (PARTITION BY k ORDER BY i) FROM t WHERE i < 300 ORDER BY i",
+    "SELECT k, covar_samp(x, n), corr(x, i), regr_slope(i, n), regr_intercept(n, i), regr_r2(i, n), regr_count(x, n), regr_avgx(n, x), regr_sxy(i, n) FROM t GROUP BY k ORDER BY k",
+    "SELECT corr(DISTINCT i, k), regr_syy(i, n) FILTER (WHERE n > 0), var_pop(i), stddev(DISTINCT k), bit_xor(DISTINCT n), bit_and(n) FROM t",
+    "SELECT k, median(x), percentile_cont(0.3) WITHIN GROUP (ORDER BY x DESC), percentile_disc(0.7) WITHIN GROUP (ORDER BY n), mode() WITHIN GROUP (ORDER BY x), median(DISTINCT i) FROM t GROUP BY k ORDER BY k",
+    "SELECT k, any_value(x), any_value(n), approx_distinct(x), approx_median(i), approx_percentile_cont(0.9) WITHIN GROUP (ORDER BY i) FROM t GROUP BY k ORDER BY k",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n), mode() WITHIN GROUP (ORDER BY k DESC), approx_distinct(n), any_value(k) FROM t",
+    "SELECT i, corr(i, n) OVER w, median(i) OVER w, var_pop(i) OVER w, approx_distinct(k) OVER w, regr_count(x, n) OVER w FROM t WHERE i < 300 WINDOW w AS (ORDER BY i ROWS BETWEEN 5 PRECEDING AND 2 FOLLOWING) ORDER BY i",
 ];
 
 #[tokio::test]
@@ -177,6 +183,20 @@ async fn a_window_frame_gives_what_its_rows_give() {
         .unwrap();
     let framed = "SELECT i, sum(x) OVER (ORDER BY i ROWS BETWEEN 5 PRECEDING AND 2 FOLLOWING) FROM t ORDER BY i";
     let joined = "SELECT a.i, sum(b.x) FROM t a JOIN t b ON b.i BETWEEN a.i - 5 AND a.i + 2 GROUP BY a.i ORDER BY a.i";
+    assert_eq!(
+        rows(&context, framed).await.unwrap(),
+        rows(&context, joined).await.unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_window_frame_of_moments_and_ordered_values_gives_what_its_rows_give() {
+    let context = context(1);
+    context
+        .register_table("t", Arc::new(shuffled(&table(11, 200), 5, 1)))
+        .unwrap();
+    let framed = "SELECT i, corr(i, k) OVER w, median(x) OVER w, var_samp(n) OVER w FROM t WINDOW w AS (ORDER BY i ROWS BETWEEN 5 PRECEDING AND 2 FOLLOWING) ORDER BY i";
+    let joined = "SELECT a.i, corr(b.i, b.k), median(b.x), var_samp(b.n) FROM t a JOIN t b ON b.i BETWEEN a.i - 5 AND a.i + 2 GROUP BY a.i ORDER BY a.i";
     assert_eq!(
         rows(&context, framed).await.unwrap(),
         rows(&context, joined).await.unwrap()

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::functions_aggregate::bool_and_or::{bool_and_udaf, bool_or_udaf};
+use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf};
+use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
@@ -18,8 +19,8 @@ use super::scan::unit_rows;
 use crate::base::Result;
 use crate::engine::NodeId;
 use crate::engine::accumulate::AggregateFunction;
-use crate::engine::operators::{self, AggregateCall, AggregateConfig};
-use crate::planner::functions::{aggregate_function, all_udafs};
+use crate::engine::operators::{self, AggregateCall, AggregateConfig, CallForm};
+use crate::planner::functions::{aggregate_function, all_udafs, ordered_set_function};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
@@ -27,6 +28,7 @@ type Partly<T> = std::result::Result<T, NoForm>;
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, depth: usize) -> Result<Formed> {
         let input_schema = aggregate.input.schema();
+        let line = self.explain.current();
         if let [Expr::GroupingSet(set)] = aggregate.group_expr.as_slice() {
             return self.grouping_sets(aggregate, &sets_of(set)?, depth);
         }
@@ -38,6 +40,7 @@ impl Lowering<'_> {
             Ok(calls) => calls,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.note_evaluated(line, aggregate, &calls);
         let schema = Arc::clone(aggregate.schema.inner());
         let input = self.node(&aggregate.input, depth + 1)?;
         if !calls.is_empty() {
@@ -77,6 +80,7 @@ impl Lowering<'_> {
             Ok(calls) => calls,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.note_evaluated(self.explain.current(), aggregate, &calls);
         let (total, keyed): (Vec<&Set>, Vec<&Set>) = sets
             .sets
             .iter()
@@ -184,30 +188,66 @@ impl Lowering<'_> {
         let Expr::AggregateFunction(call) = unaliased(expr) else {
             return Ok(Err(NoForm::because("an aggregate is not a function call")));
         };
-        let Some(function) = function_of(call, input, field.data_type())? else {
-            let name = call.func.name();
-            return Ok(Err(NoForm::because(format!(
-                "aggregate {name} has no incremental form yet"
-            ))));
-        };
-        let args = match function {
-            AggregateFunction::CountRows => Ok(Vec::new()),
-            _ => self.physical_all(&call.params.args, input)?,
-        };
         let filter = call.params.filter.as_deref();
         let filter = filter
             .map(|filter| self.physical(filter, input))
             .transpose()?
             .transpose();
-        Ok(args.and_then(|args| {
-            Ok(AggregateCall {
-                function,
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let args = match self.physical_all(&call.params.args, input)? {
+            Ok(args) => args,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        if let Some((function, args, distinct)) = exact_call(call, args, input, &field)? {
+            return Ok(Ok(AggregateCall {
+                form: CallForm::Exact(function),
                 args,
-                filter: filter?,
-                distinct: call.params.distinct,
+                filter,
+                distinct,
                 field,
-            })
+            }));
+        }
+        let order = call.params.order_by.iter().map(|key| &key.expr);
+        if let Err(reason) = self.physical_all(order, input)? {
+            return Ok(Err(reason));
+        }
+        let evaluated = self.evaluated_call(expr, &field, input)?;
+        Ok(evaluated.map(|(evaluated, args)| AggregateCall {
+            form: CallForm::Evaluated(evaluated),
+            args,
+            filter,
+            distinct: false,
+            field,
         }))
+    }
+
+    /// Says in EXPLAIN which calls are run anew over the groups that are touched; the others are exact.
+    fn note_evaluated(&mut self, line: usize, aggregate: &Aggregate, calls: &[AggregateCall]) {
+        let (mut evaluated, mut exact) = (Vec::new(), Vec::new());
+        for (expr, call) in aggregate.aggr_expr.iter().zip(calls) {
+            let name = match unaliased(expr) {
+                Expr::AggregateFunction(call) => call.func.name(),
+                _ => call.field.name(),
+            };
+            let names = match call.form {
+                CallForm::Exact(_) => &mut exact,
+                CallForm::Evaluated(_) => &mut evaluated,
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if evaluated.is_empty() {
+            return;
+        }
+        let mut note = format!("touched groups run {} anew", evaluated.join(", "));
+        if !exact.is_empty() {
+            note.push_str(&format!("; {} by exact states", exact.join(", ")));
+        }
+        self.explain.note(line, &note);
     }
 }
 
@@ -218,31 +258,39 @@ fn unaliased(expr: &Expr) -> &Expr {
     }
 }
 
-/// The engine's function behind a call, if it computes this very function for these types.
-fn function_of(
+/// The engine's function behind a call, if it computes this very function for these types; its arguments; and whether
+/// each value counts once.
+fn exact_call(
     call: &Call,
+    mut args: Exprs,
     input: &DFSchema,
-    output: &DataType,
-) -> Result<Option<AggregateFunction>> {
-    if !is_known(&call.func) {
-        return Ok(None);
-    }
-    let Some(function) = aggregate_function(call.func.name()) else {
-        return Ok(None);
+    field: &Field,
+) -> Result<Option<(AggregateFunction, Exprs, bool)>> {
+    let params = &call.params;
+    let descending = params.order_by.first().is_some_and(|key| !key.asc);
+    let own = ordered_set_function(&call.func, &args, descending, params.distinct)?;
+    let (function, distinct) = match own {
+        Some(own) => {
+            // what is left is the percentile
+            args.truncate(1);
+            own
+        }
+        None if is_known(&call.func) => match aggregate_function(call.func.name()) {
+            Some(function) => (function, params.distinct),
+            None => return Ok(None),
+        },
+        None => return Ok(None),
     };
-    let args = &call.params.args;
     let constant = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if !value.is_null());
-    if function == AggregateFunction::Count && !call.params.distinct && args.iter().all(constant) {
-        return Ok(Some(AggregateFunction::CountRows));
+    if function == AggregateFunction::Count && !distinct && params.args.iter().all(constant) {
+        return Ok(Some((AggregateFunction::CountRows, Vec::new(), false)));
     }
     let types = args
         .iter()
-        .map(|arg| Ok(arg.get_type(input)?))
+        .map(|arg| Ok(arg.data_type(input.inner())?))
         .collect::<Result<Vec<_>>>()?;
-    Ok(function
-        .states(&types, output, call.params.distinct)
-        .is_ok()
-        .then_some(function))
+    let states = function.states(&types, field.data_type(), distinct);
+    Ok(states.is_ok().then_some((function, args, distinct)))
 }
 
 /// Whether `udaf` is one that the engine's states compute too: another function of the same name does something
@@ -254,7 +302,7 @@ fn is_known(udaf: &AggregateUDF) -> bool {
 /// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
 static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     let mut known = all_udafs();
-    known.extend([bool_and_udaf(), bool_or_udaf(), count_udaf()]);
+    known.extend([bit_and_udaf(), bit_or_udaf(), bool_or_udaf(), count_udaf()]);
     known
 });
 

@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod batch;
+mod evaluated;
 mod evaluator;
 mod expressions;
 mod grouping;

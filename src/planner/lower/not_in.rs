@@ -12,7 +12,9 @@ use super::lowering::{Formed, Lowering};
 use crate::base::Result;
 use crate::engine::NodeId;
 use crate::engine::accumulate::AggregateFunction;
-use crate::engine::operators::{self, AggregateCall, AggregateConfig, JoinConfig, JoinKind};
+use crate::engine::operators::{
+    self, AggregateCall, AggregateConfig, CallForm, JoinConfig, JoinKind,
+};
 
 /// How many rows the right side has, and how many of them have a value.
 const ROWS: &str = "__lotic_rows";
@@ -80,7 +82,7 @@ impl Lowering<'_> {
     fn right_counts(&mut self, value: &Arc<dyn PhysicalExpr>, right: NodeId) -> Result<NodeId> {
         let schema = count_schema();
         let call = |function, args: Vec<Arc<dyn PhysicalExpr>>, field: &FieldRef| AggregateCall {
-            function,
+            form: CallForm::Exact(function),
             args,
             filter: None,
             distinct: false,

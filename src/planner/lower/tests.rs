@@ -1,16 +1,21 @@
 //! Batch runs that fail on some rows, and the plan that both modes share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::datasource::MemTable;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 
-use super::evaluator::block_on;
-use super::{BatchRun, plan_batch, run_batch};
+use super::evaluator::{DataFusionEvaluators, block_on};
+use super::{BatchRun, Lowered, lower, plan_batch, run_batch};
+use crate::base::ObjectId;
+use crate::engine::StepContext;
+use crate::planner::functions::{SizeLimits, all_udafs_within};
+use crate::zset::Delta;
 
 /// Two tables over two batches: `t(k, a, s)` with a zero in `a` and a word in `s`, `u(k, b)` with a zero in `b`.
 fn state(partitions: usize) -> SessionState {
@@ -172,4 +177,63 @@ fn blocking_work_may_start_on_a_thread_that_drives_a_runtime() {
         .unwrap();
     let answer = runtime.block_on(async { block_on(async { 42 }) });
     assert_eq!(answer.unwrap(), 42);
+}
+
+/// Texts with their weights.
+type Weighted = Vec<(String, i64)>;
+
+/// The output of one step over rows of `u`, and the codes of the row errors.
+fn step(lowered: &mut Lowered, rows: &[(i64, i64)], weight: i64) -> (Weighted, Weighted) {
+    let (id, schema) = lowered.sources[0].clone();
+    let columns: Vec<Arc<dyn Array>> = vec![
+        Arc::new(rows.iter().map(|row| Some(row.0)).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|row| Some(row.1)).collect::<Int64Array>()),
+    ];
+    let batch = RecordBatch::try_new(schema, columns).unwrap();
+    let delta = Delta::new(batch, vec![weight; rows.len()].into()).unwrap();
+    let mut cx = StepContext::default();
+    let inputs = BTreeMap::from([(id, vec![delta])]);
+    let mut output = Vec::new();
+    for delta in lowered.dataflow.step(&inputs, &mut cx).unwrap() {
+        for row in 0..delta.rows() {
+            let values = delta.batch().columns().iter();
+            let values = values
+                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
+            output.push((values.collect::<Vec<_>>().join(" "), delta.weight(row)));
+        }
+    }
+    output.sort();
+    let errors = cx.errors.iter();
+    let errors = errors.map(|error| (error.error.code().to_owned(), error.weight));
+    (output, errors.collect())
+}
+
+#[test]
+fn a_group_beyond_the_limit_has_no_row_until_it_shrinks() {
+    let mut state = state(1);
+    let limits = SizeLimits {
+        value: 100,
+        batch: 1000,
+    };
+    for function in all_udafs_within(limits) {
+        state.register_udaf(function).unwrap();
+    }
+    let sql = "SELECT k, array_agg(b ORDER BY b) AS items, count(*) AS n FROM u GROUP BY k";
+    let plan = planned(&state, sql);
+    let evaluators = DataFusionEvaluators::new(&state);
+    let mut lowered = lower(&plan, &|_| Some(ObjectId(1)), &evaluators).unwrap();
+    let text = |text: &str, weight| (text.to_owned(), weight);
+    assert_eq!(
+        step(&mut lowered, &[(1, 7), (1, 5), (2, 9)], 1),
+        (vec![text("1 [5, 7] 2", 1), text("2 [9] 1", 1)], Vec::new())
+    );
+    let many: Vec<(i64, i64)> = (0..20).map(|b| (1, b)).collect();
+    assert_eq!(
+        step(&mut lowered, &many, 1),
+        (vec![text("1 [5, 7] 2", -1)], vec![text("54000", 1)])
+    );
+    assert_eq!(
+        step(&mut lowered, &many, -1),
+        (vec![text("1 [5, 7] 2", 1)], vec![text("54000", -1)])
+    );
 }

@@ -213,6 +213,8 @@ laws_of! {
     failing_rows_obey_the_laws, failing_rows_have_the_stored_plans: "failing_rows";
     joins_obey_the_laws, joins_have_the_stored_plans: "joins";
     aggregates_obey_the_laws, aggregates_have_the_stored_plans: "aggregates";
+    statistics_obey_the_laws, statistics_have_the_stored_plans: "statistics";
+    evaluated_aggregates_obey_the_laws, evaluated_aggregates_have_the_stored_plans: "evaluated";
     grouping_sets_obey_the_laws, grouping_sets_have_the_stored_plans: "grouping_sets";
     set_operations_obey_the_laws, set_operations_have_the_stored_plans: "set_operations";
     subqueries_obey_the_laws, subqueries_have_the_stored_plans: "subqueries";

@@ -1,9 +1,11 @@
 //! Aggregate: a row a group with the results of aggregate functions.
 //!
 //! Law: `out = { (key, results of the group) : 1 | the group has rows }`, and without keys always exactly one row. State: the
-//! keys, a row count and the functions' exact states a group. A step gives the old row of a group with -1 and the new one with
+//! keys, a row count and the functions' states a group: exact ones, or the group's rows where a function has to be run over them
+//! anew. A step gives the old row of a group with -1 and the new one with
 //! +1, for the groups whose row changed. A group whose result is out of range has no row; it is reported, and taken back once mended.
 
+mod call;
 mod keys;
 mod output;
 
@@ -13,32 +15,19 @@ mod tests;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
+use self::call::sharing;
+pub use self::call::{AggregateCall, CallForm};
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, Result};
-use crate::engine::accumulate::{AggregateFunction, GroupStates, Groups, Rows};
+use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
-
-/// One call of an aggregate function.
-#[derive(Clone, Debug)]
-pub struct AggregateCall {
-    /// Which function.
-    pub function: AggregateFunction,
-    /// Its arguments, over the input's columns, of the types that the batch function takes.
-    pub args: Vec<Arc<dyn PhysicalExpr>>,
-    /// Only rows for which this is true count.
-    pub filter: Option<Arc<dyn PhysicalExpr>>,
-    /// Each different value counts once.
-    pub distinct: bool,
-    /// The result's column.
-    pub field: FieldRef,
-}
 
 /// What an [`Aggregate`] computes.
 #[derive(Clone, Debug)]
@@ -57,8 +46,10 @@ pub struct Aggregate {
     config: AggregateConfig,
     /// Everything that a batch is evaluated for: keys, then each call's arguments and filter.
     expressions: Vec<Arc<dyn PhysicalExpr>>,
-    /// None until the first rows tell the types of the arguments.
+    /// None until the first rows tell the types of the arguments, and for calls that share the states of another.
     states: Vec<Option<Box<dyn GroupStates>>>,
+    /// For each call the one whose states it reads: as a rule itself.
+    shared: Vec<usize>,
     table: GroupTable,
     /// The total weight of each slot's rows.
     rows: Vec<i64>,
@@ -96,6 +87,7 @@ impl Aggregate {
         let global = usize::from(keys == 0);
         Ok(Self {
             states: config.calls.iter().map(|_| None).collect(),
+            shared: sharing(&config.calls),
             table: GroupTable::new(&types)?,
             rows: vec![0; global],
             touched: vec![0; global],
@@ -174,11 +166,14 @@ impl Aggregate {
             ));
         }
         let mut at = self.config.group.len();
-        for (call, states) in self.config.calls.iter().zip(&mut self.states) {
+        for (place, (call, states)) in self.config.calls.iter().zip(&mut self.states).enumerate() {
             let args = &piece.columns[at..at + call.args.len()];
             at += call.args.len();
             let filter = call.filter.as_ref().map(|_| piece.columns[at].as_boolean());
             at += usize::from(filter.is_some());
+            if self.shared[place] != place {
+                continue;
+            }
             absorb_call(
                 call,
                 states,
@@ -214,7 +209,12 @@ impl Aggregate {
     }
 
     fn snapshot(&self, slots: &[usize], present: impl Fn(usize) -> bool) -> Result<Snapshot> {
-        Snapshot::take(&self.config, &self.table, &self.states, slots, present)
+        let states = self
+            .shared
+            .iter()
+            .map(|place| self.states[*place].as_deref());
+        let states: Vec<_> = states.collect();
+        Snapshot::take(&self.config, &self.table, &states, slots, present)
     }
 }
 
@@ -229,10 +229,7 @@ fn absorb_call(
         Some(states) => states,
         None => {
             let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
-            states.insert(
-                call.function
-                    .states(&types, call.field.data_type(), call.distinct)?,
-            )
+            states.insert(call.states(&types)?)
         }
     };
     states.grow(slots);

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array,
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array,
+    new_null_array,
 };
 use arrow::compute::take;
-use arrow::datatypes::DataType;
 
-use super::AggregateConfig;
 use super::keys::GroupTable;
+use super::{AggregateCall, AggregateConfig, CallForm};
 use crate::base::{Error, Result};
-use crate::engine::accumulate::{AggregateFunction, GroupStates};
+use crate::engine::accumulate::GroupStates;
 use crate::engine::operator::{Deltas, RowError, StepContext};
 use crate::zset::Delta;
 use crate::zset::equal::RowEqual;
@@ -34,7 +34,7 @@ impl Snapshot {
     pub(super) fn take(
         config: &AggregateConfig,
         table: &GroupTable,
-        states: &[Option<Box<dyn GroupStates>>],
+        states: &[Option<&dyn GroupStates>],
         slots: &[usize],
         present: impl Fn(usize) -> bool,
     ) -> Result<Self> {
@@ -48,25 +48,20 @@ impl Snapshot {
                 errors,
             });
         }
+        // slots of this step's new groups lie beyond the states' end until they are absorbed
+        let there: Vec<usize> = (0..slots.len()).filter(|at| present[*at]).collect();
+        let known: Vec<usize> = there.iter().map(|at| slots[*at]).collect();
         let mut results = Vec::with_capacity(states.len());
         for (call, states) in config.calls.iter().zip(states) {
-            let Some(states) = states else {
-                results.push(nothing(call.function, call.field.data_type(), slots.len()));
-                continue;
-            };
             let mut failed = Vec::new();
-            // slots of this step's new groups lie beyond the states' end until they are absorbed
-            let known: Vec<usize> = slots
-                .iter()
-                .zip(&present)
-                .map(|(slot, there)| if *there { *slot } else { 0 })
-                .collect();
-            results.push(states.results(&known, &mut failed)?);
+            let found = match states {
+                Some(states) => states.read(call.reading(), &known, &mut failed)?,
+                None => nothing(call, known.len(), &mut failed)?,
+            };
             for (at, error) in failed {
-                if present[at] {
-                    errors[at].get_or_insert(error);
-                }
+                errors[there[at]].get_or_insert(error);
             }
+            results.push(spread(found, &present)?);
         }
         Ok(Self {
             keys: table.gather(slots)?,
@@ -179,11 +174,36 @@ fn tell_errors(
 }
 
 /// The results over no rows.
-fn nothing(function: AggregateFunction, data_type: &DataType, rows: usize) -> ArrayRef {
-    match function {
-        AggregateFunction::Count | AggregateFunction::CountRows => {
-            Arc::new(Int64Array::from_value(0, rows))
+fn nothing(
+    call: &AggregateCall,
+    rows: usize,
+    errors: &mut Vec<(usize, Error)>,
+) -> Result<ArrayRef> {
+    match &call.form {
+        CallForm::Exact(function) if function.counts() => {
+            Ok(Arc::new(Int64Array::from_value(0, rows)))
         }
-        _ => new_null_array(data_type, rows),
+        CallForm::Exact(_) => Ok(new_null_array(call.field.data_type(), rows)),
+        CallForm::Evaluated(evaluated) => {
+            let schema = evaluated.function.columns();
+            let columns: Vec<ArrayRef> = schema.iter().map(new_empty_array).collect();
+            evaluated
+                .function
+                .evaluate(&columns, &vec![0; rows], errors)
+        }
     }
+}
+
+/// `results` of the groups that are there, NULL for the others.
+fn spread(results: ArrayRef, present: &[bool]) -> Result<ArrayRef> {
+    if results.len() == present.len() {
+        return Ok(results);
+    }
+    let mut next = 0;
+    let places = present.iter().map(|there| {
+        let place = there.then_some(next);
+        next += u64::from(*there);
+        place
+    });
+    Ok(take(&results, &places.collect::<UInt64Array>(), None)?)
 }

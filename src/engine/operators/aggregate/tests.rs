@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use datafusion::logical_expr::Operator as BinaryOperator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -12,6 +12,54 @@ use datafusion::physical_expr::expressions::{binary, col, lit};
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::accumulate::{AggregateFunction, Evaluated, GroupError, GroupFunction, Reads};
+
+/// Puts the numbers of a group together, in the order that they come in.
+#[derive(Debug)]
+struct Joined(Vec<DataType>);
+
+impl GroupFunction for Joined {
+    fn columns(&self) -> &[DataType] {
+        &self.0
+    }
+
+    fn evaluate(
+        &self,
+        columns: &[ArrayRef],
+        lengths: &[usize],
+        errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        let numbers = columns[0].as_primitive::<arrow::datatypes::Int64Type>();
+        let mut from = 0;
+        let joined = lengths.iter().enumerate().map(|(at, length)| {
+            let texts: Vec<String> = numbers
+                .slice(from, *length)
+                .iter()
+                .map(|n| n.map_or_else(|| "-".to_owned(), |n| n.to_string()))
+                .collect();
+            from += length;
+            let joined = texts.join(",");
+            if joined.contains(&format!("{0},{0}", i64::MIN)) {
+                errors.push((at, Error::limit("too small")));
+                return None;
+            }
+            (*length > 0).then_some(joined)
+        });
+        Ok(Arc::new(joined.collect::<StringArray>()))
+    }
+}
+
+/// The numbers of a group, greatest first and NULLs last.
+fn joined(reads: Reads) -> AggregateCall {
+    let order = arrow::compute::SortOptions::default().desc().nulls_last();
+    let mut call = call(AggregateFunction::Count, Some("n"), DataType::Utf8);
+    call.form = CallForm::Evaluated(Evaluated {
+        function: Arc::new(Joined(vec![DataType::Int64])),
+        order: vec![order],
+        reads,
+    });
+    call
+}
 
 fn input_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -24,7 +72,7 @@ fn input_schema() -> SchemaRef {
 fn call(function: AggregateFunction, arg: Option<&str>, output: DataType) -> AggregateCall {
     let schema = input_schema();
     AggregateCall {
-        function,
+        form: CallForm::Exact(function),
         args: arg.iter().map(|name| col(name, &schema).unwrap()).collect(),
         filter: None,
         distinct: false,
@@ -49,10 +97,14 @@ fn aggregate(keys: &[&str]) -> Aggregate {
         call(AggregateFunction::CountRows, None, DataType::Int64),
         call(AggregateFunction::Sum, Some("n"), DataType::Int64),
         call(AggregateFunction::Min, Some("n"), DataType::Int64),
+        call(AggregateFunction::Max, Some("n"), DataType::Int64),
         call(AggregateFunction::Sum, Some("x"), DataType::Float64),
         call(AggregateFunction::Max, Some("x"), DataType::Float64),
         filtered,
         distinct,
+        joined(Reads::All),
+        joined(Reads::First(2)),
+        joined(Reads::Last),
     ];
     let group: Vec<Arc<dyn PhysicalExpr>> =
         keys.iter().map(|key| col(key, &schema).unwrap()).collect();
@@ -132,7 +184,16 @@ fn add(map: &mut BTreeMap<String, i64>, key: String, weight: i64) {
     }
 }
 
-/// What SQL says, group by group, from the rows themselves. Float sums only of values whose sums are exact.
+/// What the functions that put numbers together are given.
+fn in_order(rows: &[Row]) -> Vec<String> {
+    let mut sorted: Vec<Option<i64>> = rows.iter().map(|row| row.1).collect();
+    // None sorts below every number, and so comes last
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let text = |n: &Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    sorted.iter().map(text).collect()
+}
+
+/// What SQL says, group by group, from the rows themselves; groups without a result are left out. Float sums only of values whose sums are exact.
 fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
     let mut groups: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     if global {
@@ -167,6 +228,11 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
         if i64::try_from(sum).is_err() {
             continue;
         }
+        let texts = in_order(&rows);
+        if texts.join(",").contains(&format!("{0},{0}", i64::MIN)) {
+            continue;
+        }
+        let text = |texts: &[String]| show((!texts.is_empty()).then(|| texts.join(",")));
         let floats: Vec<f64> = rows.iter().filter_map(|row| row.2).collect();
         let float = |values: &[f64]| {
             (!values.is_empty()).then(|| format!("{:?}", values.iter().sum::<f64>() + 0.0))
@@ -178,6 +244,7 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             rows.len().to_string(),
             show((!ints.is_empty()).then(|| sum.to_string())),
             show(ints.iter().min().map(ToString::to_string)),
+            show(ints.iter().max().map(ToString::to_string)),
             show(float(&floats)),
             show(
                 floats
@@ -188,6 +255,9 @@ fn reference(rows: &[(Row, i64)], global: bool) -> BTreeMap<String, i64> {
             ),
             ints.iter().filter(|n| **n > 0).count().to_string(),
             show(float(&different)),
+            text(&texts),
+            text(&texts[..texts.len().min(2)]),
+            text(&texts[texts.len().saturating_sub(1)..]),
         ];
         out.insert(format!("{key}{}", line.join("|")), 1);
     }
@@ -266,6 +336,13 @@ fn a_group_out_of_range_is_reported_until_it_is_mended() {
     integral.step(&mut operator, vec![delta(&[(row, -1)])]);
     assert_eq!(integral.rows.len(), 1);
     assert!(integral.errors.is_empty());
+}
+
+#[test]
+fn calls_that_keep_the_same_share_it() {
+    // min and max of n; the three that put n together
+    let operator = aggregate(&["k"]);
+    assert_eq!(operator.shared, [0, 1, 2, 2, 4, 5, 6, 7, 8, 8, 8]);
 }
 
 #[test]
