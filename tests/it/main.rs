@@ -7,6 +7,12 @@
     reason = "tests fail by panicking and say what they skip"
 )]
 
+mod bad_input;
 mod connectors;
+mod damage;
 mod durability;
 mod flights;
+mod full_disk;
+mod hostile_clients;
+mod serving;
+mod tail;
