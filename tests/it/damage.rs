@@ -146,6 +146,8 @@ fn picture(data: &Path) -> Picture {
 async fn try_out(files: &Picture, damaged: &Path, rows: &[String], what: &str) -> Option<Error> {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
+    // a file that is taken away leaves its folder
+    std::fs::create_dir_all(data.join(damaged).parent().unwrap()).unwrap();
     for (path, bytes) in files {
         let path = data.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
