@@ -52,17 +52,34 @@ impl Clock for SystemClock {
     }
 }
 
-/// A length of time as `500ms`, `2s`, `1m` or `1h`; a bare number counts seconds. Never zero.
-pub fn duration(text: &str) -> Option<Duration> {
+/// What a bare number counts where a length of time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareUnit {
+    /// As in the settings of PostgreSQL, whose clients send them so.
+    Milliseconds,
+    /// As people expect of an option such as `poll`.
+    Seconds,
+}
+
+/// A length of time: `250us`, `500ms`, `2s`, `1m` or `1min`, `1h`, `7d`; `bare` is the unit of a number
+/// without one.
+pub fn length_of_time(text: &str, bare: BareUnit) -> Option<Duration> {
     let word = text.trim().to_ascii_lowercase();
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let factor_ms = match word.strip_prefix(digits).unwrap_or_default().trim() {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
+    let factor_us = match (word.strip_prefix(digits).unwrap_or_default().trim(), bare) {
+        ("us", _) => 1,
+        ("ms", _) | ("", BareUnit::Milliseconds) => 1_000,
+        ("s", _) | ("", BareUnit::Seconds) => 1_000_000,
+        ("m" | "min", _) => 60_000_000,
+        ("h", _) => 3_600_000_000,
+        ("d", _) => 86_400_000_000,
         _ => return None,
     };
-    let ms = digits.parse::<u64>().ok()?.checked_mul(factor_ms)?;
-    (ms > 0).then(|| Duration::from_millis(ms))
+    let us = digits.parse::<u64>().ok()?.checked_mul(factor_us)?;
+    Some(Duration::from_micros(us))
+}
+
+/// The length of time of an option; a bare number counts seconds. Never zero.
+pub fn duration(text: &str) -> Option<Duration> {
+    length_of_time(text, BareUnit::Seconds).filter(|time| !time.is_zero())
 }

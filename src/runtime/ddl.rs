@@ -486,7 +486,7 @@ fn take_topic_options(options: &mut BTreeMap<String, String>) -> Result<TopicDef
 }
 
 /// Everything that reads `id`, directly or not, the last reader first.
-fn all_dependents(catalog: &Catalog, id: ObjectId) -> Vec<ObjectId> {
+pub(super) fn all_dependents(catalog: &Catalog, id: ObjectId) -> Vec<ObjectId> {
     let mut found = std::collections::BTreeSet::new();
     let mut open = vec![id];
     while let Some(next) = open.pop() {

@@ -11,7 +11,7 @@ use sqlparser::ast;
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
 use super::values::{check_not_null, literal_rows, strict_cast};
-use super::writer::{Receipt, WriteOptions, Writer};
+use super::writer::{Exclusive, Receipt, WriteOptions, Writer};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::{Definition, Object};
 use crate::zset::Delta;
@@ -113,13 +113,13 @@ impl Lotic {
                 }
             }
         };
-        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let rows = count_rows(&batches);
         if rows == 0 {
             return Ok(Written::NOTHING);
         }
         let receipt = writer.insert(batches, WriteOptions::default()).await?;
         Ok(Written {
-            rows: rows as u64,
+            rows,
             receipt: Some(receipt),
         })
     }
@@ -203,7 +203,8 @@ impl Lotic {
         let query = rows_of(&object, alias, expressions, filter)?;
         let mut deltas = Vec::new();
         let width = object.schema.fields().len();
-        for batch in self.collect(query, parameters).await? {
+        let batches = self.collect(query, parameters).await?;
+        for batch in &batches {
             let old = batch.columns().get(..width).unwrap_or_default();
             let new = batch.columns().get(width..).unwrap_or_default();
             let replaced = changed.iter().copied().zip(new);
@@ -214,17 +215,8 @@ impl Lotic {
             deltas.push(Delta::deletes(old));
             deltas.push(Delta::inserts(new));
         }
-        let rows = deltas.iter().map(|delta| delta.rows() as u64).sum::<u64>() / 2;
-        if rows == 0 {
-            return Ok(Written::NOTHING);
-        }
-        let receipt = writer
-            .change(exclusive, deltas, WriteOptions::default())
-            .await?;
-        Ok(Written {
-            rows,
-            receipt: Some(receipt),
-        })
+        let rows = count_rows(&batches);
+        change(&writer, exclusive, rows, deltas).await
     }
 
     /// How many rows an UPDATE or DELETE would touch now.
@@ -234,11 +226,10 @@ impl Lotic {
         alias: Option<&str>,
         filter: Option<&ast::Expr>,
         parameters: &[ScalarValue],
-    ) -> Result<usize> {
+    ) -> Result<u64> {
         let (object, _) = self.writable(table, false).await?;
         let query = rows_of(&object, alias, Vec::new(), filter)?;
-        let batches = self.collect(query, parameters).await?;
-        Ok(batches.iter().map(RecordBatch::num_rows).sum())
+        Ok(count_rows(&self.collect(query, parameters).await?))
     }
 
     /// Runs a DELETE, or a TRUNCATE without a filter.
@@ -253,22 +244,38 @@ impl Lotic {
         let exclusive = writer.exclusive().await?;
         let query = rows_of(&object, alias, Vec::new(), filter)?;
         let mut deltas = Vec::new();
-        for batch in self.collect(query, parameters).await? {
+        let batches = self.collect(query, parameters).await?;
+        for batch in &batches {
             let rows = RecordBatch::try_new(Arc::clone(&object.schema), batch.columns().to_vec())?;
             deltas.push(Delta::deletes(rows));
         }
-        let rows = deltas.iter().map(|delta| delta.rows() as u64).sum();
-        if rows == 0 {
-            return Ok(Written::NOTHING);
-        }
-        let receipt = writer
-            .change(exclusive, deltas, WriteOptions::default())
-            .await?;
-        Ok(Written {
-            rows,
-            receipt: Some(receipt),
-        })
+        let rows = count_rows(&batches);
+        change(&writer, exclusive, rows, deltas).await
     }
+}
+
+/// How many rows.
+pub(super) fn count_rows(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// Writes what an UPDATE or DELETE does to `rows` rows, if there are any.
+async fn change(
+    writer: &Writer,
+    exclusive: Exclusive,
+    rows: u64,
+    deltas: Vec<Delta>,
+) -> Result<Written> {
+    if rows == 0 {
+        return Ok(Written::NOTHING);
+    }
+    let receipt = writer
+        .change(exclusive, deltas, WriteOptions::default())
+        .await?;
+    Ok(Written {
+        rows,
+        receipt: Some(receipt),
+    })
 }
 
 fn not_for(object: &Object, why: &str) -> Error {

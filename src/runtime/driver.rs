@@ -269,6 +269,7 @@ impl Driver {
     /// what changed.
     fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Vec<ObjectId> {
         let mut failed: Vec<(ObjectId, String)> = Vec::new();
+        let mut restated = Vec::new();
         for (id, model) in &mut self.models {
             if model.failure().is_some() {
                 continue;
@@ -307,6 +308,8 @@ impl Driver {
                     }
                     if !output.is_empty() {
                         inputs.insert(*id, output);
+                    } else if model.errors_changed() {
+                        restated.push(*id);
                     }
                 }
                 Err(error) => {
@@ -323,6 +326,7 @@ impl Driver {
         inputs
             .into_keys()
             .chain(failed.into_iter().map(|(id, _)| id))
+            .chain(restated)
             .collect()
     }
 

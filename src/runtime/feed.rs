@@ -47,8 +47,27 @@ impl Feeds {
 }
 
 impl Lotic {
-    /// Follows the files of a tailed source, from where the topic says that it has come.
+    /// Follows the files of a new tailed source.
     pub(super) async fn start_tail(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let mut feed = self.open_feed(object).await?;
+        // what is there already belongs to the start, so that a model made next sees it
+        feed.advance().await?;
+        self.follow(feed);
+        Ok(())
+    }
+
+    /// Follows the files of a recovered source, from where the topic says that it has come. What is
+    /// wrong now may be mended later, so it is told and tried again.
+    pub(super) async fn resume_tail(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let mut feed = self.open_feed(object).await?;
+        if let Err(error) = feed.advance().await {
+            feed.report(Some(error));
+        }
+        self.follow(feed);
+        Ok(())
+    }
+
+    async fn open_feed(self: &Arc<Self>, object: &Object) -> Result<Feed> {
         let Some(writer) = self.writer(object.id) else {
             return Err(Error::internal(format!(
                 "source \"{}\" has no topic",
@@ -60,28 +79,29 @@ impl Lotic {
         let tail = Tail::new(&options, &object.schema)?;
         let reader = Arc::clone(&writer);
         let position = blocking(move || last_position(&reader)).await?;
-        let mut feed = Feed {
+        Ok(Feed {
             lotic: Arc::clone(self),
             id: object.id,
             writer,
             tail: Some(tail),
             position,
-        };
-        // what is there already belongs to the start, so that a model made next sees it
-        feed.advance().await?;
-        let token = self.feeds.begin(object.id);
+            pause,
+        })
+    }
+
+    fn follow(&self, mut feed: Feed) {
+        let token = self.feeds.begin(feed.id);
         task::spawn("tail", async move {
             loop {
                 tokio::select! {
                     () = token.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(feed.pause) => {}
                 }
                 if let Err(error) = feed.advance().await {
                     feed.report(Some(error));
                 }
             }
         });
-        Ok(())
     }
 }
 
@@ -93,6 +113,8 @@ struct Feed {
     /// Lent to a blocking thread while it reads.
     tail: Option<Tail>,
     position: TailPosition,
+    /// Between two looks.
+    pause: std::time::Duration,
 }
 
 impl Feed {

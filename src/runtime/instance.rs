@@ -61,6 +61,13 @@ impl Lotic {
     pub async fn open(options: Options) -> Result<Arc<Self>> {
         let opened = options.clone();
         let (store, catalog, users) = blocking(move || open_store(&opened)).await?;
+        let driver = Driver::start(driver_start(store.as_ref(), catalog)?)?;
+        let topic = store
+            .as_ref()
+            .map(|store| store.quarantine_topic())
+            .transpose()?;
+        let quarantine = Arc::new(QuarantineLog::open(topic, Arc::clone(&options.clock))?);
+        // the last that can fail before it has an owner: a runtime may not be dropped in async code
         let queries = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("lotic-query")
@@ -68,13 +75,8 @@ impl Lotic {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
-        let driver = Driver::start(driver_start(store.as_ref(), catalog)?)?;
-        let topic = store
-            .as_ref()
-            .map(|store| store.quarantine_topic())
-            .transpose()?;
         let lotic = Arc::new(Self {
-            quarantine: Arc::new(QuarantineLog::open(topic, Arc::clone(&options.clock))?),
+            quarantine,
             options,
             store,
             driver,
@@ -239,9 +241,10 @@ fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)>
         ));
     };
     let store = Store::open(dir, options)?;
-    let catalog = store
-        .load_catalog()?
-        .unwrap_or_else(|| Catalog::starting_at(FIRST_OBJECT));
+    let catalog = match store.load_catalog()? {
+        Some(catalog) => catalog,
+        None => store.first_catalog()?,
+    };
     let users = store.users();
     Ok((Some(store), catalog, users))
 }

@@ -29,6 +29,8 @@ pub(crate) struct Model {
     collection: Collection,
     options: ModelOptions,
     failed_rows: FailedRows,
+    /// Whether the last step changed `failed_rows`.
+    errors_changed: bool,
     failure: Option<Error>,
     changed: Epoch,
     step_us: u64,
@@ -51,6 +53,7 @@ impl Model {
             collection,
             options,
             failed_rows: FailedRows::default(),
+            errors_changed: false,
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
@@ -67,6 +70,12 @@ impl Model {
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
+    }
+
+    /// Whether its last step changed which rows have failed: readers must hear of that, also where
+    /// its own rows are as they were.
+    pub(crate) fn errors_changed(&self) -> bool {
+        self.errors_changed
     }
 
     /// Stops it: its rows stay as they are, the state of its operators goes.
@@ -93,6 +102,7 @@ impl Model {
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
+        self.errors_changed = !context.errors.is_empty();
         self.keep_errors(context.errors)?;
         self.budget
             .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;

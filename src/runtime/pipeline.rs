@@ -120,12 +120,19 @@ impl Pipeline {
             let name = |step: &Step| step.creates().map_or("?", |(_, name)| name).to_owned();
             if let Some(circle) = circle_from(position, &reads) {
                 let names: Vec<String> = circle.iter().map(|at| name(&self.steps[*at])).collect();
+                let defined = |at: &usize| {
+                    let step = &self.steps[*at];
+                    format!("{} at {}", name(step), step.place())
+                };
+                // the last of a circle is its first
+                let places: Vec<String> = circle.iter().skip(1).map(defined).collect();
                 return Err(Error::new(
                     Kind::Invalid,
                     "42P19",
                     format!("definitions read each other: {}", names.join(" -> ")),
                 )
                 .at(step.place())
+                .with_detail(format!("They are defined: {}.", places.join(", ")))
                 .with_hint("a view or model cannot read itself, not through others either"));
             }
             let other = &self.steps[*later];

@@ -90,15 +90,24 @@ impl QuarantineLog {
         self.state.lock().counts.get(source).copied().unwrap_or(0)
     }
 
-    /// Every record, oldest first. A topic that cannot be read gives none and is logged.
-    pub(crate) fn rows(&self) -> Vec<QuarantineRow> {
+    /// Every record, oldest first.
+    ///
+    /// # Errors
+    /// When the topic cannot be read: no rows would look like no bad records.
+    pub(crate) fn rows(&self) -> Result<Vec<QuarantineRow>> {
         if self.topic.is_none() {
-            return self.state.lock().rows.clone();
+            return Ok(self.state.lock().rows.clone());
         }
-        self.read_topic().unwrap_or_else(|error| {
-            tracing::error!(%error, "the quarantine cannot be read");
-            Vec::new()
-        })
+        self.read_topic()
+    }
+
+    /// Forgets a record that could not be stored, so that it is taken when it is read again.
+    fn forget(&self, mark: u128, source: &str) {
+        let mut state = self.state.lock();
+        state.seen.remove(&mark);
+        if let Some(count) = state.counts.get_mut(source) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn read_topic(&self) -> Result<Vec<QuarantineRow>> {
@@ -147,9 +156,10 @@ impl Quarantine for QuarantineLog {
             }
             return Ok(());
         };
+        let source = record.source;
         let stored = StoredRow {
             at_us,
-            source: record.source,
+            source: source.clone(),
             place: record.place,
             reason: record.reason,
             bytes: STANDARD.encode(&record.bytes),
@@ -168,9 +178,13 @@ impl Quarantine for QuarantineLog {
             )],
             Box::new(move |outcome| drop(tell.send(outcome))),
         );
-        durable
+        let outcome = durable
             .recv()
-            .map_err(|_| Error::internal("the log dropped an append"))??;
+            .unwrap_or_else(|_| Err(Error::internal("the log dropped an append")));
+        if let Err(error) = outcome {
+            self.forget(mark, &source);
+            return Err(error);
+        }
         Ok(())
     }
 }

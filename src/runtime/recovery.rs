@@ -53,7 +53,7 @@ impl Lotic {
             } => self.seed(object).await,
             Definition::Stream {
                 connector: Some(_), ..
-            } => self.start_tail(object).await,
+            } => self.resume_tail(object).await,
             Definition::Sink { .. } => self.start_sink(object),
             _ => Ok(()),
         };

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::clock::{BareUnit, length_of_time};
 use crate::base::{Error, Kind, Result};
 
 /// How a setting behaves.
@@ -404,21 +405,7 @@ fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// A time as PostgreSQL writes settings: a bare number is milliseconds.
+/// A time as PostgreSQL writes settings: a bare number is milliseconds, and zero is none.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let number: u64 = number.parse().ok()?;
-    match unit.trim() {
-        "" | "ms" => Some(Duration::from_millis(number)),
-        "us" => Some(Duration::from_micros(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "min" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
-        "d" => Some(Duration::from_secs(number.checked_mul(86_400)?)),
-        _ => None,
-    }
+    length_of_time(text, BareUnit::Milliseconds)
 }

@@ -12,10 +12,10 @@ use datafusion::execution::session_state::SessionState;
 use futures::TryStreamExt;
 use parking_lot::RwLock;
 
-use super::ddl::NewRelation;
+use super::ddl::{NewRelation, all_dependents};
 use super::instance::{Lotic, blocking};
 use super::writer::{FROM_CONNECTOR, POSITION, WriteOptions};
-use crate::base::{Error, Offset, PartitionId, Result};
+use crate::base::{Error, Kind, Offset, PartitionId, Result};
 use crate::catalog::{Definition, Object};
 use crate::models::Collection;
 use crate::sources::{self, BoundedSource, Format, Mode, Quarantine, SourceOptions};
@@ -159,7 +159,23 @@ impl Lotic {
 
     /// Holds a bounded source in memory, so that models can follow it.
     pub(super) async fn load_bounded(self: &Arc<Self>, object: &Object) -> Result<()> {
-        let batches = self.read_source(object).await?;
+        if !matches!(object.definition, Definition::Bounded { .. }) {
+            let text = format!(
+                "{} \"{}\" could not be filled",
+                object.relation().words(),
+                object.name
+            );
+            return Err(Error::new(Kind::Unavailable, "55000", text)
+                .with_hint("lotic.models and lotic.sources say why"));
+        }
+        let batches = match self.read_source(object).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                self.set_source_state(object.id, "failed", Some(error.message().to_owned()));
+                return Err(error);
+            }
+        };
+        self.set_source_state(object.id, "ok", None);
         let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
         let collection = blocking(move || {
             let deltas: Vec<Delta> = batches.into_iter().map(Delta::inserts).collect();
@@ -226,6 +242,7 @@ impl Lotic {
     async fn refresh_source(self: &Arc<Self>, object: &Object) -> Result<(u64, u64)> {
         let Some(before) = self.world().snapshot(object.id).cloned() else {
             // it is read in place: every query sees it as it is
+            self.revive_readers(object).await?;
             return Ok((0, 0));
         };
         let now = self.read_source(object).await?;
@@ -248,6 +265,26 @@ impl Lotic {
             .await
             .map_err(|_| Error::internal("the engine forgot a write"))??;
         Ok(counts)
+    }
+
+    /// Fills the models that the start could not fill because this source was away, so that they
+    /// follow it again.
+    async fn revive_readers(self: &Arc<Self>, object: &Object) -> Result<()> {
+        if !self.options().maintain {
+            return Ok(());
+        }
+        let catalog = Arc::clone(&self.world().catalog);
+        let mut readers = all_dependents(&catalog, object.id);
+        readers.reverse();
+        for model in readers.iter().filter_map(|id| catalog.by_id(*id)) {
+            let waits = matches!(model.definition, Definition::Model { .. })
+                && self.world().snapshot(model.id).is_none();
+            if waits {
+                self.start_model(model).await?;
+                self.set_source_state(model.id, "ok", None);
+            }
+        }
+        Ok(())
     }
 
     async fn refresh_table(self: &Arc<Self>, object: &Object) -> Result<(u64, u64)> {

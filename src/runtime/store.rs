@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `lock` | nothing; one process at a time has it locked |
+//! | `lock` | the number of the process that has it locked |
 //! | `master.key` | the generated master key, where none was given |
 //! | `catalog` | the definitions, sealed |
 //! | `users` | verifiers of passwords, sealed |
@@ -14,11 +14,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::instance::QUARANTINE_TOPIC;
+use super::instance::{FIRST_OBJECT, QUARANTINE_TOPIC};
 use super::options::{Options, Secret};
 use crate::base::disk::{DataLock, DiskRef};
 use crate::base::rng::RngRef;
-use crate::base::{Epoch, Error, Result};
+use crate::base::{Epoch, Error, ObjectId, Result, TopicId};
 use crate::catalog::{Catalog, decode_catalog, encode_catalog};
 use crate::crypto::{Keyring, load_or_create_key, read_sealed, write_sealed};
 use crate::security::users::generate_password;
@@ -27,6 +27,9 @@ use crate::transport::{Durability, Log, LogOptions, Retention, Topic, TopicSpec}
 
 /// Epoch numbers are reserved in blocks, so that a restart never uses a number again.
 const EPOCH_BLOCK: u64 = 1 << 20;
+
+/// A token of the HTTP port is at least this long.
+const HTTP_TOKEN_BYTES: usize = 16;
 
 /// An open data folder.
 pub(crate) struct Store {
@@ -52,6 +55,7 @@ impl Store {
         let (master, origin) =
             load_or_create_key(disk.as_ref(), dir, options.key_file.as_deref(), given, rng)?;
         let keyring = Arc::new(Keyring::open(disk.as_ref(), dir, &master, rng)?);
+        lock.note_process();
         let log = Log::open(
             dir,
             Arc::clone(&disk),
@@ -66,6 +70,10 @@ impl Store {
             keyring: Arc::clone(&keyring),
             rng: Arc::clone(&options.rng),
         };
+        // users are made before anything else is, and without theirs anybody could be the first again
+        if files.exists("catalog")? && !files.exists("users")? {
+            return Err(files.lost("users"));
+        }
         let users = Users::open(Box::new(files.clone()), Arc::clone(&options.rng))?;
         let mut notices: Vec<String> = origin.notice().into_iter().collect();
         let password_file = first_user(&users, &files, options, &mut notices)?;
@@ -95,6 +103,20 @@ impl Store {
             .read("catalog")?
             .map(|bytes| decode_catalog(&bytes))
             .transpose()
+    }
+
+    /// Stores the definitions of a folder that has none: no table yet.
+    ///
+    /// # Errors
+    /// When there are rows of tables, so that the file must have been lost; when the disk refuses.
+    pub(crate) fn first_catalog(&self) -> Result<Catalog> {
+        let of_a_table = |id: &TopicId| *id >= Catalog::topic_of(ObjectId(FIRST_OBJECT));
+        if self.log.topics().iter().any(of_a_table) {
+            return Err(self.files.lost("catalog"));
+        }
+        let catalog = Catalog::starting_at(FIRST_OBJECT);
+        self.save_catalog(&catalog)?;
+        Ok(catalog)
     }
 
     /// Stores the definitions, whole or not at all.
@@ -178,15 +200,25 @@ struct SealedFiles {
 }
 
 impl SealedFiles {
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    fn exists(&self, name: &str) -> Result<bool> {
         let path = self.dir.join(name);
-        let exists = self
-            .disk
+        self.disk
             .try_exists(&path)
-            .map_err(|error| Error::io(format!("look for {}", path.display()), &error))?;
-        if !exists {
+            .map_err(|error| Error::io(format!("look for {}", path.display()), &error))
+    }
+
+    /// The error for a file that must be there.
+    fn lost(&self, name: &str) -> Error {
+        let path = self.dir.join(name);
+        Error::corrupt(format!("{} is missing", path.display()))
+            .with_hint("the folder is not whole: put the file back from a copy of the folder")
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        if !self.exists(name)? {
             return Ok(None);
         }
+        let path = self.dir.join(name);
         read_sealed(self.disk.as_ref(), &path, &self.keyring, name).map(Some)
     }
 
@@ -260,9 +292,18 @@ fn http_token(files: &SealedFiles) -> Result<Secret> {
             .disk
             .read(&path)
             .map_err(|error| Error::io(format!("read {}", path.display()), &error))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::corrupt(format!("{} is not text", path.display())))?;
-        return Ok(Secret::new(text.trim().to_owned()));
+        let token = String::from_utf8(bytes).unwrap_or_default();
+        let token = token.trim();
+        // an empty token would open the port to everybody
+        let is_token =
+            token.len() >= HTTP_TOKEN_BYTES && token.bytes().all(|b| b.is_ascii_graphic());
+        if !is_token {
+            let message = format!("{} holds no token", path.display());
+            return Err(Error::corrupt(message).with_hint(format!(
+                "a token is at least {HTTP_TOKEN_BYTES} visible ASCII characters; without the file a new one is made"
+            )));
+        }
+        return Ok(Secret::new(token.to_owned()));
     }
     let token = generate_password(&files.rng)?;
     files.write_private("http-token", &format!("{}\n", token.as_str()))?;

@@ -38,7 +38,7 @@ enum Shape {
 struct SystemRelation {
     name: &'static str,
     columns: &'static [(&'static str, Shape)],
-    rows: fn(&Lotic, &World) -> Vec<Vec<Cell>>,
+    rows: fn(&Lotic, &World) -> Result<Vec<Vec<Cell>>>,
 }
 
 const RELATIONS: &[SystemRelation] = &[
@@ -133,13 +133,13 @@ const RELATIONS: &[SystemRelation] = &[
 /// The rows of system relation `name`, if there is one.
 ///
 /// # Errors
-/// When a batch cannot be built, which is a defect.
+/// When the quarantine cannot be read.
 pub(crate) fn snapshot(name: &str, lotic: &Lotic, world: &World) -> Result<Option<Snapshot>> {
     let Some(relation) = RELATIONS.iter().find(|relation| relation.name == name) else {
         return Ok(None);
     };
     let schema = schema_of(relation);
-    let rows = (relation.rows)(lotic, world);
+    let rows = (relation.rows)(lotic, world)?;
     let batch = build(&schema, relation.columns, rows)?;
     Ok(Some(Snapshot::from_batches(schema, vec![batch])))
 }
@@ -261,7 +261,7 @@ fn connector_of(object: &Object) -> Option<String> {
     )
 }
 
-fn sources(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn sources(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         let kind = match object.definition {
@@ -290,10 +290,10 @@ fn sources(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             Cell::MaybeText(error),
         ]);
     }
-    rows
+    Ok(rows)
 }
 
-fn topics(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn topics(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         let Some(writer) = lotic.writer(object.id) else {
@@ -313,10 +313,10 @@ fn topics(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             ]);
         }
     }
-    rows
+    Ok(rows)
 }
 
-fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         if !matches!(object.definition, Definition::Model { .. }) {
@@ -325,6 +325,9 @@ fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
         let content = world.contents.get(&object.id);
         let health = content.map(|content| &content.health);
         let failure = health.and_then(|health| health.failure.as_ref());
+        // one that could not be started is computed when it is read, and says why
+        let (_, trouble) = lotic.source_state(object.id);
+        let trouble = trouble.filter(|_| content.is_none());
         let state = match (content, failure) {
             (None, _) => "computed when read",
             (Some(_), Some(_)) => "failed",
@@ -336,15 +339,15 @@ fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.rows()))),
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.bytes()))),
             Cell::MaybeNumber(health.map(|health| health.failed_rows.count())),
-            Cell::MaybeText(failure.map(|error| error.message().to_owned())),
+            Cell::MaybeText(failure.map(|error| error.message().to_owned()).or(trouble)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
         ]);
     }
-    rows
+    Ok(rows)
 }
 
-fn operators(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn operators(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         let Some(content) = world.contents.get(&object.id) else {
@@ -363,10 +366,10 @@ fn operators(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             ]);
         }
     }
-    rows
+    Ok(rows)
 }
 
-fn model_errors(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn model_errors(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         let Some(content) = world.contents.get(&object.id) else {
@@ -383,14 +386,12 @@ fn model_errors(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
             ]);
         }
     }
-    rows
+    Ok(rows)
 }
 
-fn quarantine(lotic: &Lotic, _: &World) -> Vec<Vec<Cell>> {
-    lotic
-        .quarantine()
-        .rows()
-        .into_iter()
+fn quarantine(lotic: &Lotic, _: &World) -> Result<Vec<Vec<Cell>>> {
+    let rows = lotic.quarantine().rows()?.into_iter();
+    Ok(rows
         .map(|row| {
             vec![
                 Cell::Time(row.at_us),
@@ -400,11 +401,11 @@ fn quarantine(lotic: &Lotic, _: &World) -> Vec<Vec<Cell>> {
                 Cell::Bytes(row.bytes),
             ]
         })
-        .collect()
+        .collect())
 }
 
-fn objects(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
-    world
+fn objects(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
+    Ok(world
         .catalog
         .objects()
         .map(|object| {
@@ -415,5 +416,5 @@ fn objects(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
                 Cell::Text(object.sql.clone()),
             ]
         })
-        .collect()
+        .collect())
 }

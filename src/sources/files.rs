@@ -48,10 +48,13 @@ pub(crate) async fn find(options: &SourceOptions) -> Result<Vec<FileRef>> {
     };
     if files.is_empty() {
         let text = format!("no file matches \"{}\"", options.location);
-        return Err(Error::new(Kind::Missing, "58P01", text).with_hint(format!(
-            "relative paths start from {}",
-            options.base_dir.display()
-        )));
+        let error = Error::new(Kind::Missing, "58P01", text);
+        let start = options.base_dir.display().to_string();
+        return Err(match (start.as_str(), options.location.expose()) {
+            (_, path) if options.location.is_url() || Path::new(path).is_absolute() => error,
+            ("", _) => error.with_hint("relative paths start from the working directory"),
+            (folder, _) => error.with_hint(format!("relative paths start from {folder}")),
+        });
     }
     Ok(files)
 }

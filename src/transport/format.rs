@@ -131,7 +131,12 @@ impl SegmentHeader {
 
     /// Reads a header; the error is without the file's name.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, WrappedKey)> {
-        let short = || Error::corrupt("the segment is cut short within its header");
+        let end = bytes.len();
+        let short = || {
+            Error::corrupt(format!(
+                "the segment is cut short within its header, at byte {end}"
+            ))
+        };
         let mut take = Take { bytes };
         let magic: [u8; 8] = take.array().ok_or_else(short)?;
         let version = take.u32().ok_or_else(short)?;

@@ -287,8 +287,15 @@ impl Log {
             writer: Mutex::new(found.writer),
             views: found.views.into_iter().map(RwLock::new).collect(),
         };
-        if found.changed {
-            core.write_bounds(&core.writer.lock(), &core.first_bases())?;
+        if found.changed
+            && let Err(error) = core.write_bounds(&core.writer.lock(), &core.first_bases())
+        {
+            // On a full disk reads go on: the old note leads the next start to the same end, and nothing
+            // is appended before a new one could be written.
+            if error.kind() != Kind::Limit {
+                return Err(error);
+            }
+            tracing::warn!(topic = %id, %error, "could not note how far a topic reaches");
         }
         let topic = Arc::new(Topic::new(Arc::new(core), Arc::clone(&self.pool)));
         self.topics.write().insert(id, Arc::clone(&topic));

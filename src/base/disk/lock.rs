@@ -15,7 +15,7 @@ use crate::base::{Error, Kind, Result};
 pub struct DataLock {
     path: PathBuf,
     /// Closing it gives the lock back.
-    _file: File,
+    file: File,
 }
 
 impl DataLock {
@@ -37,7 +37,7 @@ impl DataLock {
                 .map_err(|error| Error::io(format!("create data folder {name}"), &error))?;
         }
         let path = folder.join("lock");
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -59,16 +59,20 @@ impl DataLock {
                 return Err(Error::io(format!("lock {}", path.display()), &error));
             }
         }
-        // The number only helps a human who looks; the lock does not depend on it.
+        Ok(Self { path, file })
+    }
+
+    /// Writes the number of this process into the file. It only helps a human who looks, the lock does
+    /// not depend on it; and it waits until the key is known to fit, since nothing is written before.
+    pub fn note_process(&self) {
         let note = format!("{}\n", std::process::id());
-        if file
+        let written = self
+            .file
             .set_len(0)
-            .and_then(|()| file.write_all(note.as_bytes()))
-            .is_err()
-        {
-            tracing::debug!(path = %path.display(), "could not note the process in the lock file");
+            .and_then(|()| (&self.file).write_all(note.as_bytes()));
+        if written.is_err() {
+            tracing::debug!(path = %self.path.display(), "could not note the process in the lock file");
         }
-        Ok(Self { path, _file: file })
     }
 
     /// The lock's file.

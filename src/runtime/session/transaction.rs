@@ -14,7 +14,7 @@ use datafusion::common::ScalarValue;
 use super::{Response, Session, TransactionStatus, done};
 use crate::base::{Error, Kind, ObjectId, Result};
 use crate::planner::parse::Statement;
-use crate::runtime::dml::Written;
+use crate::runtime::dml::{Written, count_rows};
 use crate::runtime::writer::WriteOptions;
 
 /// The state of a session's block.
@@ -141,10 +141,10 @@ impl Session {
         let (verb, table, count) = match statement {
             Statement::Insert(insert) => {
                 let count = match insert.source.body.as_ref() {
-                    sqlparser::ast::SetExpr::Values(values) => values.rows.len(),
+                    sqlparser::ast::SetExpr::Values(values) => values.rows.len() as u64,
                     _ => {
                         let source = insert.source.as_ref().clone();
-                        rows_in(&lotic.collect(source, parameters).await?)
+                        count_rows(&lotic.collect(source, parameters).await?)
                     }
                 };
                 ("INSERT 0", &insert.table.name, count)
@@ -192,8 +192,4 @@ impl Session {
             format!("{what} cannot run in a transaction block that has written rows"),
         ))
     }
-}
-
-fn rows_in(batches: &[RecordBatch]) -> usize {
-    batches.iter().map(RecordBatch::num_rows).sum()
 }
