@@ -9,7 +9,9 @@ pub mod disk;
 pub mod error;
 pub mod ids;
 pub mod rng;
+mod store_error;
 pub mod task;
 
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};
+pub(crate) use store_error::store_error;

@@ -24,6 +24,8 @@ struct File {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
     set: BTreeMap<String, String>,
 }
 
@@ -38,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) quiet: bool,
+    /// What clients may name, where that was said.
+    pub(crate) files: Vec<String>,
     statement_memory: Option<usize>,
     statement_timeout_ms: Option<u64>,
 }
@@ -111,6 +115,10 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         tls,
         variables,
         quiet: common.quiet,
+        files: match env("LOTIC_FILES") {
+            Some(list) => list.split(';').map(str::to_owned).collect(),
+            None => file.files,
+        },
         statement_memory: common.statement_memory.or(file.statement_memory),
         statement_timeout_ms: env("LOTIC_STATEMENT_TIMEOUT")
             .and_then(|text| text.parse().ok())
@@ -145,6 +153,11 @@ fn read_file(named: Option<&Path>) -> Result<File> {
     ];
     for path in paths.into_iter().flatten() {
         *path = folder.join(&*path);
+    }
+    for text in &mut file.files {
+        if !text.contains("://") {
+            *text = folder.join(&*text).to_string_lossy().into_owned();
+        }
     }
     Ok(file)
 }

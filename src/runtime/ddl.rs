@@ -29,6 +29,8 @@ pub(crate) struct NewRelation {
     pub(crate) sql: String,
     /// Where relative paths start.
     pub(crate) base_dir: String,
+    /// Whether a client wants it, whose rights on files are limited.
+    pub(crate) is_client: bool,
 }
 
 /// A view or model that is to be made.
@@ -51,7 +53,7 @@ impl Lotic {
         let schema = match (&new.schema, &connector) {
             (Some(schema), None) => Arc::clone(schema),
             (declared, Some(connector)) => {
-                source::schema_of(&new, connector, declared.clone()).await?
+                self.schema_of(&new, connector, declared.clone()).await?
             }
             (None, None) => {
                 return Err(Error::syntax(format!(
@@ -98,7 +100,7 @@ impl Lotic {
             )
         } else {
             let declared = new.schema.clone();
-            let schema = source::schema_of(&new, &options, declared).await?;
+            let schema = self.schema_of(&new, &options, declared).await?;
             let definition = if source::is_tail(&options) {
                 Definition::Stream {
                     connector: Some(options),
@@ -193,7 +195,10 @@ impl Lotic {
         };
         let mut object = self.object(new, Arc::new(Schema::empty()), definition)?;
         object.dependencies = dependencies;
-        super::sink::check(&object)?;
+        let options = super::sink::options_of(&object)?;
+        if new.is_client {
+            self.check_sink_rights(&options)?;
+        }
         self.publish_with(object.clone()).await?;
         self.start_sink(&object)
     }

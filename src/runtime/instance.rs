@@ -90,9 +90,15 @@ impl Lotic {
         Ok(lotic)
     }
 
-    /// A session for `user`, who has proved who they are.
+    /// A session of this process itself, which is trusted with files.
     pub fn session(self: &Arc<Self>, user: &str) -> Session {
-        Session::new(Arc::clone(self), user)
+        Session::new(Arc::clone(self), user, false)
+    }
+
+    /// A session for the client `user`, who has proved who they are: it may name the files that
+    /// [`Options::files`] allows.
+    pub fn client_session(self: &Arc<Self>, user: &str) -> Session {
+        Session::new(Arc::clone(self), user, true)
     }
 
     /// The users of this engine.

@@ -24,6 +24,8 @@ pub struct Options {
     pub maintain: bool,
     /// Values for `${name}` in pipeline files.
     pub variables: BTreeMap<String, String>,
+    /// The folders and the beginnings of addresses that statements of clients may name.
+    pub files: Vec<String>,
     /// Memory that one statement may use, in bytes.
     pub statement_memory_bytes: usize,
     /// Time that one statement may take; zero for no limit.
@@ -47,6 +49,7 @@ impl Default for Options {
             password: None,
             maintain: true,
             variables: BTreeMap::new(),
+            files: vec![".".to_owned()],
             statement_memory_bytes: 1 << 30,
             statement_timeout: Duration::ZERO,
             threads: std::thread::available_parallelism().map_or(2, usize::from),

@@ -29,20 +29,6 @@ pub(super) fn is_tail(options: &BTreeMap<String, String>) -> bool {
         .is_some_and(|mode| mode.eq_ignore_ascii_case("tail"))
 }
 
-/// The columns of a relation with a connector: declared, else as the source has them.
-pub(super) async fn schema_of(
-    new: &NewRelation,
-    options: &BTreeMap<String, String>,
-    declared: Option<SchemaRef>,
-) -> Result<SchemaRef> {
-    let options = SourceOptions::new(&new.name, options, start_of_paths(options, &new.base_dir))?;
-    if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
-        // the files may come later
-        return Ok(Arc::clone(declared));
-    }
-    Ok(sources::bounded(&options, declared).await?.schema())
-}
-
 /// The source behind an object, where its connector is.
 async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
     let options = options_of(object)?;
@@ -71,6 +57,11 @@ pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
         connector,
         start_of_paths(connector, &object.base_dir),
     )
+}
+
+/// Whether the source is on another machine.
+pub(super) fn is_remote(object: &Object) -> bool {
+    options_of(object).is_ok_and(|options| options.is_remote())
 }
 
 /// Where a relative path starts: at the pipeline file where it begins with a dot, else at the
@@ -104,8 +95,27 @@ pub(super) async fn in_place(
 }
 
 impl Lotic {
+    /// The columns of a relation with a connector: declared, else as the source has them.
+    pub(super) async fn schema_of(
+        &self,
+        new: &NewRelation,
+        options: &BTreeMap<String, String>,
+        declared: Option<SchemaRef>,
+    ) -> Result<SchemaRef> {
+        let start = start_of_paths(options, &new.base_dir);
+        let options = SourceOptions::new(&new.name, options, start)?;
+        if new.is_client {
+            self.check_source_rights(&options)?;
+        }
+        if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
+            // the files may come later
+            return Ok(Arc::clone(declared));
+        }
+        Ok(sources::bounded(&options, declared).await?.schema())
+    }
+
     /// All rows of an object's source, bad records quarantined.
-    async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
+    pub(super) async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
         let source = bounded_of(object).await?;
         let quarantine: Arc<dyn Quarantine> = Arc::clone(self.quarantine()) as _;
         let schema = Arc::clone(&object.schema);
@@ -129,17 +139,23 @@ impl Lotic {
             .map_err(|error| Error::internal(error.to_string()))?
     }
 
+    /// Whether a table has had rows: its connector does not fill it any more.
+    pub(super) fn is_seeded(&self, object: &Object) -> bool {
+        let writer = self.writer(object.id);
+        let topic = writer.as_ref().and_then(|writer| writer.topic());
+        topic.is_some_and(|topic| {
+            (0..topic.partitions())
+                .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0))
+        })
+    }
+
     /// Fills a table from its connector, once: a table that has had rows from it is left alone.
     pub(super) async fn seed(self: &Arc<Self>, object: &Object) -> Result<()> {
         let Some(writer) = self.writer(object.id) else {
             return Ok(());
         };
-        if let Some(topic) = writer.topic() {
-            let started = (0..topic.partitions())
-                .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0));
-            if started {
-                return Ok(());
-            }
+        if self.is_seeded(object) {
+            return Ok(());
         }
         let batches = self.read_source(object).await?;
         if batches.is_empty() {
@@ -160,6 +176,15 @@ impl Lotic {
     /// Holds a bounded source in memory, so that models can follow it.
     pub(super) async fn load_bounded(self: &Arc<Self>, object: &Object) -> Result<()> {
         let batches = self.read_source(object).await?;
+        self.hold_bounded(object, batches).await
+    }
+
+    /// Holds the rows of a bounded source.
+    pub(super) async fn hold_bounded(
+        self: &Arc<Self>,
+        object: &Object,
+        batches: Vec<RecordBatch>,
+    ) -> Result<()> {
         let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
         let collection = blocking(move || {
             let deltas: Vec<Delta> = batches.into_iter().map(Delta::inserts).collect();

@@ -316,7 +316,7 @@ fn topics(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
+fn models(lotic: &Lotic, world: &World) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
         if !matches!(object.definition, Definition::Model { .. }) {
@@ -325,18 +325,21 @@ fn models(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
         let content = world.contents.get(&object.id);
         let health = content.map(|content| &content.health);
         let failure = health.and_then(|health| health.failure.as_ref());
+        let (start, start_error) = lotic.source_state(object.id);
         let state = match (content, failure) {
+            (None, _) if start != "ok" => start,
             (None, _) => "computed when read",
             (Some(_), Some(_)) => "failed",
             (Some(_), None) => "live",
         };
+        let error = failure.map(|error| error.message().to_owned());
         rows.push(vec![
             Cell::Text(object.name.clone()),
             Cell::Text(state.to_owned()),
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.rows()))),
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.bytes()))),
             Cell::MaybeNumber(health.map(|health| health.failed_rows.count())),
-            Cell::MaybeText(failure.map(|error| error.message().to_owned())),
+            Cell::MaybeText(error.or(start_error)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
         ]);
@@ -412,7 +415,7 @@ fn objects(_: &Lotic, world: &World) -> Vec<Vec<Cell>> {
                 Cell::Number(large(object.id.0)),
                 Cell::Text(object.name.clone()),
                 Cell::Text(object.relation().words().to_owned()),
-                Cell::Text(object.sql.clone()),
+                Cell::Text(super::masked::definition(object)),
             ]
         })
         .collect()

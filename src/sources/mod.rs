@@ -15,6 +15,7 @@ mod push;
 mod quarantine;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stores;
 mod stream;
 pub mod tail;
 mod text_files;

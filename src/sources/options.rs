@@ -81,6 +81,22 @@ impl Location {
         &self.0
     }
 
+    /// The address taken apart. A bucket has no queries: there `?` is a character of a pattern.
+    ///
+    /// # Errors
+    /// When it is not a URL.
+    pub fn url(&self) -> Result<url::Url, url::ParseError> {
+        if self.is_bucket() {
+            return url::Url::parse(&self.0.replace('?', "%3F").replace('#', "%23"));
+        }
+        url::Url::parse(&self.0)
+    }
+
+    fn is_bucket(&self) -> bool {
+        let scheme = self.0.split("://").next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case("s3") || scheme.eq_ignore_ascii_case("s3a")
+    }
+
     /// Whether it is a URL and not a path.
     pub fn is_url(&self) -> bool {
         self.0.contains("://")
@@ -92,7 +108,7 @@ impl fmt::Display for Location {
         if !self.is_url() {
             return f.write_str(&self.0);
         }
-        let Ok(mut url) = url::Url::parse(&self.0) else {
+        let Ok(mut url) = self.url() else {
             return f.write_str("(an address that is not a URL)");
         };
         if url.password().is_some() && url.set_password(None).is_err() {
@@ -101,6 +117,9 @@ impl fmt::Display for Location {
         // Keys and signatures travel in the query of pre-signed addresses.
         url.set_query(None);
         url.set_fragment(None);
+        if self.is_bucket() {
+            return f.write_str(&url.as_str().replace("%3F", "?"));
+        }
         write!(f, "{url}")
     }
 }
@@ -250,6 +269,11 @@ impl SourceOptions {
         Ok(())
     }
 
+    /// Whether the source is on another machine, which may be away.
+    pub fn is_remote(&self) -> bool {
+        self.location.is_url() && !self.location.expose().starts_with("file://")
+    }
+
     /// A path of the source, made absolute by its base folder.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.base_dir.join(path)
@@ -346,7 +370,8 @@ impl Given<'_> {
             Some(other) => Err(self.unknown("format", other, known)),
             None => {
                 let text = location.expose();
-                let path = text.split(['?', '#']).next().filter(|_| location.is_url());
+                let has_query = location.is_url() && !location.is_bucket();
+                let path = text.split(['?', '#']).next().filter(|_| has_query);
                 format_of(path.unwrap_or(text)).map(Some).ok_or_else(|| {
                     self.fail("needs the option \"format\": the file's ending does not tell it")
                         .with_hint(format!("one of {known}"))

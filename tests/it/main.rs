@@ -10,3 +10,6 @@
 mod connectors;
 mod durability;
 mod flights;
+mod object_server;
+mod remote;
+mod rights;
