@@ -54,6 +54,23 @@ impl Settings {
             .unwrap_or_else(|| PathBuf::from("lotic-data"))
     }
 
+    /// The password to give to a running server, where one is known. Never an argument: those are
+    /// shown to everybody on the machine.
+    ///
+    /// # Errors
+    /// When the file in the data folder cannot be read.
+    pub(crate) fn client_password(&self) -> Result<Option<Secret>> {
+        if let Some(given) = secret("LOTIC_PASSWORD") {
+            return Ok(Some(given));
+        }
+        let path = self.data_dir().join("password");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(Secret::new(text.trim_end().to_owned()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(secret("PGPASSWORD")),
+            Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
+        }
+    }
+
     /// What an engine is opened with. `data` is none for one that lives in memory.
     pub(crate) fn options(&self, data: Option<PathBuf>, maintain: bool) -> Options {
         let mut options = Options {

@@ -68,7 +68,9 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
     let data = settings.data_dir();
     let mut options = settings.options(Some(data.clone()), true);
     options.files = files(args, settings);
+    progress.begin(&format!("data folder {}", data.display()), None, None);
     let lotic = Lotic::open(options).await?;
+    progress.end("open");
     if !settings.quiet {
         for notice in lotic.notices() {
             say(&format!("notice: {notice}"));
@@ -132,7 +134,7 @@ async fn apply(lotic: &Arc<Lotic>, pipeline: &Pipeline, progress: &mut Progress)
                 None => step.place(),
             };
             if applied.is_none() {
-                progress.begin(&what, done, total, None);
+                progress.begin(&what, Some((done, total)), Some(lotic));
             } else {
                 progress.end("ready");
                 done += 1;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::defaults::only_where_written;
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
 use super::settings::parse_duration;
@@ -24,6 +25,8 @@ pub(crate) struct NewRelation {
     /// Declared columns; none where they are inferred from the connector.
     pub(crate) schema: Option<SchemaRef>,
     pub(crate) primary_key: Vec<String>,
+    /// The expressions of DEFAULT, by column.
+    pub(crate) defaults: BTreeMap<String, String>,
     pub(crate) options: BTreeMap<String, String>,
     /// The statement.
     pub(crate) sql: String,
@@ -63,10 +66,13 @@ impl Lotic {
             }
         };
         let (schema, primary_key) = with_key(&schema, &new.primary_key)?;
+        // they are computed to be checked
+        self.compute_defaults(&schema, &new.defaults).await?;
         let definition = Definition::Table {
             primary_key,
             connector,
             topic,
+            defaults: new.defaults.clone(),
         };
         let object = self.object(&new, schema, definition)?;
         self.add_relation(object).await
@@ -84,6 +90,7 @@ impl Lotic {
             ))
             .with_hint("CREATE TABLE ... WITH (connector = ...) keeps one row a key"));
         }
+        only_where_written(&new.defaults, options.is_empty())?;
         let (schema, definition) = if options.is_empty() {
             let Some(schema) = &new.schema else {
                 return Err(
@@ -91,11 +98,13 @@ impl Lotic {
                         .with_hint("a push topic declares its columns; a connector infers them"),
                 );
             };
+            self.compute_defaults(schema, &new.defaults).await?;
             (
                 Arc::clone(schema),
                 Definition::Stream {
                     connector: None,
                     topic,
+                    defaults: new.defaults.clone(),
                 },
             )
         } else {
@@ -105,6 +114,7 @@ impl Lotic {
                 Definition::Stream {
                     connector: Some(options),
                     topic,
+                    defaults: BTreeMap::new(),
                 }
             } else {
                 Definition::Bounded { connector: options }

@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod ddl;
+mod defaults;
 mod dml;
 mod driver;
 mod feed;

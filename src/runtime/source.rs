@@ -30,8 +30,9 @@ pub(super) fn is_tail(options: &BTreeMap<String, String>) -> bool {
 }
 
 /// The source behind an object, where its connector is.
-async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
-    let options = options_of(object)?;
+async fn bounded_of(lotic: &Lotic, object: &Object) -> Result<Arc<dyn BoundedSource>> {
+    let mut options = options_of(object)?;
+    options.meter = Arc::clone(lotic.meter());
     sources::bounded(&options, Some(Arc::clone(&object.schema))).await
 }
 
@@ -88,7 +89,7 @@ pub(super) async fn in_place(
     object: &Object,
 ) -> Result<Arc<dyn TableProvider>> {
     let quarantine: Arc<dyn Quarantine> = Arc::clone(lotic.quarantine()) as _;
-    bounded_of(object)
+    bounded_of(lotic, object)
         .await?
         .table_provider(state, quarantine)
         .await
@@ -116,11 +117,13 @@ impl Lotic {
 
     /// All rows of an object's source, bad records quarantined.
     pub(super) async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
-        let source = bounded_of(object).await?;
+        let source = bounded_of(self, object).await?;
+        let meter = Arc::clone(self.meter());
         let quarantine: Arc<dyn Quarantine> = Arc::clone(self.quarantine()) as _;
         let schema = Arc::clone(&object.schema);
         let reading = async move {
             let stream = source.scan(quarantine).await?;
+            let stream = stream.inspect_ok(|batch| meter.add_rows(batch.num_rows()));
             let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
             batches
                 .into_iter()

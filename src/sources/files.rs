@@ -5,11 +5,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 use super::options::{Compression, SourceOptions, compression_of};
 use super::stores::{self, RemoteFile};
+use crate::base::meter::Meter;
 use crate::base::{Error, Kind, Result};
 
 /// One file of a source.
@@ -114,6 +116,18 @@ impl FileRef {
     /// # Errors
     /// When the file cannot be opened.
     pub(crate) fn open(&self, handle: &Handle) -> Result<Box<dyn Read + Send>> {
+        self.open_counted(handle, Arc::default())
+    }
+
+    /// As [`Self::open`], with the bytes counted as they lie in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub(crate) fn open_counted(
+        &self,
+        handle: &Handle,
+        meter: Arc<Meter>,
+    ) -> Result<Box<dyn Read + Send>> {
         let raw: Box<dyn Read + Send> = match &self.place {
             FilePlace::Local(path) => Box::new(
                 File::open(path)
@@ -121,8 +135,22 @@ impl FileRef {
             ),
             FilePlace::Remote(file) => Box::new(file.reader(&self.name, handle)),
         };
-        decompress(raw, self.compression)
+        decompress(Box::new(Counted { raw, meter }), self.compression)
             .map_err(|error| Error::io(format!("open {}", self.name), &error))
+    }
+}
+
+/// Counts what is read from a file.
+struct Counted {
+    raw: Box<dyn Read + Send>,
+    meter: Arc<Meter>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.raw.read(buffer)?;
+        self.meter.add_bytes(count);
+        Ok(count)
     }
 }
 

@@ -28,5 +28,5 @@ pub use bounded::{BoundedSource, bounded};
 pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
 
 pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
-pub use push::{PushFormat, decode_push};
+pub use push::{PushFormat, PushedRows, decode_push};
 pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};

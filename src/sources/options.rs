@@ -17,9 +17,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::CsvDialect;
+use crate::base::meter::Meter;
 use crate::base::{Error, Result};
 
 /// What kind of system a source reads.
@@ -173,6 +175,8 @@ pub struct SourceOptions {
     pub poll: Duration,
     /// For the object store.
     pub store: StoreOptions,
+    /// Counts what is read.
+    pub meter: Arc<Meter>,
 }
 
 const KNOWN: [&str; 14] = [
@@ -235,6 +239,7 @@ impl SourceOptions {
             query: given.map.get("query").map(|text| (*text).to_owned()),
             poll: given.poll()?,
             store: StoreOptions(store),
+            meter: Arc::default(),
             location,
         };
         options.check()?;

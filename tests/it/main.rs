@@ -8,6 +8,7 @@
 )]
 
 mod connectors;
+mod defaults;
 mod durability;
 mod flights;
 mod object_server;

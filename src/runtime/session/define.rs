@@ -188,12 +188,6 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
     }
     let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
     for column in columns {
-        if column.default.is_some() {
-            return Err(Error::unsupported(format!(
-                "column \"{}\" has a DEFAULT, and defaults are not supported yet",
-                column.name
-            )));
-        }
         if fields.iter().any(|field| *field.name() == column.name) {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(Error::new(crate::base::Kind::Invalid, "42701", message));
@@ -205,6 +199,13 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
         ));
     }
     Ok(Some(Arc::new(Schema::new(fields))))
+}
+
+fn defaults_of(columns: &[Column]) -> BTreeMap<String, String> {
+    columns
+        .iter()
+        .filter_map(|column| Some((column.name.clone(), column.default.as_ref()?.to_string())))
+        .collect()
 }
 
 fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelation> {
@@ -239,6 +240,7 @@ fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelatio
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: create.primary_key.clone(),
+        defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),
@@ -262,6 +264,7 @@ fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRe
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: Vec::new(),
+        defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),
@@ -298,6 +301,7 @@ fn new_sink(create: &CreateSink, from: &Origin<'_>) -> Result<(NewRelation, Sink
         name: create.name.name.clone(),
         schema: None,
         primary_key: Vec::new(),
+        defaults: BTreeMap::new(),
         options: create.options.clone(),
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),

@@ -501,7 +501,7 @@ impl Session {
                     .insert(
                         &insert.table.name,
                         &insert.columns,
-                        Some(&insert.source),
+                        &insert.source,
                         parameters,
                     )
                     .await?;
