@@ -8,6 +8,8 @@ use std::fmt;
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 
+use super::store_error::{store_error, store_error_within};
+
 /// A result with Lotic's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -137,6 +139,13 @@ impl Error {
 
     /// An operation on a file failed; `what` says which and where, as in `write segment /x/y`.
     pub fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
+        // A reader of ours may have put the whole error into the one that std knows.
+        if let Some(own) = source
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Self>())
+        {
+            return own.clone();
+        }
         let message = format!("could not {what}: {source}");
         match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -246,6 +255,9 @@ impl From<ArrowError> for Error {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
+        if let Some(away) = store_error_within(&error) {
+            return away;
+        }
         match error {
             DataFusionError::ArrowError(inner, _) => Self::from(*inner),
             DataFusionError::External(inner) => match inner.downcast::<Self>() {
@@ -266,7 +278,10 @@ impl From<DataFusionError> for Error {
             DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text)
                 .with_hint("raise statement_memory, or ask for less at a time"),
             DataFusionError::Execution(text) => Self::from_execution(&text),
-            DataFusionError::ObjectStore(inner) => Self::unavailable(inner.to_string()),
+            DataFusionError::ObjectStore(inner) => store_error("a file", &inner),
+            DataFusionError::ParquetError(inner) => {
+                Self::new(Kind::Invalid, "22000", lower_first(&inner.to_string()))
+            }
             DataFusionError::IoError(inner) => Self::io("read or write", &inner),
             other => Self::internal(other.strip_backtrace()),
         }

@@ -8,8 +8,11 @@ pub mod copy_options;
 pub mod disk;
 pub mod error;
 pub mod ids;
+pub mod meter;
 pub mod rng;
+mod store_error;
 pub mod task;
 
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};
+pub(crate) use store_error::store_error;

@@ -1,6 +1,14 @@
 //! The catalog as bytes: a JSON document with a format number, sealed by the caller.
 //!
+//! | format | since |
+//! |---|---|
+//! | 1 | the first |
+//! | 2 | tables and topics have `defaults`; a 1 is a 2 without any |
+//!
 //! Schemas are kept as base64 of an Arrow IPC schema message, the one stable form that Arrow has.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -15,7 +23,9 @@ use super::object::{Definition, Object};
 use crate::base::{Error, ObjectId, Result};
 
 /// The number of this format. A higher one was written by a newer Lotic.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest format that can be read.
+const FORMAT_MIN: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct StoredCatalog {
@@ -67,9 +77,9 @@ pub fn encode_catalog(catalog: &Catalog) -> Result<Vec<u8>> {
 pub fn decode_catalog(bytes: &[u8]) -> Result<Catalog> {
     let stored: StoredCatalog = serde_json::from_slice(bytes)
         .map_err(|error| Error::corrupt(format!("the catalog does not parse: {error}")))?;
-    if stored.format != FORMAT {
+    if !(FORMAT_MIN..=FORMAT).contains(&stored.format) {
         return Err(Error::corrupt(format!(
-            "the catalog has format {}, this version of Lotic reads {FORMAT}",
+            "the catalog has format {}, this version of Lotic reads {FORMAT_MIN} to {FORMAT}",
             stored.format
         ))
         .with_hint("open the folder with the version that wrote it"));

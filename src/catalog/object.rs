@@ -37,6 +37,9 @@ pub enum Definition {
         connector: Option<BTreeMap<String, String>>,
         /// How its changes are kept.
         topic: TopicDefinition,
+        /// The expressions of DEFAULT, by column.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        defaults: BTreeMap<String, String>,
     },
     /// An append-only stream that a topic keeps: pushed, or tailed from files.
     Stream {
@@ -44,6 +47,9 @@ pub enum Definition {
         connector: Option<BTreeMap<String, String>>,
         /// How its rows are kept.
         topic: TopicDefinition,
+        /// The expressions of DEFAULT, by column; for pushed topics only.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        defaults: BTreeMap<String, String>,
     },
     /// Files or a table elsewhere, read in place.
     Bounded {
@@ -153,6 +159,16 @@ impl Object {
         match &self.definition {
             Definition::Table { primary_key, .. } => primary_key,
             _ => &[],
+        }
+    }
+
+    /// The expressions of DEFAULT by column, for objects that may have some.
+    pub fn defaults(&self) -> Option<&BTreeMap<String, String>> {
+        match &self.definition {
+            Definition::Table { defaults, .. } | Definition::Stream { defaults, .. } => {
+                Some(defaults)
+            }
+            _ => None,
         }
     }
 

@@ -16,15 +16,37 @@ use crate::runtime::{Lotic, Pipeline};
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// Folders and files of SQL: the pipeline is loaded, maintained and compared in memory. Without
-    /// a path the data folder is opened and its models are compared; stop its server first, or ask
-    /// it with CHECK ALL.
+    /// a path the data folder is opened and its models are compared; while a server has it open,
+    /// ask that with --pg.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Ask a running server to compare its models. The password comes from LOTIC_PASSWORD, the file
+    /// password of the data folder, or PGPASSWORD.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "paths")]
+    pg: Option<String>,
 }
 
 pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitCode> {
+    if let Some(address) = &args.pg {
+        let mut progress = Progress::new(settings.quiet);
+        progress.begin(&format!("check by {address}"), None, None);
+        let models = check_there(address, settings).await;
+        progress.end("compared");
+        let models = models?;
+        for (name, rows) in &models {
+            tell(name, *rows, settings.quiet);
+        }
+        let differs = models.iter().any(|(_, rows)| *rows > 0);
+        return Ok(code(if differs { EXIT_DIFFERS } else { 0 }));
+    }
     let data = args.paths.is_empty().then(|| settings.data_dir());
-    let lotic = Lotic::open(settings.options(data, true)).await?;
+    let opened = Lotic::open(settings.options(data, true)).await;
+    let lotic = opened.map_err(|error| match error.code() {
+        "55006" => error.with_hint(
+            "ask the server that has it open: lotic check --pg HOST:PORT, such as 127.0.0.1:5433",
+        ),
+        _ => error,
+    })?;
     let mut progress = Progress::new(settings.quiet);
     if !args.paths.is_empty() {
         let pipeline = Pipeline::read(&args.paths, &settings.variables)?;
@@ -33,7 +55,7 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
     let models = lotic.model_names();
     let mut differing = 0;
     for (position, name) in models.iter().enumerate() {
-        progress.begin(name, position, models.len(), Some(&lotic));
+        progress.begin(name, Some((position, models.len())), Some(&lotic));
         let rows = lotic
             .count_differences(name)
             .await
@@ -42,15 +64,31 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
         if rows > 0 {
             differing += 1;
         }
-        if !settings.quiet || rows > 0 {
-            let verdict = if rows == 0 {
-                "equal".to_owned()
-            } else {
-                format!("{rows} rows differ")
-            };
-            say(&format!("{name}: {verdict}"));
-        }
+        tell(
+            name,
+            u64::try_from(rows).unwrap_or(u64::MAX),
+            settings.quiet,
+        );
     }
     lotic.shutdown().await;
     Ok(code(if differing == 0 { 0 } else { EXIT_DIFFERS }))
+}
+
+fn tell(name: &str, rows: u64, quiet: bool) {
+    match rows {
+        0 if quiet => {}
+        0 => say(&format!("{name}: equal")),
+        _ => say(&format!("{name}: {rows} rows differ")),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn check_there(address: &str, settings: &Settings) -> Result<Vec<(String, u64)>> {
+    super::remote::check_all(address, settings).await
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn check_there(_: &str, _: &Settings) -> Result<Vec<(String, u64)>> {
+    let error = crate::base::Error::unsupported("this build was made without the feature postgres");
+    std::future::ready(Err(error)).await
 }

@@ -25,6 +25,8 @@ struct File {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
     set: BTreeMap<String, String>,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) quiet: bool,
+    /// What clients may name, where that was said.
+    pub(crate) files: Vec<String>,
     statement_memory: Option<usize>,
     model_memory: Option<usize>,
     statement_timeout_ms: Option<u64>,
@@ -50,6 +54,23 @@ impl Settings {
         self.data
             .clone()
             .unwrap_or_else(|| PathBuf::from("lotic-data"))
+    }
+
+    /// The password to give to a running server, where one is known. Never an argument: those are
+    /// shown to everybody on the machine.
+    ///
+    /// # Errors
+    /// When the file in the data folder cannot be read.
+    pub(crate) fn client_password(&self) -> Result<Option<Secret>> {
+        if let Some(given) = secret("LOTIC_PASSWORD") {
+            return Ok(Some(given));
+        }
+        let path = self.data_dir().join("password");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(Secret::new(text.trim_end().to_owned()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(secret("PGPASSWORD")),
+            Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
+        }
     }
 
     /// What an engine is opened with. `data` is none for one that lives in memory.
@@ -116,6 +137,10 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         tls,
         variables,
         quiet: common.quiet,
+        files: match env("LOTIC_FILES") {
+            Some(list) => list.split(';').map(str::to_owned).collect(),
+            None => file.files,
+        },
         statement_memory: common.statement_memory.or(file.statement_memory),
         model_memory: common.model_memory.or(file.model_memory),
         statement_timeout_ms: env("LOTIC_STATEMENT_TIMEOUT")
@@ -151,6 +176,11 @@ fn read_file(named: Option<&Path>) -> Result<File> {
     ];
     for path in paths.into_iter().flatten() {
         *path = folder.join(&*path);
+    }
+    for text in &mut file.files {
+        if !text.contains("://") {
+            *text = folder.join(&*text).to_string_lossy().into_owned();
+        }
     }
     Ok(file)
 }

@@ -7,6 +7,8 @@ mod check;
 mod config;
 mod output;
 mod progress;
+#[cfg(feature = "postgres")]
+mod remote;
 mod run;
 mod serve;
 mod sql;

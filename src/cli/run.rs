@@ -33,7 +33,9 @@ pub(crate) async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode>
     let pipeline = Pipeline::read(&args.paths, &settings.variables)?;
     let lotic = Lotic::open(settings.options(None, false)).await?;
     let mut progress = Progress::new(settings.quiet);
+    progress.begin("definitions", None, Some(&lotic));
     lotic.apply(&pipeline, |_, _| {}).await?;
+    progress.end("ready");
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::io(format!("create {}", folder.display()), &error))?;
@@ -47,7 +49,7 @@ pub(crate) async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode>
     }
     let mut summary = Vec::new();
     for (position, name) in models.iter().enumerate() {
-        progress.begin(name, position, models.len(), Some(&lotic));
+        progress.begin(name, Some((position, models.len())), Some(&lotic));
         let start = progress.elapsed();
         let answer = lotic
             .compute_model(name)

@@ -29,6 +29,12 @@ pub(crate) struct ServeArgs {
     /// Where HTTP clients connect; `off` for nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// A folder whose files clients may read and write by CREATE SOURCE and CREATE SINK, or the
+    /// beginning of addresses that they may read, such as s3://bucket/folder. May be given again. By
+    /// default the working directory and the folders of the pipeline. LOTIC_FILES takes several
+    /// between semicolons.
+    #[arg(long, value_name = "DIR")]
+    files: Vec<String>,
     /// Let clients of this machine in without a password. For trying out only.
     #[arg(long)]
     trust: bool,
@@ -60,7 +66,11 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
         None => None,
     };
     let data = settings.data_dir();
-    let lotic = Lotic::open(settings.options(Some(data.clone()), true)).await?;
+    let mut options = settings.options(Some(data.clone()), true);
+    options.files = files(args, settings);
+    progress.begin(&format!("data folder {}", data.display()), None, None);
+    let lotic = Lotic::open(options).await?;
+    progress.end("open");
     if !settings.quiet {
         for notice in lotic.notices() {
             say(&format!("notice: {notice}"));
@@ -92,6 +102,28 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
     Ok(code(0))
 }
 
+/// What clients may name.
+fn files(args: &ServeArgs, settings: &Settings) -> Vec<String> {
+    if !args.files.is_empty() {
+        return args.files.clone();
+    }
+    if !settings.files.is_empty() {
+        return settings.files.clone();
+    }
+    let folder = |path: &PathBuf| {
+        let folder = if path.is_dir() {
+            Some(path.as_path())
+        } else {
+            path.parent()
+        };
+        folder.map(|folder| folder.to_string_lossy().into_owned())
+    };
+    let folders = args.paths.iter().filter_map(folder);
+    std::iter::once(".".to_owned())
+        .chain(folders.filter(|folder| !folder.is_empty()))
+        .collect()
+}
+
 async fn apply(lotic: &Arc<Lotic>, pipeline: &Pipeline, progress: &mut Progress) -> Result<()> {
     let total = pipeline.steps.len();
     let mut done = 0;
@@ -102,7 +134,7 @@ async fn apply(lotic: &Arc<Lotic>, pipeline: &Pipeline, progress: &mut Progress)
                 None => step.place(),
             };
             if applied.is_none() {
-                progress.begin(&what, done, total, None);
+                progress.begin(&what, Some((done, total)), Some(lotic));
             } else {
                 progress.end("ready");
                 done += 1;

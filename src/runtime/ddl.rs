@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::defaults::only_where_written;
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
 use super::settings::parse_duration;
@@ -24,11 +25,15 @@ pub(crate) struct NewRelation {
     /// Declared columns; none where they are inferred from the connector.
     pub(crate) schema: Option<SchemaRef>,
     pub(crate) primary_key: Vec<String>,
+    /// The expressions of DEFAULT, by column.
+    pub(crate) defaults: BTreeMap<String, String>,
     pub(crate) options: BTreeMap<String, String>,
     /// The statement.
     pub(crate) sql: String,
     /// Where relative paths start.
     pub(crate) base_dir: String,
+    /// Whether a client wants it, whose rights on files are limited.
+    pub(crate) is_client: bool,
 }
 
 /// A view or model that is to be made.
@@ -51,7 +56,7 @@ impl Lotic {
         let schema = match (&new.schema, &connector) {
             (Some(schema), None) => Arc::clone(schema),
             (declared, Some(connector)) => {
-                source::schema_of(&new, connector, declared.clone()).await?
+                self.schema_of(&new, connector, declared.clone()).await?
             }
             (None, None) => {
                 return Err(Error::syntax(format!(
@@ -61,10 +66,13 @@ impl Lotic {
             }
         };
         let (schema, primary_key) = with_key(&schema, &new.primary_key)?;
+        // they are computed to be checked
+        self.compute_defaults(&schema, &new.defaults).await?;
         let definition = Definition::Table {
             primary_key,
             connector,
             topic,
+            defaults: new.defaults.clone(),
         };
         let object = self.object(&new, schema, definition)?;
         self.add_relation(object).await
@@ -82,6 +90,7 @@ impl Lotic {
             ))
             .with_hint("CREATE TABLE ... WITH (connector = ...) keeps one row a key"));
         }
+        only_where_written(&new.defaults, options.is_empty())?;
         let (schema, definition) = if options.is_empty() {
             let Some(schema) = &new.schema else {
                 return Err(
@@ -89,20 +98,23 @@ impl Lotic {
                         .with_hint("a push topic declares its columns; a connector infers them"),
                 );
             };
+            self.compute_defaults(schema, &new.defaults).await?;
             (
                 Arc::clone(schema),
                 Definition::Stream {
                     connector: None,
                     topic,
+                    defaults: new.defaults.clone(),
                 },
             )
         } else {
             let declared = new.schema.clone();
-            let schema = source::schema_of(&new, &options, declared).await?;
+            let schema = self.schema_of(&new, &options, declared).await?;
             let definition = if source::is_tail(&options) {
                 Definition::Stream {
                     connector: Some(options),
                     topic,
+                    defaults: BTreeMap::new(),
                 }
             } else {
                 Definition::Bounded { connector: options }
@@ -193,7 +205,10 @@ impl Lotic {
         };
         let mut object = self.object(new, Arc::new(Schema::empty()), definition)?;
         object.dependencies = dependencies;
-        super::sink::check(&object)?;
+        let options = super::sink::options_of(&object)?;
+        if new.is_client {
+            self.check_sink_rights(&options)?;
+        }
         self.publish_with(object.clone()).await?;
         self.start_sink(&object)
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::physical_plan;
 use sqlparser::ast;
 
+use super::defaults::{Defaults, is_default};
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
 use super::values::{check_not_null, literal_rows, strict_cast};
@@ -75,42 +76,36 @@ impl Lotic {
         Ok((object, writer))
     }
 
-    /// Runs an INSERT whose source is `source`; `None` inserts one row of defaults.
+    /// Runs an INSERT whose source is `source`.
     pub(super) async fn insert(
         self: &Arc<Self>,
         table: &str,
         columns: &[String],
-        source: Option<&ast::Query>,
+        source: &ast::Query,
         parameters: &[ScalarValue],
     ) -> Result<Written> {
         let (object, writer) = self.writable(table, true).await?;
         let targets = targets(&object, columns)?;
-        let batches = match source {
-            None => vec![
-                literal_rows(&[Vec::new()], &[], &object.schema, &[])?
-                    .ok_or_else(|| Error::internal("a row of defaults is simple"))?,
-            ],
-            Some(source) => {
-                let simple = simple_rows(source);
-                let literal = match &simple {
-                    Some(rows) => {
-                        let targets = if columns.is_empty() {
-                            let width = rows.first().map_or(0, Vec::len);
-                            targets.get(..width).unwrap_or(&targets)
-                        } else {
-                            targets.as_slice()
-                        };
-                        literal_rows(rows, targets, &object.schema, parameters)?
-                    }
-                    None => None,
+        let defaults = self.defaults_of(&object).await?;
+        let replaced = defaults.in_values(source, &targets)?;
+        let source = replaced.as_ref().unwrap_or(source);
+        let literal = match simple_rows(source) {
+            Some(rows) => {
+                let targets = if columns.is_empty() {
+                    let width = rows.first().map_or(0, Vec::len);
+                    targets.get(..width).unwrap_or(&targets)
+                } else {
+                    targets.as_slice()
                 };
-                match literal {
-                    Some(batch) => vec![batch],
-                    None => {
-                        self.selected_rows(&object, &targets, source, parameters)
-                            .await?
-                    }
-                }
+                literal_rows(&rows, targets, &object.schema, &defaults, parameters)?
+            }
+            None => None,
+        };
+        let batches = match literal {
+            Some(batch) => vec![batch],
+            None => {
+                let batches = self.collect(source.clone(), parameters).await?;
+                selected_rows(&object, &targets, &defaults, &batches)?
             }
         };
         let rows = count_rows(&batches);
@@ -122,33 +117,6 @@ impl Lotic {
             rows,
             receipt: Some(receipt),
         })
-    }
-
-    /// The rows of INSERT ... SELECT, in the table's columns.
-    async fn selected_rows(
-        self: &Arc<Self>,
-        object: &Object,
-        targets: &[usize],
-        source: &ast::Query,
-        parameters: &[ScalarValue],
-    ) -> Result<Vec<RecordBatch>> {
-        let batches = self.collect(source.clone(), parameters).await?;
-        batches
-            .iter()
-            .map(|batch| {
-                if batch.num_columns() > targets.len() {
-                    return Err(Error::syntax(
-                        "INSERT has more expressions than target columns",
-                    ));
-                }
-                let columns = batch.columns().iter().zip(targets);
-                place(
-                    object,
-                    batch.num_rows(),
-                    columns.map(|(column, target)| (*target, column)),
-                )
-            })
-            .collect()
     }
 
     /// All rows of a query over the newest world.
@@ -199,7 +167,16 @@ impl Lotic {
             changed.push(target);
         }
         let exclusive = writer.exclusive().await?;
-        let expressions = assignments.iter().map(|(_, expr)| expr.clone()).collect();
+        let mut expressions: Vec<ast::Expr> =
+            assignments.iter().map(|(_, expr)| expr.clone()).collect();
+        if expressions.iter().any(is_default) {
+            let defaults = self.defaults_of(&object).await?;
+            for (expr, column) in expressions.iter_mut().zip(&changed) {
+                if is_default(expr) {
+                    *expr = defaults.literal(*column)?;
+                }
+            }
+        }
         let query = rows_of(&object, alias, expressions, filter)?;
         let mut deltas = Vec::new();
         let width = object.schema.fields().len();
@@ -210,7 +187,7 @@ impl Lotic {
             let replaced = changed.iter().copied().zip(new);
             let kept = (0..width).filter(|column| !changed.contains(column));
             let all = kept.map(|column| (column, &old[column])).chain(replaced);
-            let new = place(&object, batch.num_rows(), all)?;
+            let new = place(&object, &Defaults::default(), batch.num_rows(), all)?;
             let old = RecordBatch::try_new(Arc::clone(&object.schema), old.to_vec())?;
             deltas.push(Delta::deletes(old));
             deltas.push(Delta::inserts(new));
@@ -278,6 +255,26 @@ async fn change(
     })
 }
 
+/// The rows of INSERT ... SELECT, in the table's columns.
+fn selected_rows(
+    object: &Object,
+    targets: &[usize],
+    defaults: &Defaults,
+    batches: &[RecordBatch],
+) -> Result<Vec<RecordBatch>> {
+    let placed = batches.iter().map(|batch| {
+        if batch.num_columns() > targets.len() {
+            return Err(Error::syntax(
+                "INSERT has more expressions than target columns",
+            ));
+        }
+        let columns = batch.columns().iter().zip(targets);
+        let columns = columns.map(|(column, target)| (*target, column));
+        place(object, defaults, batch.num_rows(), columns)
+    });
+    placed.collect()
+}
+
 fn not_for(object: &Object, why: &str) -> Error {
     let words = object.relation().words();
     Error::new(
@@ -328,18 +325,15 @@ fn simple_rows(source: &ast::Query) -> Option<Vec<Vec<&ast::Expr>>> {
     }
 }
 
-/// A batch of the table's schema with these columns, cast; the others are NULL.
+/// A batch of the table's schema with these columns, cast; the others have their defaults.
 fn place<'a>(
     object: &Object,
+    defaults: &Defaults,
     rows: usize,
     given: impl Iterator<Item = (usize, &'a ArrayRef)>,
 ) -> Result<RecordBatch> {
     let schema: &SchemaRef = &object.schema;
-    let mut columns: Vec<ArrayRef> = schema
-        .fields()
-        .iter()
-        .map(|field| new_null_array(field.data_type(), rows))
-        .collect();
+    let mut columns = defaults.columns(schema, rows)?;
     for (target, column) in given {
         let field = schema.field(target);
         columns[target] = strict_cast(column, field.data_type()).map_err(|error| {

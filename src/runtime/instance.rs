@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
 use super::functions::Functions;
@@ -16,6 +17,7 @@ use super::store::Store;
 use super::world::World;
 use super::writer::Writer;
 use crate::base::clock::ClockRef;
+use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
 use crate::catalog::Catalog;
@@ -40,6 +42,9 @@ pub struct Lotic {
     pub(super) feeds: Feeds,
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
+    /// Defaults of columns that never change.
+    pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
+    meter: Arc<Meter>,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
 }
@@ -86,15 +91,23 @@ impl Lotic {
             feeds: Feeds::default(),
             functions: Functions::new(),
             states: Mutex::default(),
+            constant_defaults: Mutex::default(),
+            meter: Arc::default(),
             queries: Some(queries),
         });
         lotic.recover().await?;
         Ok(lotic)
     }
 
-    /// A session for `user`, who has proved who they are.
+    /// A session of this process itself, which is trusted with files.
     pub fn session(self: &Arc<Self>, user: &str) -> Session {
-        Session::new(Arc::clone(self), user)
+        Session::new(Arc::clone(self), user, false)
+    }
+
+    /// A session for the client `user`, who has proved who they are: it may name the files that
+    /// [`Options::files`] allows.
+    pub fn client_session(self: &Arc<Self>, user: &str) -> Session {
+        Session::new(Arc::clone(self), user, true)
     }
 
     /// The users of this engine.
@@ -148,6 +161,15 @@ impl Lotic {
         )
     }
 
+    /// What has been read from sources so far.
+    pub fn reading(&self) -> Reading {
+        self.meter.read()
+    }
+
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
@@ -191,6 +213,7 @@ impl Lotic {
     pub(crate) fn remove_writer(&self, id: ObjectId) {
         self.writers.write().remove(&id);
         self.states.lock().remove(&id);
+        self.constant_defaults.lock().remove(&id);
     }
 
     /// How a source is doing, and its last error.

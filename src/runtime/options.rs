@@ -24,6 +24,8 @@ pub struct Options {
     pub maintain: bool,
     /// Values for `${name}` in pipeline files.
     pub variables: BTreeMap<String, String>,
+    /// The folders and the beginnings of addresses that statements of clients may name.
+    pub files: Vec<String>,
     /// Memory that one statement may use, in bytes.
     pub statement_memory_bytes: usize,
     /// Memory that the state and the rows of one model may take, in bytes.
@@ -49,6 +51,7 @@ impl Default for Options {
             password: None,
             maintain: true,
             variables: BTreeMap::new(),
+            files: vec![".".to_owned()],
             statement_memory_bytes: 1 << 30,
             model_memory_bytes: half_of_memory(),
             statement_timeout: Duration::ZERO,

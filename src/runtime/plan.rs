@@ -157,7 +157,7 @@ impl Planner {
                 Some(Arc::new(UnboundedMemoryPool::default())),
             ),
         };
-        let state = context::session_state(&ContextOptions {
+        let mut state = context::session_state(&ContextOptions {
             memory_bytes,
             memory_pool,
             target_partitions: options.threads,
@@ -166,6 +166,11 @@ impl Planner {
             ..self.lotic.functions().options(Arc::clone(&catalog) as _)
         })?;
         self.runtime.get_or_init(|| Arc::clone(state.runtime_env()));
+        if self.purpose == Purpose::Read {
+            // now() is the start of the statement
+            let start = chrono::DateTime::from_timestamp_micros(options.clock.now_us());
+            state.execution_props_mut().query_execution_start_time = start;
+        }
         for name in names {
             let schema_name = name.schema.as_deref().unwrap_or("public");
             if schema_name == "information_schema" {

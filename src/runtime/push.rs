@@ -10,7 +10,7 @@ use super::instance::{Lotic, blocking};
 use super::values::check_not_null;
 use super::writer::WriteOptions;
 use crate::base::Result;
-use crate::sources::{BadRecord, Quarantine, decode_push};
+use crate::sources::{BadRecord, PushedRows, Quarantine, decode_push};
 
 pub use crate::sources::PushFormat;
 
@@ -41,10 +41,16 @@ impl Lotic {
             inner: Arc::clone(self.quarantine()) as _,
             bad: AtomicU64::new(0),
         });
+        let defaults = self.defaults_of(&object).await?;
         let (schema, name) = (Arc::clone(&object.schema), object.name.clone());
         let quarantine = Arc::clone(&counting);
         let batches = blocking(move || {
-            let batches = decode_push(format, body, &name, &schema, quarantine.as_ref())?;
+            let rows = PushedRows {
+                topic: &name,
+                schema: &schema,
+                defaults: defaults.by_column(),
+            };
+            let batches = decode_push(format, body, &rows, quarantine.as_ref())?;
             for batch in &batches {
                 check_not_null(&schema, batch.columns())?;
             }

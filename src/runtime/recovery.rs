@@ -3,6 +3,7 @@
 //! State is disposable: what a restart needs is the definitions and the topics. Models are filled
 //! in the order of their making, which is an order of dependency.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -38,8 +39,14 @@ impl Lotic {
             .run(move |driver| driver.set_catalog(catalog, &ids))
             .await?;
         let catalog = Arc::clone(&self.world().catalog);
+        let mut waiting = BTreeSet::new();
         for object in catalog.objects() {
-            self.revive(object).await;
+            if self.waits_for_remote(&catalog, object, &waiting) {
+                waiting.insert(object.id);
+                self.revive_later(object, waiting.clone());
+            } else {
+                self.revive(object).await;
+            }
         }
         Ok(())
     }

@@ -17,12 +17,8 @@ use crate::sinks::{FileSink, SinkOptions};
 /// How often a live sink looks whether it is due.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Checks the options of a sink.
-pub(super) fn check(object: &Object) -> Result<()> {
-    options_of(object).map(drop)
-}
-
-fn options_of(object: &Object) -> Result<SinkOptions> {
+/// The checked options of a sink.
+pub(super) fn options_of(object: &Object) -> Result<SinkOptions> {
     let Definition::Sink { connector, .. } = &object.definition else {
         return Err(Error::internal(format!(
             "\"{}\" is not a sink",

@@ -29,23 +29,10 @@ pub(super) fn is_tail(options: &BTreeMap<String, String>) -> bool {
         .is_some_and(|mode| mode.eq_ignore_ascii_case("tail"))
 }
 
-/// The columns of a relation with a connector: declared, else as the source has them.
-pub(super) async fn schema_of(
-    new: &NewRelation,
-    options: &BTreeMap<String, String>,
-    declared: Option<SchemaRef>,
-) -> Result<SchemaRef> {
-    let options = SourceOptions::new(&new.name, options, start_of_paths(options, &new.base_dir))?;
-    if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
-        // the files may come later
-        return Ok(Arc::clone(declared));
-    }
-    Ok(sources::bounded(&options, declared).await?.schema())
-}
-
 /// The source behind an object, where its connector is.
-async fn bounded_of(object: &Object) -> Result<Arc<dyn BoundedSource>> {
-    let options = options_of(object)?;
+async fn bounded_of(lotic: &Lotic, object: &Object) -> Result<Arc<dyn BoundedSource>> {
+    let mut options = options_of(object)?;
+    options.meter = Arc::clone(lotic.meter());
     sources::bounded(&options, Some(Arc::clone(&object.schema))).await
 }
 
@@ -73,6 +60,11 @@ pub(super) fn options_of(object: &Object) -> Result<SourceOptions> {
     )
 }
 
+/// Whether the source is on another machine.
+pub(super) fn is_remote(object: &Object) -> bool {
+    options_of(object).is_ok_and(|options| options.is_remote())
+}
+
 /// Where a relative path starts: at the pipeline file where it begins with a dot, else at the
 /// working directory.
 pub(super) fn start_of_paths<'a>(options: &BTreeMap<String, String>, folder: &'a str) -> &'a Path {
@@ -97,20 +89,41 @@ pub(super) async fn in_place(
     object: &Object,
 ) -> Result<Arc<dyn TableProvider>> {
     let quarantine: Arc<dyn Quarantine> = Arc::clone(lotic.quarantine()) as _;
-    bounded_of(object)
+    bounded_of(lotic, object)
         .await?
         .table_provider(state, quarantine)
         .await
 }
 
 impl Lotic {
+    /// The columns of a relation with a connector: declared, else as the source has them.
+    pub(super) async fn schema_of(
+        &self,
+        new: &NewRelation,
+        options: &BTreeMap<String, String>,
+        declared: Option<SchemaRef>,
+    ) -> Result<SchemaRef> {
+        let start = start_of_paths(options, &new.base_dir);
+        let options = SourceOptions::new(&new.name, options, start)?;
+        if new.is_client {
+            self.check_source_rights(&options)?;
+        }
+        if let (Mode::Tail, Some(declared)) = (options.mode, &declared) {
+            // the files may come later
+            return Ok(Arc::clone(declared));
+        }
+        Ok(sources::bounded(&options, declared).await?.schema())
+    }
+
     /// All rows of an object's source, bad records quarantined.
-    async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
-        let source = bounded_of(object).await?;
+    pub(super) async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
+        let source = bounded_of(self, object).await?;
+        let meter = Arc::clone(self.meter());
         let quarantine: Arc<dyn Quarantine> = Arc::clone(self.quarantine()) as _;
         let schema = Arc::clone(&object.schema);
         let reading = async move {
             let stream = source.scan(quarantine).await?;
+            let stream = stream.inspect_ok(|batch| meter.add_rows(batch.num_rows()));
             let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
             batches
                 .into_iter()
@@ -129,17 +142,23 @@ impl Lotic {
             .map_err(|error| Error::internal(error.to_string()))?
     }
 
+    /// Whether a table has had rows: its connector does not fill it any more.
+    pub(super) fn is_seeded(&self, object: &Object) -> bool {
+        let writer = self.writer(object.id);
+        let topic = writer.as_ref().and_then(|writer| writer.topic());
+        topic.is_some_and(|topic| {
+            (0..topic.partitions())
+                .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0))
+        })
+    }
+
     /// Fills a table from its connector, once: a table that has had rows from it is left alone.
     pub(super) async fn seed(self: &Arc<Self>, object: &Object) -> Result<()> {
         let Some(writer) = self.writer(object.id) else {
             return Ok(());
         };
-        if let Some(topic) = writer.topic() {
-            let started = (0..topic.partitions())
-                .any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0));
-            if started {
-                return Ok(());
-            }
+        if self.is_seeded(object) {
+            return Ok(());
         }
         let batches = self.read_source(object).await?;
         if batches.is_empty() {
@@ -176,6 +195,15 @@ impl Lotic {
             }
         };
         self.set_source_state(object.id, "ok", None);
+        self.hold_bounded(object, batches).await
+    }
+
+    /// Holds the rows of a bounded source.
+    pub(super) async fn hold_bounded(
+        self: &Arc<Self>,
+        object: &Object,
+        batches: Vec<RecordBatch>,
+    ) -> Result<()> {
         let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
         let collection = blocking(move || {
             let deltas: Vec<Delta> = batches.into_iter().map(Delta::inserts).collect();

@@ -326,20 +326,22 @@ fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
         let health = content.map(|content| &content.health);
         let failure = health.and_then(|health| health.failure.as_ref());
         // one that could not be started is computed when it is read, and says why
-        let (_, trouble) = lotic.source_state(object.id);
-        let trouble = trouble.filter(|_| content.is_none());
+        let (start, start_error) = lotic.source_state(object.id);
+        let start_error = start_error.filter(|_| content.is_none());
         let state = match (content, failure) {
+            (None, _) if start != "ok" => start,
             (None, _) => "computed when read",
             (Some(_), Some(_)) => "failed",
             (Some(_), None) => "live",
         };
+        let error = failure.map(|error| error.message().to_owned());
         rows.push(vec![
             Cell::Text(object.name.clone()),
             Cell::Text(state.to_owned()),
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.rows()))),
             Cell::MaybeNumber(content.map(|content| count(content.snapshot.bytes()))),
             Cell::MaybeNumber(health.map(|health| health.failed_rows.count())),
-            Cell::MaybeText(failure.map(|error| error.message().to_owned()).or(trouble)),
+            Cell::MaybeText(error.or(start_error)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
         ]);
@@ -413,7 +415,7 @@ fn objects(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
                 Cell::Number(large(object.id.0)),
                 Cell::Text(object.name.clone()),
                 Cell::Text(object.relation().words().to_owned()),
-                Cell::Text(object.sql.clone()),
+                Cell::Text(super::masked::definition(object)),
             ]
         })
         .collect())

@@ -12,11 +12,12 @@ use arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
 use sqlparser::ast;
 
+use super::defaults::Defaults;
 use crate::base::{Error, Kind, Result};
 
 /// The rows of `values` as a batch of `schema`, or `None` where an expression is not so simple.
 ///
-/// `targets[i]` is the column that position `i` of a row goes to; other columns become NULL.
+/// `targets[i]` is the column that position `i` of a row goes to; other columns get their defaults.
 ///
 /// # Errors
 /// 22P02 when a literal does not fit its column, 42601 when rows differ in length.
@@ -24,6 +25,7 @@ pub(crate) fn literal_rows(
     rows: &[Vec<&ast::Expr>],
     targets: &[usize],
     schema: &SchemaRef,
+    defaults: &Defaults,
     parameters: &[ScalarValue],
 ) -> Result<Option<RecordBatch>> {
     if rows.iter().any(|row| row.len() > targets.len()) {
@@ -36,11 +38,7 @@ pub(crate) fn literal_rows(
             "INSERT has more target columns than expressions",
         ));
     }
-    let mut columns: Vec<ArrayRef> = schema
-        .fields()
-        .iter()
-        .map(|field| new_null_array(field.data_type(), rows.len()))
-        .collect();
+    let mut columns = defaults.columns(schema, rows.len())?;
     for (position, target) in targets.iter().enumerate() {
         let data_type = schema.field(*target).data_type();
         let cells: Vec<&ast::Expr> = rows.iter().map(|row| row[position]).collect();

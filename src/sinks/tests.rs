@@ -20,7 +20,9 @@ use super::{
     BatchWriter, CopyEncoder, FileSink, OutputFormat, SinkOptions, TextStyle, write_value,
 };
 use crate::base::Error;
-use crate::sources::{CopyDecoder, CopyOptions, MemoryQuarantine, PushFormat, decode_push};
+use crate::sources::{
+    CopyDecoder, CopyOptions, MemoryQuarantine, PushFormat, PushedRows, decode_push,
+};
 
 fn text(array: &dyn arrow::array::Array, row: usize) -> String {
     let mut out = String::new();
@@ -145,7 +147,12 @@ proptest! {
         writer.write(&batch).unwrap();
         let (bytes, _) = writer.finish().unwrap();
         let quarantine = MemoryQuarantine::new();
-        let found = decode_push(push, bytes.into(), "t", &batch.schema(), &quarantine).unwrap();
+        let rows = PushedRows {
+            topic: "t",
+            schema: &batch.schema(),
+            defaults: &BTreeMap::new(),
+        };
+        let found = decode_push(push, bytes.into(), &rows, &quarantine).unwrap();
         prop_assert_eq!(quarantine.take(), vec![]);
         prop_assert_eq!(one(&batch.schema(), &found), batch);
     }

@@ -104,12 +104,12 @@ impl ColumnarFiles {
                         path.to_string(),
                     )
                 }
-                FilePlace::Remote { store, path } => {
+                FilePlace::Remote(file) => {
                     let host = format!(
                         "remote-{:016x}",
                         xxhash_rust::xxh3::xxh3_64(self.address.as_bytes())
                     );
-                    (Arc::clone(store), host, path.to_string())
+                    (Arc::clone(&file.store), host, file.path.to_string())
                 }
             };
         let base = format!("{SCHEME}://{host}");

@@ -15,6 +15,7 @@ mod push;
 mod quarantine;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stores;
 mod stream;
 pub mod tail;
 mod text_files;
@@ -27,5 +28,5 @@ pub use bounded::{BoundedSource, bounded};
 pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
 
 pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};
-pub use push::{PushFormat, decode_push};
+pub use push::{PushFormat, PushedRows, decode_push};
 pub use quarantine::{BadRecord, MemoryQuarantine, Quarantine};

@@ -17,9 +17,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::CsvDialect;
+use crate::base::meter::Meter;
 use crate::base::{Error, Result};
 
 /// What kind of system a source reads.
@@ -81,6 +83,22 @@ impl Location {
         &self.0
     }
 
+    /// The address taken apart. A bucket has no queries: there `?` is a character of a pattern.
+    ///
+    /// # Errors
+    /// When it is not a URL.
+    pub fn url(&self) -> Result<url::Url, url::ParseError> {
+        if self.is_bucket() {
+            return url::Url::parse(&self.0.replace('?', "%3F").replace('#', "%23"));
+        }
+        url::Url::parse(&self.0)
+    }
+
+    fn is_bucket(&self) -> bool {
+        let scheme = self.0.split("://").next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case("s3") || scheme.eq_ignore_ascii_case("s3a")
+    }
+
     /// Whether it is a URL and not a path.
     pub fn is_url(&self) -> bool {
         self.0.contains("://")
@@ -92,7 +110,7 @@ impl fmt::Display for Location {
         if !self.is_url() {
             return f.write_str(&self.0);
         }
-        let Ok(mut url) = url::Url::parse(&self.0) else {
+        let Ok(mut url) = self.url() else {
             return f.write_str("(an address that is not a URL)");
         };
         if url.password().is_some() && url.set_password(None).is_err() {
@@ -101,6 +119,9 @@ impl fmt::Display for Location {
         // Keys and signatures travel in the query of pre-signed addresses.
         url.set_query(None);
         url.set_fragment(None);
+        if self.is_bucket() {
+            return f.write_str(&url.as_str().replace("%3F", "?"));
+        }
         write!(f, "{url}")
     }
 }
@@ -154,6 +175,8 @@ pub struct SourceOptions {
     pub poll: Duration,
     /// For the object store.
     pub store: StoreOptions,
+    /// Counts what is read.
+    pub meter: Arc<Meter>,
 }
 
 const KNOWN: [&str; 14] = [
@@ -216,6 +239,7 @@ impl SourceOptions {
             query: given.map.get("query").map(|text| (*text).to_owned()),
             poll: given.poll()?,
             store: StoreOptions(store),
+            meter: Arc::default(),
             location,
         };
         options.check()?;
@@ -248,6 +272,11 @@ impl SourceOptions {
             );
         }
         Ok(())
+    }
+
+    /// Whether the source is on another machine, which may be away.
+    pub fn is_remote(&self) -> bool {
+        self.location.is_url() && !self.location.expose().starts_with("file://")
     }
 
     /// A path of the source, made absolute by its base folder.
@@ -346,7 +375,8 @@ impl Given<'_> {
             Some(other) => Err(self.unknown("format", other, known)),
             None => {
                 let text = location.expose();
-                let path = text.split(['?', '#']).next().filter(|_| location.is_url());
+                let has_query = location.is_url() && !location.is_bucket();
+                let path = text.split(['?', '#']).next().filter(|_| has_query);
                 format_of(path.unwrap_or(text)).map(Some).ok_or_else(|| {
                     self.fail("needs the option \"format\": the file's ending does not tell it")
                         .with_hint(format!("one of {known}"))

@@ -17,6 +17,7 @@ use super::files::{FileRef, find};
 use super::options::{Format, SourceOptions};
 use super::quarantine::Quarantine;
 use super::stream::{Parts, PartsTable, adapt, from_thread};
+use crate::base::meter::Meter;
 use crate::base::{Error, Result};
 
 /// The text format that `options` describe.
@@ -48,6 +49,7 @@ struct TextParts {
     format: TextFormat,
     files: Vec<FileRef>,
     schema: SchemaRef,
+    meter: Arc<Meter>,
 }
 
 impl TextFiles {
@@ -65,6 +67,7 @@ impl TextFiles {
             format,
             files,
             schema,
+            meter: Arc::clone(&options.meter),
         });
         Ok(Self {
             parts,
@@ -155,6 +158,9 @@ impl Parts for TextParts {
             .step_by(count)
             .cloned()
             .collect();
+        let sizes = files.iter().filter_map(|file| file.size_bytes);
+        self.meter.expect_bytes(sizes.sum());
+        let meter = Arc::clone(&self.meter);
         let splitters = files.into_iter().map(|file| {
             let splitter = TextSplitter::new(
                 self.format.clone(),
@@ -167,7 +173,9 @@ impl Parts for TextParts {
         });
         let splitters: Vec<_> = splitters.collect();
         let batches = stream::iter(splitters)
-            .map(move |(file, splitter)| one_file(file, splitter, Arc::clone(&quarantine)))
+            .map(move |(file, splitter)| {
+                one_file(file, splitter, Arc::clone(&quarantine), Arc::clone(&meter))
+            })
             .flatten();
         adapt(&projected, batches)
     }
@@ -178,10 +186,11 @@ fn one_file(
     file: FileRef,
     splitter: TextSplitter,
     quarantine: Arc<dyn Quarantine>,
+    meter: Arc<Meter>,
 ) -> impl futures::Stream<Item = Result<RecordBatch>> + Send {
     let handle = Handle::current();
     let work = move |give: &super::stream::Give<(Arc<TextSplitter>, Cells)>| {
-        let mut reader = TextReader::new(file.open(&handle)?, splitter);
+        let mut reader = TextReader::new(file.open_counted(&handle, meter)?, splitter);
         let mut shared: Option<Arc<TextSplitter>> = None;
         while let Some(cells) = reader.next_cells()? {
             // The splitter does not change once its first cells are there.

@@ -9,11 +9,16 @@
 
 mod bad_input;
 mod budget;
+mod checks;
 mod connectors;
 mod damage;
+mod defaults;
 mod durability;
 mod flights;
 mod full_disk;
 mod hostile_clients;
+mod object_server;
+mod remote;
+mod rights;
 mod serving;
 mod tail;

@@ -2,10 +2,11 @@
 
 use arrow::datatypes::DataType;
 use sqlparser::ast;
+use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::tokenizer::{Location, Token};
 
 use super::external;
-use super::input::{Input, parser_over, unsupported};
+use super::input::{DIALECT, Input, parser_over, unsupported};
 use super::names::Name;
 use super::options::{self, Encoding, Options};
 use super::statement::Statement;
@@ -296,7 +297,9 @@ fn column(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
         } else if input.accept(&["PRIMARY", "KEY"]) {
             set_key(body, vec![column.name.clone()])?;
         } else if input.accept(&["DEFAULT"]) {
-            column.default = Some(input.parser.parse_expr()?);
+            // as in PostgreSQL, the NOT NULL that follows is the column's and not the expression's
+            let above = DIALECT.prec_value(Precedence::Is);
+            column.default = Some(input.parser.parse_subexpr(above)?);
         } else {
             break;
         }

@@ -68,8 +68,10 @@ pub(super) fn insert(input: &mut Input<'_>) -> Result<Insert> {
     let ast::TableObject::TableName(table) = &insert.table else {
         return unsupported("INSERT into a table function");
     };
-    let Some(source) = insert.source else {
-        return unsupported("INSERT ... DEFAULT VALUES");
+    // DEFAULT VALUES is one row that gives no column a value
+    let source = match insert.source {
+        Some(source) => source,
+        None => Box::new(empty_row()),
     };
     let mut columns = Vec::new();
     for column in &insert.columns {
@@ -81,6 +83,26 @@ pub(super) fn insert(input: &mut Input<'_>) -> Result<Insert> {
         columns,
         source,
     })
+}
+
+fn empty_row() -> ast::Query {
+    let values = ast::Values {
+        explicit_row: false,
+        value_keyword: false,
+        rows: vec![ast::Parens::with_empty_span(Vec::new())],
+    };
+    ast::Query {
+        with: None,
+        body: Box::new(ast::SetExpr::Values(values)),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
 }
 
 fn push_once(columns: &mut Vec<String>, column: String) -> Result<()> {

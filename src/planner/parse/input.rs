@@ -10,7 +10,7 @@ use super::names::{Name, fold, object_name};
 use super::split::{Piece, Walker};
 use crate::base::{Error, Result};
 
-static DIALECT: LoticDialect = LoticDialect;
+pub(super) static DIALECT: LoticDialect = LoticDialect;
 
 /// sqlparser's own bound on recursion; each bracket costs it up to three levels, and `guard` bounds brackets.
 const RECURSION: usize = 1_000;

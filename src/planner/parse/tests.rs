@@ -369,7 +369,6 @@ fn what_lotic_does_not_run_is_refused_by_name() {
             "ON CONFLICT",
         ),
         ("INSERT INTO t VALUES (1) RETURNING a", "RETURNING"),
-        ("INSERT INTO t DEFAULT VALUES", "DEFAULT VALUES"),
         ("UPDATE t SET a = 1 FROM u", "FROM"),
         ("DELETE FROM t USING u", "USING"),
         ("SAVEPOINT a", "savepoints"),

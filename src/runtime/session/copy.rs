@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
@@ -14,6 +14,7 @@ use super::{Response, Session, TransactionStatus, public};
 use crate::base::{Epoch, Error, Result};
 use crate::catalog::Object;
 use crate::planner::parse::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
+use crate::runtime::defaults::Defaults;
 use crate::runtime::dml::targets;
 use crate::runtime::plan::query_of;
 use crate::runtime::values::check_not_null;
@@ -30,6 +31,8 @@ pub struct CopyIn {
     object: Object,
     writer: Arc<Writer>,
     targets: Vec<usize>,
+    /// Of the columns that it does not name.
+    defaults: Defaults,
     decoder: CopyDecoder,
     batches: Vec<RecordBatch>,
     bytes: usize,
@@ -91,11 +94,7 @@ impl CopyIn {
     fn keep(&mut self, batches: Vec<RecordBatch>) -> Result<()> {
         for batch in batches {
             let schema = &self.object.schema;
-            let mut columns: Vec<ArrayRef> = schema
-                .fields()
-                .iter()
-                .map(|field| new_null_array(field.data_type(), batch.num_rows()))
-                .collect();
+            let mut columns = self.defaults.columns(schema, batch.num_rows())?;
             for (target, column) in self.targets.iter().zip(batch.columns()) {
                 columns[*target] = Arc::clone(column);
             }
@@ -124,11 +123,13 @@ impl Session {
             .await?;
         let places = targets(&object, &copy.columns)?;
         let schema = Arc::new(object.schema.project(&places)?);
+        let defaults = self.lotic.defaults_of(&object).await?;
         let decoder = CopyDecoder::new(&object.name, &schema, rules_of(&copy.options)?)?;
         Ok(Response::CopyIn(CopyIn {
             object,
             writer,
             targets: places,
+            defaults,
             decoder,
             batches: Vec::new(),
             bytes: 0,

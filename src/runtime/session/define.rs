@@ -14,6 +14,14 @@ use crate::planner::parse::{
 };
 use crate::runtime::ddl::{NewQuery, NewRelation};
 
+/// Where a definition comes from.
+struct Origin<'a> {
+    text: &'a str,
+    /// Where relative paths beginning with a dot start.
+    base_dir: &'a str,
+    is_client: bool,
+}
+
 impl Session {
     /// Runs a definition. `folder` is where relative paths beginning with a dot start; by default
     /// the working directory.
@@ -24,11 +32,15 @@ impl Session {
         folder: Option<&str>,
     ) -> Result<Response> {
         self.refuse_in_block("a definition")?;
-        let base_dir = folder.unwrap_or_default();
+        let from = Origin {
+            text,
+            base_dir: folder.unwrap_or_default(),
+            is_client: self.is_client,
+        };
         match statement {
-            Statement::CreateTable(create) => self.create_table(create, text, base_dir).await,
+            Statement::CreateTable(create) => self.create_table(create, &from).await,
             Statement::CreateSource(create) => {
-                let new = new_relation(create, text, base_dir)?;
+                let new = new_relation(create, &from)?;
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE SOURCE");
                 }
@@ -40,7 +52,7 @@ impl Session {
                     return done("CREATE EXTERNAL TABLE");
                 }
                 self.lotic
-                    .create_source(new_external(create, text, base_dir)?)
+                    .create_source(new_external(create, &from)?)
                     .await?;
                 done("CREATE EXTERNAL TABLE")
             }
@@ -65,7 +77,7 @@ impl Session {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE SINK");
                 }
-                let (new, input) = new_sink(create, text, base_dir)?;
+                let (new, input) = new_sink(create, &from)?;
                 self.lotic.create_sink(&new, input).await?;
                 done("CREATE SINK")
             }
@@ -77,8 +89,7 @@ impl Session {
     async fn create_table(
         &mut self,
         create: &CreateRelation,
-        text: &str,
-        base_dir: &str,
+        from: &Origin<'_>,
     ) -> Result<Response> {
         if self.skip_existing(&create.name.name, create.if_not_exists) {
             return done("CREATE TABLE");
@@ -89,7 +100,7 @@ impl Session {
                     .with_hint("DROP TABLE first: it takes the rows with it"),
             );
         }
-        let mut new = new_relation(create, text, base_dir)?;
+        let mut new = new_relation(create, from)?;
         let Some(query) = &create.query else {
             self.lotic.create_table(new).await?;
             return done("CREATE TABLE");
@@ -177,12 +188,6 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
     }
     let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
     for column in columns {
-        if column.default.is_some() {
-            return Err(Error::unsupported(format!(
-                "column \"{}\" has a DEFAULT, and defaults are not supported yet",
-                column.name
-            )));
-        }
         if fields.iter().any(|field| *field.name() == column.name) {
             let message = format!("column \"{}\" specified more than once", column.name);
             return Err(Error::new(crate::base::Kind::Invalid, "42701", message));
@@ -196,7 +201,14 @@ fn schema_of(columns: &[Column]) -> Result<Option<SchemaRef>> {
     Ok(Some(Arc::new(Schema::new(fields))))
 }
 
-fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<NewRelation> {
+fn defaults_of(columns: &[Column]) -> BTreeMap<String, String> {
+    columns
+        .iter()
+        .filter_map(|column| Some((column.name.clone(), column.default.as_ref()?.to_string())))
+        .collect()
+}
+
+fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelation> {
     public(&create.name)?;
     if create.or_replace {
         return Err(
@@ -228,13 +240,15 @@ fn new_relation(create: &CreateRelation, text: &str, base_dir: &str) -> Result<N
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: create.primary_key.clone(),
+        defaults: defaults_of(&create.columns),
         options,
-        sql: text.to_owned(),
-        base_dir: base_dir.to_owned(),
+        sql: from.text.to_owned(),
+        base_dir: from.base_dir.to_owned(),
+        is_client: from.is_client,
     })
 }
 
-fn new_external(create: &CreateExternalTable, text: &str, base_dir: &str) -> Result<NewRelation> {
+fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRelation> {
     public(&create.name)?;
     if create.or_replace {
         return Err(
@@ -250,9 +264,11 @@ fn new_external(create: &CreateExternalTable, text: &str, base_dir: &str) -> Res
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: Vec::new(),
+        defaults: defaults_of(&create.columns),
         options,
-        sql: text.to_owned(),
-        base_dir: base_dir.to_owned(),
+        sql: from.text.to_owned(),
+        base_dir: from.base_dir.to_owned(),
+        is_client: from.is_client,
     })
 }
 
@@ -271,7 +287,7 @@ fn new_query(
     })
 }
 
-fn new_sink(create: &CreateSink, text: &str, base_dir: &str) -> Result<(NewRelation, SinkInput)> {
+fn new_sink(create: &CreateSink, from: &Origin<'_>) -> Result<(NewRelation, SinkInput)> {
     public(&create.name)?;
     if create.or_replace {
         return Err(Error::unsupported("OR REPLACE of a sink is not supported")
@@ -285,9 +301,11 @@ fn new_sink(create: &CreateSink, text: &str, base_dir: &str) -> Result<(NewRelat
         name: create.name.name.clone(),
         schema: None,
         primary_key: Vec::new(),
+        defaults: BTreeMap::new(),
         options: create.options.clone(),
-        sql: text.to_owned(),
-        base_dir: base_dir.to_owned(),
+        sql: from.text.to_owned(),
+        base_dir: from.base_dir.to_owned(),
+        is_client: from.is_client,
     };
     Ok((new, input))
 }

@@ -114,6 +114,8 @@ pub struct Session {
     pinned: Option<Arc<World>>,
     unseen: Arc<Mutex<Vec<oneshot::Receiver<Result<Epoch>>>>>,
     cursors: BTreeMap<String, Cursor>,
+    /// Whether its statements come from a client.
+    is_client: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -125,7 +127,7 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(crate) fn new(lotic: Arc<Lotic>, user: &str) -> Self {
+    pub(crate) fn new(lotic: Arc<Lotic>, user: &str, is_client: bool) -> Self {
         let mut settings = Settings::default();
         // a name is always fit for this setting
         drop(settings.set("session_authorization", user));
@@ -140,6 +142,7 @@ impl Session {
             pinned: None,
             unseen: Arc::default(),
             cursors: BTreeMap::new(),
+            is_client,
         }
     }
 
@@ -498,7 +501,7 @@ impl Session {
                     .insert(
                         &insert.table.name,
                         &insert.columns,
-                        Some(&insert.source),
+                        &insert.source,
                         parameters,
                     )
                     .await?;

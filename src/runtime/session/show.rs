@@ -87,6 +87,10 @@ impl Session {
                     type_name(field.data_type()),
                     if field.is_nullable() { "YES" } else { "NO" }.to_owned(),
                     if key { "PRI" } else { "" }.to_owned(),
+                    object
+                        .defaults()
+                        .and_then(|defaults| defaults.get(field.name()).cloned())
+                        .unwrap_or_default(),
                 ]
             })
             .collect();
@@ -142,7 +146,7 @@ impl Session {
 }
 
 fn describe_schema() -> SchemaRef {
-    text_schema(&["column_name", "data_type", "is_nullable", "key"])
+    text_schema(&["column_name", "data_type", "is_nullable", "key", "default"])
 }
 
 /// Columns of text.

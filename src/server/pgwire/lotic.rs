@@ -34,7 +34,7 @@ impl Backend for Engine {
 
     // There is one database, so its name is taken as a matter of taste.
     fn session(&self, user: &str, _database: &str) -> Result<Session> {
-        Ok(self.0.session(user))
+        Ok(self.0.client_session(user))
     }
 }
 

@@ -155,6 +155,15 @@ impl Cells {
         self.cells[self.open + column] = cell;
     }
 
+    /// Sets a cell that [`Self::open_nulls`] opened and nothing has set. A null that was written has the
+    /// length of its word.
+    pub(crate) fn set_where_unset(&mut self, column: usize, bytes: &[u8], kind: CellKind) {
+        let cell = self.cells[self.open + column];
+        if cell.kind == CellKind::Null && cell.len == 0 {
+            self.set_owned(column, bytes, kind);
+        }
+    }
+
     /// Cells of the open record so far.
     pub(crate) fn open_cells(&self) -> usize {
         self.cells.len() - self.open

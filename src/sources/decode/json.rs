@@ -39,7 +39,12 @@ pub(crate) fn split_ndjson(
                 at: position,
             };
             match scan.record(columns, out) {
-                Ok(()) => out.close(line, position, end),
+                Ok(()) => {
+                    for (column, text, kind) in &columns.missing {
+                        out.set_where_unset(*column, text, *kind);
+                    }
+                    out.close(line, position, end);
+                }
                 Err(reason) => {
                     let column = scan.at - position + 1;
                     out.reject(
@@ -61,6 +66,8 @@ pub(crate) fn split_ndjson(
 #[derive(Clone, Debug)]
 pub(crate) struct JsonColumns {
     names: Vec<String>,
+    /// Columns that a line without their key still has: the text, and how it is written.
+    missing: Vec<(usize, Vec<u8>, CellKind)>,
 }
 
 impl JsonColumns {
@@ -71,11 +78,27 @@ impl JsonColumns {
                 .iter()
                 .map(|field| field.name().clone())
                 .collect(),
+            missing: Vec::new(),
         }
     }
 
     pub(crate) fn from_names(names: Vec<String>) -> Self {
-        Self { names }
+        Self {
+            names,
+            missing: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_missing(mut self, missing: &[(usize, Vec<u8>, bool)]) -> Self {
+        let kind = |quoted| match quoted {
+            true => CellKind::Quoted,
+            false => CellKind::Plain,
+        };
+        let missing = missing.iter();
+        self.missing = missing
+            .map(|(column, text, quoted)| (*column, text.clone(), kind(*quoted)))
+            .collect();
+        self
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -25,5 +25,5 @@ pub use infer::{string_type, timestamp_type, timestamptz_type};
 
 pub(crate) use cells::Cells;
 pub(crate) use columns::{Layout, Rules};
-pub(crate) use text::{Block, TextFormat, TextReader, TextSplitter};
+pub(crate) use text::{Block, TextFormat, TextReader, TextSplitter, header_of};
 pub(crate) use typed::TypedCells;

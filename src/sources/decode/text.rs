@@ -110,6 +110,11 @@ fn first_record(bytes: &Bytes, from: usize, dialect: CsvDialect) -> (Vec<String>
     (Vec::new(), from)
 }
 
+/// The names in the header of a whole CSV body.
+pub(crate) fn header_of(body: &Bytes, dialect: CsvDialect) -> Vec<String> {
+    column_names(&first_record(body, bom(body), dialect).0, true)
+}
+
 fn column_names(first: &[String], header: bool) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(first.len());
     for (index, field) in first.iter().enumerate() {
@@ -146,6 +151,7 @@ pub(crate) struct TextSplitter {
     file: String,
     schema: SchemaRef,
     projection: Option<Vec<usize>>,
+    missing: Vec<(usize, Vec<u8>, bool)>,
     /// Known from the first block on.
     layout: Option<(Layout, JsonColumns)>,
 }
@@ -166,8 +172,15 @@ impl TextSplitter {
             file: file.to_owned(),
             schema: Arc::clone(schema),
             projection,
+            missing: Vec::new(),
             layout: None,
         }
+    }
+
+    /// Gives keys that an NDJSON line does not have these texts: column, text, in quotes or bare.
+    pub(crate) fn with_missing(mut self, missing: Vec<(usize, Vec<u8>, bool)>) -> Self {
+        self.missing = missing;
+        self
     }
 
     /// Reads the head of a file: the byte-order mark and the header. Returns the position and line after it,
@@ -178,7 +191,7 @@ impl TextSplitter {
             dialect, header, ..
         } = &self.format
         else {
-            let columns = JsonColumns::new(&self.schema);
+            let columns = JsonColumns::new(&self.schema).with_missing(&self.missing);
             let cells = (0..columns.len()).collect();
             let layout = Layout::new(&self.schema, cells, self.projection.as_deref())?;
             self.layout = Some((layout, columns));
