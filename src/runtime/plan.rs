@@ -86,7 +86,12 @@ pub(crate) struct Planner {
     purpose: Purpose,
     /// Made by the first session and shared by those of views.
     runtime: OnceLock<Arc<RuntimeEnv>>,
+    /// How many views stand around the query, at most `MAX_VIEWS`.
+    nesting: usize,
 }
+
+/// The deepest nesting of views on views.
+const MAX_VIEWS: usize = 64;
 
 impl Planner {
     /// A planner over `world`.
@@ -96,7 +101,24 @@ impl Planner {
             world: Arc::clone(world),
             purpose,
             runtime: OnceLock::new(),
+            nesting: 0,
         }
+    }
+
+    /// A planner for the view `name` in the query of this one.
+    fn of_view(&self, name: &str) -> Result<Self> {
+        if self.nesting >= MAX_VIEWS {
+            return Err(parse::too_deep().at(format!("view \"{name}\"")).with_hint(format!(
+                "views nest more than {MAX_VIEWS} deep: make one of them a materialized view"
+            )));
+        }
+        Ok(Self {
+            lotic: Arc::clone(&self.lotic),
+            world: Arc::clone(&self.world),
+            purpose: self.purpose,
+            runtime: self.runtime.clone(),
+            nesting: self.nesting + 1,
+        })
     }
 
     /// The plan of the query in `text`.
@@ -116,6 +138,7 @@ impl Planner {
         let mut reads = BTreeSet::new();
         let state = self.state_for(&names.relations, &mut reads).await?;
         let plan = context::plan_query(&state, &query).await?;
+        context::check_size(&plan)?;
         let direct = names
             .relations
             .iter()
@@ -261,7 +284,8 @@ impl Planner {
         let held = self.world.snapshot(object.id).is_some();
         match &object.definition {
             Definition::View { query } => {
-                let planned = Box::pin(self.plan_text(query)).await?;
+                let views = self.of_view(&object.name)?;
+                let planned = Box::pin(views.plan_text(query)).await?;
                 reads.extend(planned.reads);
                 return Ok(Arc::new(ViewTable::new(planned.plan, None)));
             }

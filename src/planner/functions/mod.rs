@@ -4,6 +4,7 @@
 //!   on order; they keep the very states of the incremental operator.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
@@ -12,6 +13,7 @@ pub mod collect;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+pub mod one_row;
 pub mod sizes;
 
 #[cfg(test)]
