@@ -29,7 +29,7 @@ use crate::models::{Snapshot, SnapshotTable};
 use crate::planner::context::{self, ContextOptions, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
 use crate::planner::prepass;
-use crate::planner::stack::on_big_stack;
+use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
 /// What a query is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,9 @@ impl Planner {
 
     /// A planner for the view `name` in the query of this one.
     fn of_view(&self, name: &str) -> Result<Self> {
-        if self.nesting >= MAX_VIEWS {
+        // What is being made is going to be read: it is one of the views then.
+        let around = self.nesting + usize::from(self.purpose == Purpose::Shape);
+        if around >= MAX_VIEWS {
             return Err(parse::too_deep().at(format!("view \"{name}\"")).with_hint(format!(
                 "views nest more than {MAX_VIEWS} deep: make one of them a materialized view"
             )));
@@ -285,7 +287,8 @@ impl Planner {
         match &object.definition {
             Definition::View { query } => {
                 let views = self.of_view(&object.name)?;
-                let planned = Box::pin(views.plan_text(query)).await?;
+                // a future within a future a view: the worker's own stack would not hold them
+                let planned = poll_on_big_stack(views.plan_text(query)).await?;
                 reads.extend(planned.reads);
                 return Ok(Arc::new(ViewTable::new(planned.plan, None)));
             }

@@ -104,7 +104,8 @@ fn plain(args: &[FunctionArg]) -> Option<Vec<Expr>> {
         .collect()
 }
 
-fn reads_columns(expr: &Expr) -> bool {
+/// Whether `expr` names a column.
+pub(super) fn reads_columns(expr: &Expr) -> bool {
     visit_expressions(expr, |inner| match inner {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
@@ -147,7 +148,8 @@ fn name_column(factor: &mut TableFactor) {
     }
 }
 
-fn function(name: &str, args: Vec<Expr>) -> Expr {
+/// A plain call.
+pub(super) fn function(name: &str, args: Vec<Expr>) -> Expr {
     let args = args
         .into_iter()
         .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
-use super::{expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables};
+use super::{arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 
@@ -75,6 +75,7 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        arrays::rewrite(expr);
         numbers::rewrite(expr);
         flow(reject::expr(expr))
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, TableReference};
+use datafusion::common::{
+    Column, JoinConstraint, JoinType, NullEquality, ScalarValue, TableReference,
+};
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Sort, SortExpr,
@@ -115,6 +118,10 @@ pub(super) fn plan_size(plan: &LogicalPlan, most: usize) -> usize {
 }
 
 /// A join in which the pairs of columns are equal, NULL to NULL, and `filter` holds.
+///
+/// The join's own rule for NULL would hold for all its keys, and DataFusion's optimizer makes keys of the equalities in
+/// `filter` and of those above the join without asking for the rule. So a pair that may be NULL is two plain keys: both
+/// are NULL or neither, and the values are equal with something else in the place of NULL.
 pub(super) fn join_on_values(
     left: LogicalPlan,
     right: LogicalPlan,
@@ -122,10 +129,22 @@ pub(super) fn join_on_values(
     pairs: Vec<(Column, Column)>,
     filter: Option<Expr>,
 ) -> Outcome<LogicalPlan> {
-    let on = pairs
-        .into_iter()
-        .map(|(left, right)| (Expr::Column(left), Expr::Column(right)))
-        .collect();
+    let mut on = Vec::with_capacity(2 * pairs.len());
+    for (left_column, right_column) in pairs {
+        let (_, field) = left.schema().qualified_field_from_column(&left_column)?;
+        let (nullable, data_type) = (field.is_nullable(), field.data_type().clone());
+        let (left_key, right_key) = (Expr::Column(left_column), Expr::Column(right_column));
+        if nullable {
+            let other = Expr::Literal(ScalarValue::new_default(&data_type)?, None);
+            on.push((left_key.clone().is_null(), right_key.clone().is_null()));
+            on.push((
+                coalesce(vec![left_key, other.clone()]),
+                coalesce(vec![right_key, other]),
+            ));
+        } else {
+            on.push((left_key, right_key));
+        }
+    }
     Ok(LogicalPlan::Join(Join::try_new(
         Arc::new(left),
         Arc::new(right),
@@ -133,7 +152,7 @@ pub(super) fn join_on_values(
         filter,
         kind,
         JoinConstraint::On,
-        NullEquality::NullEqualsNull,
+        NullEquality::NullEqualsNothing,
         false,
     )?))
 }

@@ -5,6 +5,7 @@
 //! equalities, because the aggregate is then grouped by their inner sides.
 
 use datafusion::common::JoinType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
 
@@ -27,13 +28,58 @@ pub(super) fn in_expression(node: &LogicalPlan, expr: &Expr) -> Outcome<bool> {
         }
         Expr::InSubquery(test) => {
             let correlated = !free_columns(&test.subquery.subquery)?.is_empty();
-            // NOT IN beside another condition: the anti join that knows NULL takes one key and no filter.
-            let plain = matches!(node, LogicalPlan::Filter(_)) && !(test.negated && correlated);
+            let LogicalPlan::Filter(filter) = node else {
+                return Ok(false);
+            };
+            let plain = !reads_null(&filter.predicate, expr, correlated);
             Ok(plain && pulls_up(&test.subquery.subquery, Conditions::Any)?)
         }
         Expr::SetComparison(test) => Ok(matches!(node, LogicalPlan::Filter(_))
             && free_columns(&test.subquery.subquery)?.is_empty()),
         _ => Ok(true),
+    }
+}
+
+/// Whether it makes a difference somewhere in `predicate` that `test`, an IN, is NULL and not false. DataFusion's joins
+/// mark a row or do not; only NOT IN as a condition of its own has an anti join that knows NULL, for one key and
+/// without another condition.
+fn reads_null(predicate: &Expr, test: &Expr, correlated: bool) -> bool {
+    let all = count(predicate, test);
+    let mut plain = 0_usize;
+    for condition in split_conjunction(predicate) {
+        let (tested, flipped) = match condition {
+            Expr::Not(inner) => (inner.as_ref(), true),
+            other => (other, false),
+        };
+        match tested {
+            Expr::InSubquery(found) if tested == test => {
+                plain += usize::from(found.negated == flipped || !correlated);
+            }
+            _ => plain += count_below_or(condition, test),
+        }
+    }
+    plain != all
+}
+
+fn count(expr: &Expr, test: &Expr) -> usize {
+    let mut found = 0;
+    let _done = expr.apply(|expr| {
+        found += usize::from(expr == test);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
+}
+
+/// The places of a positive `test` that only AND and OR stand above: there NULL is as good as false.
+fn count_below_or(expr: &Expr, test: &Expr) -> usize {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::And | Operator::Or,
+            right,
+        }) => count_below_or(left, test) + count_below_or(right, test),
+        Expr::InSubquery(found) => usize::from(!found.negated && expr == test),
+        _ => 0,
     }
 }
 
