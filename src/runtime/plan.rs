@@ -29,7 +29,7 @@ use crate::models::{Snapshot, SnapshotTable};
 use crate::planner::context::{self, ContextOptions, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
 use crate::planner::prepass;
-use crate::planner::stack::on_big_stack;
+use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
 /// What a query is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,12 @@ pub(crate) struct Planner {
     purpose: Purpose,
     /// Made by the first session and shared by those of views.
     runtime: OnceLock<Arc<RuntimeEnv>>,
+    /// How many views stand around the query, at most `MAX_VIEWS`.
+    nesting: usize,
 }
+
+/// The deepest nesting of views on views.
+const MAX_VIEWS: usize = 64;
 
 impl Planner {
     /// A planner over `world`.
@@ -96,7 +101,26 @@ impl Planner {
             world: Arc::clone(world),
             purpose,
             runtime: OnceLock::new(),
+            nesting: 0,
         }
+    }
+
+    /// A planner for the view `name` in the query of this one.
+    fn of_view(&self, name: &str) -> Result<Self> {
+        // What is being made is going to be read: it is one of the views then.
+        let around = self.nesting + usize::from(self.purpose == Purpose::Shape);
+        if around >= MAX_VIEWS {
+            return Err(parse::too_deep().at(format!("view \"{name}\"")).with_hint(format!(
+                "views nest more than {MAX_VIEWS} deep: make one of them a materialized view"
+            )));
+        }
+        Ok(Self {
+            lotic: Arc::clone(&self.lotic),
+            world: Arc::clone(&self.world),
+            purpose: self.purpose,
+            runtime: self.runtime.clone(),
+            nesting: self.nesting + 1,
+        })
     }
 
     /// The plan of the query in `text`.
@@ -116,6 +140,7 @@ impl Planner {
         let mut reads = BTreeSet::new();
         let state = self.state_for(&names.relations, &mut reads).await?;
         let plan = context::plan_query(&state, &query).await?;
+        context::check_size(&plan)?;
         let direct = names
             .relations
             .iter()
@@ -266,7 +291,9 @@ impl Planner {
         let held = self.world.snapshot(object.id).is_some();
         match &object.definition {
             Definition::View { query } => {
-                let planned = Box::pin(self.plan_text(query)).await?;
+                let views = self.of_view(&object.name)?;
+                // a future within a future a view: the worker's own stack would not hold them
+                let planned = poll_on_big_stack(views.plan_text(query)).await?;
                 reads.extend(planned.reads);
                 return Ok(Arc::new(ViewTable::new(planned.plan, None)));
             }

@@ -12,12 +12,15 @@ mod delay_bucket;
 mod hour_of_week;
 mod jaro_winkler;
 mod kernel;
+mod to_char;
+mod to_char_pattern;
 mod wind_band;
 
 pub use clean_text::CleanText;
 pub use delay_bucket::DelayBucket;
 pub use hour_of_week::HourOfWeek;
 pub use jaro_winkler::JaroWinkler;
+pub use to_char::ToChar;
 pub use wind_band::WindBand;
 
 use datafusion_expr::ScalarUDF;
@@ -29,6 +32,7 @@ pub fn all() -> Vec<ScalarUDF> {
         ScalarUDF::new_from_impl(DelayBucket::default()),
         ScalarUDF::new_from_impl(HourOfWeek::default()),
         ScalarUDF::new_from_impl(JaroWinkler::default()),
+        ScalarUDF::new_from_impl(ToChar::default()),
         ScalarUDF::new_from_impl(WindBand::default()),
     ]
 }

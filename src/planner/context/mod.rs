@@ -2,10 +2,12 @@
 //!
 //! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
-//! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `models` is the list of
-//! optimizer rules for models; `cancel` lets a running plan end.
+//! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
+//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `models` is the list of optimizer rules for models; `cancel` lets a running plan end.
 
 mod cancel;
+mod correlated;
+mod floats;
 mod join_sides;
 mod models;
 mod multiset;
@@ -20,6 +22,6 @@ mod types;
 pub use cancel::{CancelFlag, make_cancellable};
 pub use models::model_optimizer;
 pub use options::{ContextOptions, PlanFor};
-pub use plan::{optimize, physical_plan, plan_expression, plan_query};
+pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
 pub use session::session_state;
 pub use total_order::TotalOrder;

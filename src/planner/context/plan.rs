@@ -9,8 +9,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
 
-use super::multiset;
+use super::{correlated, multiset};
 use crate::base::Result;
+use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
 /// Plans a query that `prepare_query` has prepared. Not analysed, not optimised; nothing is read but schemas.
@@ -21,7 +22,34 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let statement = ast::Statement::Query(Box::new(on_big_stack(|| query.clone())));
     let statement = DfStatement::Statement(Box::new(statement));
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
-    on_big_stack(|| multiset::rewrite(plan))
+    on_big_stack(|| correlated::rewrite(state, multiset::rewrite(plan)?))
+}
+
+/// The most nodes of a plan. Views are copied to every place that names them, so a few that name another twice each
+/// would be millions.
+const MAX_NODES: usize = 50_000;
+
+/// The deepest plan: that of the deepest statement, and something for the nodes that are not written.
+const MAX_PLAN_DEPTH: usize = MAX_DEPTH + MAX_DEPTH / 4;
+
+/// Refuses a plan that its views have made too large or too deep.
+///
+/// # Errors
+/// 54001.
+pub fn check_size(plan: &LogicalPlan) -> Result<()> {
+    fn fits(plan: &LogicalPlan, depth: usize, nodes: &mut usize) -> bool {
+        *nodes += 1;
+        depth <= MAX_PLAN_DEPTH
+            && *nodes <= MAX_NODES
+            && plan
+                .inputs()
+                .into_iter()
+                .all(|input| fits(input, depth + 1, nodes))
+    }
+    if on_big_stack(|| fits(plan, 0, &mut 0)) {
+        return Ok(());
+    }
+    Err(too_deep().with_hint("its views make the query too large: make some of them materialized views"))
 }
 
 /// Plans an expression over the columns of `schema`, as in UPDATE ... SET or a watermark.

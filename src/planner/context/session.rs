@@ -12,6 +12,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::floats::FloatOverDecimal;
 use super::join_sides::after_join_selection;
 use super::models::model_optimizer;
 use super::options::{ContextOptions, PlanFor};
@@ -39,6 +40,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         None => runtime(options)?,
     };
     let mut analyzer = Analyzer::new();
+    // Before DataFusion brings both sides to one type: it would choose the decimal.
+    analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
     analyzer
         .rules
         .extend(options.analyzer_rules.iter().map(Arc::clone));

@@ -5,6 +5,7 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
@@ -13,6 +14,7 @@ pub mod collect;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+pub mod one_row;
 pub mod ordered_set;
 pub mod sizes;
 

@@ -7,15 +7,20 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::{Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// The dialect of Lotic.
 #[derive(Debug)]
 pub(super) struct LoticDialect;
 
 const BASE: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// The precedence of a sign: that of COLLATE, below `[` and `::`.
+const SIGN: u8 = 120;
 
 /// Methods without arguments that are as the base has them.
 macro_rules! as_in_postgresql {
@@ -62,6 +67,21 @@ impl Dialect for LoticDialect {
 
     fn prec_value(&self, precedence: Precedence) -> u8 {
         BASE.prec_value(precedence)
+    }
+
+    /// A sign binds tighter than `^`, COLLATE and AT TIME ZONE: `-3 ^ 2` is 9. sqlparser has it as loose as `*`.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        let op = match parser.peek_token_ref().token {
+            Token::Minus => UnaryOperator::Minus,
+            Token::Plus => UnaryOperator::Plus,
+            _ => return None,
+        };
+        parser.advance_token();
+        let operand = parser.parse_subexpr(SIGN);
+        Some(operand.map(|expr| Expr::UnaryOp {
+            op,
+            expr: Box::new(expr),
+        }))
     }
 
     fn supports_named_fn_args_with_expr_name(&self) -> bool {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
-use super::{expansion, fetch, names, order, reject, table, window_tables};
+use super::{arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 
@@ -64,7 +64,10 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        flow(reject::select(select).map(|()| names::rewrite(select)))
+        flow(reject::select(select).map(|()| {
+            from_functions::rewrite(select);
+            names::rewrite(select);
+        }))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -72,6 +75,8 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        arrays::rewrite(expr);
+        numbers::rewrite(expr);
         flow(reject::expr(expr))
     }
 }

@@ -218,6 +218,7 @@ laws_of! {
     grouping_sets_obey_the_laws, grouping_sets_have_the_stored_plans: "grouping_sets";
     set_operations_obey_the_laws, set_operations_have_the_stored_plans: "set_operations";
     subqueries_obey_the_laws, subqueries_have_the_stored_plans: "subqueries";
+    correlated_queries_obey_the_laws, correlated_queries_have_the_stored_plans: "correlated";
     recomputed_queries_obey_the_laws, recomputed_queries_have_the_stored_plans: "recomputed";
     rewritten_queries_obey_the_laws, rewritten_queries_have_the_stored_plans: "rewritten";
 }

@@ -1,0 +1,46 @@
+//! LATERAL: a FROM item that reads the items before it.
+
+use std::sync::Arc;
+
+use datafusion::common::JoinType;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, Projection};
+
+use super::Outcome;
+use super::domain::{condition_of, join_on_values, with_fixed_choices};
+use super::push::push;
+use super::rewriter::Rewriter;
+use super::scope::free_columns;
+use super::simple;
+
+/// The join without its look outside, unless DataFusion makes that of it too.
+pub(super) fn rewrite(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPlan> {
+    let outer: Vec<_> = free_columns(&join.right)?
+        .into_iter()
+        .filter(|column| join.left.schema().has_column(column))
+        .collect();
+    let fits = matches!(join.join_type, JoinType::Inner | JoinType::Left);
+    if outer.is_empty() || !fits || simple::lateral(&join)? {
+        return Ok(LogicalPlan::Join(join));
+    }
+    let condition = condition_of(&join);
+    let left = with_fixed_choices(Arc::unwrap_or_clone(join.left))?;
+    let domain = rewriter.domain(outer, &left)?;
+    let right = push(rewriter, Arc::unwrap_or_clone(join.right), &domain)?;
+    let pairs = domain
+        .outer()
+        .iter()
+        .cloned()
+        .zip(domain.columns())
+        .collect();
+    let joined = join_on_values(left, right, join.join_type, pairs, condition)?;
+    let columns = join
+        .schema
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(
+        columns,
+        Arc::new(joined),
+    )?))
+}

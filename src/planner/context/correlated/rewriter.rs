@@ -1,0 +1,156 @@
+//! The walk over a plan, from the top down: what a rewrite puts below is visited too.
+
+use std::sync::Arc;
+
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan};
+
+use super::domain::{Domain, plan_size};
+use super::scope::{has_subquery, is_lateral, subquery_of};
+use super::{Outcome, lateral, values};
+use crate::base::{Error, Result};
+use crate::planner::parse::too_deep;
+
+/// The most nodes that a plan may have once domains are copied in. A domain holds a copy of the outer rows' plan,
+/// so subqueries within subqueries double it at each level.
+const MAX_NODES: usize = 20_000;
+
+/// Relations made here have names that begin so.
+const PREFIX: &str = "__lotic_outer_";
+
+/// Rewrites every correlated subquery of `plan` that DataFusion would refuse.
+pub(in crate::planner::context) fn rewrite(
+    state: &SessionState,
+    plan: LogicalPlan,
+) -> Result<LogicalPlan> {
+    if !holds_any(&plan)? {
+        return Ok(plan);
+    }
+    let mut rewriter = Rewriter {
+        calls: Calls::of(state)?,
+        names: 0,
+        size: plan_size(&plan, MAX_NODES),
+    };
+    Ok(rewriter.plan(plan)?)
+}
+
+/// Whether `plan` holds a subquery in an expression or in FROM at all; most do not, and stay as they are.
+fn holds_any(plan: &LogicalPlan) -> Outcome<bool> {
+    plan.exists(|node| {
+        let mut found = matches!(node, LogicalPlan::Join(join) if is_lateral(&join.right));
+        node.apply_expressions(|expr| {
+            found = found || has_subquery(expr);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(found)
+    })
+}
+
+/// The functions that rewritten plans call.
+pub(super) struct Calls {
+    pub(super) count: Arc<AggregateUDF>,
+    pub(super) min: Arc<AggregateUDF>,
+    pub(super) bool_or: Arc<AggregateUDF>,
+    pub(super) bool_and: Arc<AggregateUDF>,
+}
+
+impl Calls {
+    fn of(state: &SessionState) -> Result<Self> {
+        let call = |name: &str| {
+            let known = state.aggregate_functions().get(name).map(Arc::clone);
+            known.ok_or_else(|| Error::internal(format!("{name}() is not registered")))
+        };
+        Ok(Self {
+            count: call("count")?,
+            min: call("min")?,
+            bool_or: call("bool_or")?,
+            bool_and: call("bool_and")?,
+        })
+    }
+}
+
+pub(super) struct Rewriter {
+    pub(super) calls: Calls,
+    names: usize,
+    size: usize,
+}
+
+impl Rewriter {
+    /// `plan` and everything below it, rewritten.
+    pub(super) fn plan(&mut self, plan: LogicalPlan) -> Outcome<LogicalPlan> {
+        let plan = self.lateral(plan)?;
+        let plan = values::rewrite(self, plan)?;
+        let mut changed = false;
+        let plan = plan
+            .map_children(|child| {
+                let child = self.plan(child)?;
+                changed = true;
+                Ok(Transformed::yes(child))
+            })?
+            .data;
+        let plan = plan
+            .map_expressions(|expr| {
+                expr.transform_up(|expr| {
+                    if subquery_of(&expr).is_none() {
+                        return Ok(Transformed::no(expr));
+                    }
+                    Ok(Transformed::yes(values::map_subquery(expr, |subquery| {
+                        self.subquery(subquery)
+                    })?))
+                })
+            })?
+            .data;
+        if changed { plan.recompute_schema() } else { Ok(plan) }
+    }
+
+    /// A FROM item that reads the items before it becomes a plain join.
+    pub(super) fn lateral(&mut self, plan: LogicalPlan) -> Outcome<LogicalPlan> {
+        match plan {
+            LogicalPlan::Join(join) if is_lateral(&join.right) => lateral::rewrite(self, join),
+            plan => Ok(plan),
+        }
+    }
+
+    fn subquery(&mut self, subquery: Subquery) -> Outcome<Subquery> {
+        let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
+        Ok(Subquery {
+            subquery: Arc::new(plan),
+            ..subquery
+        })
+    }
+
+    /// A relation name that the plan does not have yet.
+    pub(super) fn name(&mut self) -> String {
+        self.names += 1;
+        format!("{PREFIX}{}", self.names)
+    }
+
+    /// The domain of `outer` in the rows of `input`.
+    pub(super) fn domain(
+        &mut self,
+        outer: Vec<Column>,
+        input: &LogicalPlan,
+    ) -> Outcome<Domain> {
+        let name = self.name();
+        let domain = Domain::new(name, outer, input.clone())?;
+        self.charge(&domain)?;
+        Ok(domain)
+    }
+
+    /// `domain` once more, for a second place.
+    pub(super) fn again(&mut self, domain: &Domain) -> Outcome<Domain> {
+        self.charge(domain)?;
+        Ok(domain.renamed(self.name()))
+    }
+
+    fn charge(&mut self, domain: &Domain) -> Outcome<()> {
+        self.size = self.size.saturating_add(domain.size(MAX_NODES));
+        if self.size > MAX_NODES {
+            return Err(too_deep().into());
+        }
+        Ok(())
+    }
+}
