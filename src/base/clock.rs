@@ -83,3 +83,42 @@ pub fn length_of_time(text: &str, bare: BareUnit) -> Option<Duration> {
 pub fn duration(text: &str) -> Option<Duration> {
     length_of_time(text, BareUnit::Seconds).filter(|time| !time.is_zero())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BareUnit, Duration, duration, length_of_time};
+
+    #[test]
+    fn bare_numbers_count_what_the_caller_says_and_units_are_the_same_everywhere() {
+        let bare = |unit| length_of_time("1500", unit).unwrap();
+        assert_eq!(bare(BareUnit::Milliseconds), Duration::from_millis(1500));
+        assert_eq!(bare(BareUnit::Seconds), Duration::from_secs(1500));
+        for unit in [BareUnit::Milliseconds, BareUnit::Seconds] {
+            for (text, us) in [
+                ("250us", 250),
+                ("5 ms", 5_000),
+                ("2s", 2_000_000),
+                ("1m", 60_000_000),
+                (" 1MIN ", 60_000_000),
+                ("1h", 3_600_000_000),
+                ("7d", 604_800_000_000),
+                ("0", 0),
+            ] {
+                let wanted = Some(Duration::from_micros(us));
+                assert_eq!(length_of_time(text, unit), wanted, "{text}");
+            }
+            for text in [
+                "",
+                "s",
+                "-1s",
+                "1.5s",
+                "1 fortnight",
+                "99999999999999999999",
+                "99999999999d",
+            ] {
+                assert_eq!(length_of_time(text, unit), None, "{text}");
+            }
+        }
+        assert_eq!(duration("0s"), None);
+    }
+}

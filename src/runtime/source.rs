@@ -178,7 +178,8 @@ impl Lotic {
 
     /// Holds a bounded source in memory, so that models can follow it.
     pub(super) async fn load_bounded(self: &Arc<Self>, object: &Object) -> Result<()> {
-        if !matches!(object.definition, Definition::Bounded { .. }) {
+        // a model that the start could not fill has no rows that another one could follow
+        if matches!(object.definition, Definition::Model { .. }) {
             let text = format!(
                 "{} \"{}\" could not be filled",
                 object.relation().words(),

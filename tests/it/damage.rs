@@ -237,7 +237,7 @@ async fn flipped_bit_in_any_file_gives_the_same_rows_or_an_error_with_its_place(
                 changed[at] ^= 1 << bit;
                 let what = format!("{state}: bit {bit} of byte {at} of {}", path.display());
                 let error = try_out(&with(files, path, changed), path, &rows, &what).await;
-                told += usize::from(error.is_some());
+                told += usize::from(error.is_some() && !is_plain(path));
                 tried += usize::from(!is_plain(path));
                 // all bytes of these are under a tag or a checksum
                 let whole = !is_plain(path) && !path.starts_with("topics");
