@@ -71,10 +71,11 @@ impl Progress {
             Some((done, total)) if total > 1 => format!("{what} ({} of {total})", done + 1),
             _ => what.to_owned(),
         };
-        let lotic = lotic.map(Arc::clone);
+        // taken here: the work may have begun when the thread does
+        let read = lotic.map(|lotic| (Arc::clone(lotic), lotic.reading()));
         let (end, ended) = mpsc::channel();
         // where the system refuses a thread the work goes on without being shown
-        self.shown = task::thread("progress", move || show(&head, lotic.as_ref(), &ended))
+        self.shown = task::thread("progress", move || show(&head, read.as_ref(), &ended))
             .ok()
             .map(|thread| Shown { end, thread });
     }
@@ -108,13 +109,12 @@ impl Drop for Progress {
 }
 
 /// Shows the work called `head` until the other side of `ended` is dropped.
-fn show(head: &str, lotic: Option<&Arc<Lotic>>, ended: &mpsc::Receiver<()>) {
+fn show(head: &str, read: Option<&(Arc<Lotic>, Reading)>, ended: &mpsc::Receiver<()>) {
     let clock = SystemClock::new();
-    let start = lotic.map(|lotic| lotic.reading()).unwrap_or_default();
     let terminal = std::io::stderr().is_terminal();
     let (mut pause, mut bar) = (PATIENCE, None);
     while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        let read = lotic.map(|lotic| lotic.reading().since(start));
+        let read = read.map(|(lotic, start)| lotic.reading().since(*start));
         let line = line(head, read.unwrap_or_default(), clock.monotonic());
         if terminal {
             pause = TICK;

@@ -20,20 +20,20 @@ pub(super) fn definition(object: &Object) -> String {
 }
 
 fn secrets(object: &Object) -> Vec<String> {
-    let options = match &object.definition {
-        Definition::Table {
-            connector: Some(options),
-            ..
-        }
-        | Definition::Stream {
-            connector: Some(options),
-            ..
-        }
-        | Definition::Bounded { connector: options }
-        | Definition::Sink {
-            connector: options, ..
-        } => options,
-        _ => return Vec::new(),
+    let (Definition::Table {
+        connector: Some(options),
+        ..
+    }
+    | Definition::Stream {
+        connector: Some(options),
+        ..
+    }
+    | Definition::Bounded { connector: options }
+    | Definition::Sink {
+        connector: options, ..
+    }) = &object.definition
+    else {
+        return Vec::new();
     };
     let mut secrets = Vec::new();
     for (name, value) in options {

@@ -147,9 +147,7 @@ async fn the_signature_of_a_signed_address_is_sent_and_never_shown() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn objects_of_a_bucket_are_found_by_pattern_over_pages_of_a_listing() {
-    let server = ObjectServer::start().await;
+fn fill_bucket(server: &ObjectServer) {
     for part in 0..5 {
         server.put(
             &format!("bucket/year=2013/part {part}.csv"),
@@ -173,6 +171,12 @@ async fn objects_of_a_bucket_are_found_by_pattern_over_pages_of_a_listing() {
             ndjson(part * 10..part * 10 + 10),
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_a_bucket_are_found_by_pattern_over_pages_of_a_listing() {
+    let server = ObjectServer::start().await;
+    fill_bucket(&server);
     let options = s3_options(&server);
     let cases = [
         ("s3://bucket/year=2013/part *.csv", "50,1225,name 0,name 9"),
