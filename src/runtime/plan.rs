@@ -110,9 +110,11 @@ impl Planner {
         // What is being made is going to be read: it is one of the views then.
         let around = self.nesting + usize::from(self.purpose == Purpose::Shape);
         if around >= MAX_VIEWS {
-            return Err(parse::too_deep().at(format!("view \"{name}\"")).with_hint(format!(
-                "views nest more than {MAX_VIEWS} deep: make one of them a materialized view"
-            )));
+            return Err(parse::too_deep()
+                .at(format!("view \"{name}\""))
+                .with_hint(format!(
+                    "views nest more than {MAX_VIEWS} deep: make one of them a materialized view"
+                )));
         }
         Ok(Self {
             lotic: Arc::clone(&self.lotic),

@@ -25,4 +25,4 @@ SELECT k FROM t WHERE 1 = 0;
 -- a table function
 SELECT value FROM generate_series(1, 4);
 -- a table function beside a table
-SELECT t.k, g.value FROM t JOIN generate_series(1, 3) AS g ON t.a = g.value;
+SELECT t.k, g.g FROM t JOIN generate_series(1, 3) AS g ON t.a = g.g;

@@ -109,7 +109,10 @@ mod tests {
             ("YYYY-MM-DD HH24:MI:SS.US", "2024-03-05 14:07:09.012345"),
             ("yyyy/mm/dd hh:mi am", "2024/03/05 02:07 pm"),
             ("Mon DD, YY", "Mar 05, 24"),
-            ("[Month] [MONTH] [month]", "[March    ] [MARCH    ] [march    ]"),
+            (
+                "[Month] [MONTH] [month]",
+                "[March    ] [MARCH    ] [march    ]",
+            ),
             ("FMMonth FMDD FMDay", "March 5 Tuesday"),
             ("Day|DY|dy", "Tuesday  |TUE|tue"),
             ("D ID DDD Q", "3 2 065 1"),
@@ -123,7 +126,10 @@ mod tests {
 
     #[test]
     fn moments_before_1970_keep_their_day() {
-        assert_eq!(written(-1, "YYYY-MM-DD HH24:MI:SS.US"), "1969-12-31 23:59:59.999999");
+        assert_eq!(
+            written(-1, "YYYY-MM-DD HH24:MI:SS.US"),
+            "1969-12-31 23:59:59.999999"
+        );
         assert_eq!(written(0, "Dy HH12 AM IYYY-IW"), "Thu 12 AM 1970-01");
         // 1 January 2021, a Friday, is in the last week of 2020.
         assert_eq!(written(1_609_459_200_000_000, "IYYY-IW"), "2020-53");

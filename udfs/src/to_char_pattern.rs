@@ -5,12 +5,28 @@ use std::fmt::Write;
 const MICROS_A_SECOND: i64 = 1_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 /// From Monday on, as in ISO 8601.
 const DAYS: [&str; 7] = [
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 
 /// A moment in its parts.
@@ -70,7 +86,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -94,14 +114,20 @@ enum Field {
     Year(usize),
     IsoYear,
     Month,
-    MonthName { letters: Letters, short: bool },
+    MonthName {
+        letters: Letters,
+        short: bool,
+    },
     Day,
     DayOfYear,
     /// 1 for Sunday.
     DayOfWeek,
     /// 1 for Monday.
     IsoDayOfWeek,
-    DayName { letters: Letters, short: bool },
+    DayName {
+        letters: Letters,
+        short: bool,
+    },
     IsoWeek,
     Week,
     Quarter,
@@ -112,7 +138,10 @@ enum Field {
     SecondOfDay,
     Millis,
     Micros,
-    HalfDay { upper: bool, dots: bool },
+    HalfDay {
+        upper: bool,
+        dots: bool,
+    },
 }
 
 enum Part {
@@ -149,10 +178,34 @@ const WORDS: [(&str, Field); 26] = {
         ("US", F::Micros),
         ("WW", F::Week),
         ("Q", F::Quarter),
-        ("AM", F::HalfDay { upper: true, dots: false }),
-        ("PM", F::HalfDay { upper: true, dots: false }),
-        ("A.M.", F::HalfDay { upper: true, dots: true }),
-        ("P.M.", F::HalfDay { upper: true, dots: true }),
+        (
+            "AM",
+            F::HalfDay {
+                upper: true,
+                dots: false,
+            },
+        ),
+        (
+            "PM",
+            F::HalfDay {
+                upper: true,
+                dots: false,
+            },
+        ),
+        (
+            "A.M.",
+            F::HalfDay {
+                upper: true,
+                dots: true,
+            },
+        ),
+        (
+            "P.M.",
+            F::HalfDay {
+                upper: true,
+                dots: true,
+            },
+        ),
     ]
 };
 
@@ -220,10 +273,28 @@ fn quoted<'t>(text: &'t str, parts: &mut Vec<Part>) -> &'t str {
 
 /// The field that `text` begins with, and what follows.
 fn word(text: &str) -> Option<(Field, &str)> {
-    let named = name(text, "month", false, |letters, short| Field::MonthName { letters, short })
-        .or_else(|| name(text, "mon", true, |letters, short| Field::MonthName { letters, short }))
-        .or_else(|| name(text, "day", false, |letters, short| Field::DayName { letters, short }))
-        .or_else(|| name(text, "dy", true, |letters, short| Field::DayName { letters, short }));
+    let named = name(text, "month", false, |letters, short| Field::MonthName {
+        letters,
+        short,
+    })
+    .or_else(|| {
+        name(text, "mon", true, |letters, short| Field::MonthName {
+            letters,
+            short,
+        })
+    })
+    .or_else(|| {
+        name(text, "day", false, |letters, short| Field::DayName {
+            letters,
+            short,
+        })
+    })
+    .or_else(|| {
+        name(text, "dy", true, |letters, short| Field::DayName {
+            letters,
+            short,
+        })
+    });
     if named.is_some() {
         return named;
     }
@@ -324,7 +395,11 @@ fn write_field(field: Field, fill: bool, moment: &Moment, out: &mut String) {
 /// A name in nine places, or its first three letters.
 fn write_name(name: Option<&&str>, letters: Letters, short: bool, fill: bool, out: &mut String) {
     let name = name.copied().unwrap_or_default();
-    let name = if short { name.get(..3).unwrap_or(name) } else { name };
+    let name = if short {
+        name.get(..3).unwrap_or(name)
+    } else {
+        name
+    };
     let start = out.len();
     match letters {
         Letters::Capital => out.push_str(name),

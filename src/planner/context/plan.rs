@@ -49,7 +49,8 @@ pub fn check_size(plan: &LogicalPlan) -> Result<()> {
     if on_big_stack(|| fits(plan, 0, &mut 0)) {
         return Ok(());
     }
-    Err(too_deep().with_hint("its views make the query too large: make some of them materialized views"))
+    Err(too_deep()
+        .with_hint("its views make the query too large: make some of them materialized views"))
 }
 
 /// Plans an expression over the columns of `schema`, as in UPDATE ... SET or a watermark.

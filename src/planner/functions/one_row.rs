@@ -67,7 +67,9 @@ impl ScalarUDFImpl for OneRow {
             return Err(Error::internal("one_row takes a count and a value").into());
         };
         let several = match count {
-            ColumnarValue::Scalar(ScalarValue::Int64(count)) => count.is_some_and(|count| count > 1),
+            ColumnarValue::Scalar(ScalarValue::Int64(count)) => {
+                count.is_some_and(|count| count > 1)
+            }
             count => {
                 let counts = count.to_array(args.number_rows)?;
                 let Some(counts) = counts.as_primitive_opt::<Int64Type>() else {

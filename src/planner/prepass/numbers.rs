@@ -57,7 +57,11 @@ fn written_out(mantissa: &str, exponent: i32) -> Option<Written> {
         let zeros = usize::try_from(point - length).ok()?;
         let all = format!("{digits}{}", "0".repeat(zeros));
         let significant = all.trim_start_matches('0');
-        let text = if significant.is_empty() { "0" } else { significant };
+        let text = if significant.is_empty() {
+            "0"
+        } else {
+            significant
+        };
         return (text.len() <= MAX_DIGITS).then(|| Written::Whole(text.to_owned()));
     }
     if length - point.min(0) > most {

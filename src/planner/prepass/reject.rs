@@ -127,20 +127,12 @@ pub(super) fn factor(factor: &TableFactor) -> Result<()> {
         TableFactor::UNNEST {
             with_offset,
             with_ordinality,
-            array_exprs,
             alias,
             ..
         } => {
             refuse_if(*with_offset, "WITH OFFSET")?;
             refuse_if(*with_ordinality, "WITH ORDINALITY")?;
-            checked_alias(alias.as_ref())?;
-            if array_exprs.iter().any(reads_columns) {
-                return Err(
-                    Error::unsupported("unnest of a column in FROM is not supported")
-                        .with_hint("write SELECT unnest(column) FROM table instead"),
-                );
-            }
-            Ok(())
+            checked_alias(alias.as_ref())
         }
         TableFactor::Function {
             with_ordinality,
@@ -220,15 +212,6 @@ fn checked_alias(alias: Option<&TableAlias>) -> Result<()> {
             .any(|column| column.data_type.is_some()),
         "a column type in an alias",
     )
-}
-
-fn reads_columns(expr: &Expr) -> bool {
-    let mut found = false;
-    let _done: std::ops::ControlFlow<()> = sqlparser::ast::visit_expressions(expr, |inner| {
-        found |= matches!(inner, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-        std::ops::ControlFlow::Continue(())
-    });
-    found
 }
 
 /// Parts of an expression.

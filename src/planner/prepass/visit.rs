@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
-use super::{arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables};
+use super::{
+    arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
+};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 

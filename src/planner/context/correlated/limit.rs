@@ -105,7 +105,9 @@ impl Rows {
             .order_by(keys)
             .build()?;
         let width = input.schema().fields().len();
-        let node = LogicalPlanBuilder::from(input).window(vec![number])?.build()?;
+        let node = LogicalPlanBuilder::from(input)
+            .window(vec![number])?
+            .build()?;
         let Some(number) = columns_from(&node, width).pop() else {
             return Err(Error::internal("a window without its column").into());
         };

@@ -7,10 +7,12 @@
 //! being equal to NULL there. All of it is joins and aggregates, so it is incremental.
 //!
 //! `scope` finds what a subquery reads of the rows outside, `domain` makes the distinct values, `push` carries them
-//! down, `values` puts results in the place of subqueries in expressions, `lateral` does so for FROM, and `simple`
+//! down, `values` puts results in the place of subqueries in expressions, `join_conditions`
+//! moves them out of joins first; `lateral` does so for FROM, and `simple`
 //! says which subqueries DataFusion turns into cheaper joins by itself; these are left to it.
 
 mod domain;
+mod join_conditions;
 mod lateral;
 mod limit;
 mod push;

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType};
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprSchemable, Filter, Join, LogicalPlan, LogicalPlanBuilder,
     Projection, SubqueryAlias, Union, Unnest, Window,
 };
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::functions::core::expr_fn::coalesce;
 
 use super::domain::{Domain, condition_of, join_on_values};
 use super::rewriter::Rewriter;
@@ -33,7 +33,10 @@ pub(super) fn push(
         LogicalPlan::Filter(filter) => {
             let predicate = bind(filter.predicate, filter.input.schema(), domain)?;
             let input = push(rewriter, Arc::unwrap_or_clone(filter.input), domain)?;
-            Ok(LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?))
+            Ok(LogicalPlan::Filter(Filter::try_new(
+                predicate,
+                Arc::new(input),
+            )?))
         }
         LogicalPlan::SubqueryAlias(alias) => push_alias(rewriter, alias, domain),
         LogicalPlan::Subquery(subquery) => {
@@ -149,16 +152,15 @@ fn push_aggregate(
 ) -> Outcome<LogicalPlan> {
     let schema = Arc::clone(&aggregate.schema);
     if !aggregate.group_expr.is_empty() {
-        let grouped = group_by_domain(rewriter, aggregate, domain)?;
-        let columns = columns_from(&grouped, domain.outer().len());
+        let (grouped, columns) = group_by_domain(rewriter, aggregate, domain)?;
         return project_as(domain, columns, &schema, grouped);
     }
     // Without GROUP BY there is a row for each row of the domain, also where no row was found.
     let empty = values_of_nothing(&aggregate)?;
     let inner = rewriter.again(domain)?;
-    let grouped = group_by_domain(rewriter, aggregate, &inner)?;
+    let (grouped, columns) = group_by_domain(rewriter, aggregate, &inner)?;
     let named = rewriter.name();
-    let columns = columns_from(&grouped, inner.outer().len())
+    let columns = columns
         .into_iter()
         .enumerate()
         .map(|(place, column)| column.alias_qualified(Some(named.clone()), format!("a{place}")));
@@ -168,7 +170,10 @@ fn push_aggregate(
     let results = columns_from(&grouped, inner.outer().len());
     let pairs = domain.columns().into_iter().zip(inner.columns()).collect();
     let joined = join_on_values(domain.plan()?, grouped, JoinType::Left, pairs, None)?;
-    let results = results.into_iter().zip(empty).map(|(column, empty)| or_default(column, empty));
+    let results = results
+        .into_iter()
+        .zip(empty)
+        .map(|(column, empty)| or_default(column, empty));
     project_as(domain, results, &schema, joined)
 }
 
@@ -199,13 +204,12 @@ pub(super) fn values_of_nothing(aggregate: &Aggregate) -> Outcome<Vec<Option<Exp
         .collect()
 }
 
-/// The aggregate over the pushed input, grouped by the domain first: its columns are the domain's, the groups and the
-/// aggregates.
+/// The aggregate over the pushed input, grouped by the domain first, and the columns of it that the aggregate had.
 pub(super) fn group_by_domain(
     rewriter: &mut Rewriter,
     aggregate: Aggregate,
     domain: &Domain,
-) -> Outcome<LogicalPlan> {
+) -> Outcome<(LogicalPlan, Vec<Expr>)> {
     if matches!(aggregate.group_expr[..], [Expr::GroupingSet(_)]) {
         return Err(Error::unsupported(
             "grouping sets in a subquery that reads the row outside are not supported",
@@ -213,28 +217,33 @@ pub(super) fn group_by_domain(
         .into());
     }
     let own = Arc::clone(aggregate.input.schema());
-    let bound = |exprs: Vec<Expr>| -> Outcome<Vec<Expr>> {
-        exprs
-            .into_iter()
-            .map(|expr| bind(expr, &own, domain))
-            .collect()
-    };
     let mut groups = domain.exprs();
-    groups.extend(bound(aggregate.group_expr)?);
-    let calls = bound(aggregate.aggr_expr)?;
+    // A group that is a column of the row outside is one of the domain's: no key is written twice.
+    let mut places = Vec::with_capacity(aggregate.group_expr.len());
+    for expr in aggregate.group_expr {
+        let expr = bind(expr, &own, domain)?.unalias();
+        let known = groups.iter().position(|group| *group == expr);
+        places.push(known.unwrap_or(groups.len()));
+        if known.is_none() {
+            groups.push(expr);
+        }
+    }
+    let calls = aggregate
+        .aggr_expr
+        .into_iter()
+        .map(|expr| bind(expr, &own, domain))
+        .collect::<Outcome<Vec<_>>>()?;
+    places.extend(groups.len()..groups.len() + calls.len());
     let input = push(rewriter, Arc::unwrap_or_clone(aggregate.input), domain)?;
-    Ok(LogicalPlan::Aggregate(Aggregate::try_new(
-        Arc::new(input),
-        groups,
-        calls,
-    )?))
+    let node = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), groups, calls)?);
+    let columns = places
+        .into_iter()
+        .map(|place| Expr::Column(Column::from(node.schema().qualified_field(place))))
+        .collect();
+    Ok((node, columns))
 }
 
-fn push_window(
-    rewriter: &mut Rewriter,
-    window: Window,
-    domain: &Domain,
-) -> Outcome<LogicalPlan> {
+fn push_window(rewriter: &mut Rewriter, window: Window, domain: &Domain) -> Outcome<LogicalPlan> {
     let own = Arc::clone(window.input.schema());
     let calls = window
         .window_expr
@@ -296,13 +305,33 @@ fn push_join(rewriter: &mut Rewriter, join: Join, domain: &Domain) -> Outcome<Lo
         kind,
         JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     );
-    let other = if pair { Some(rewriter.again(domain)?) } else { None };
+    let other = if pair {
+        Some(rewriter.again(domain)?)
+    } else {
+        None
+    };
     let copy = other.as_ref().unwrap_or(domain);
-    let (for_left, for_right) = if keeps_right { (copy, domain) } else { (domain, copy) };
-    let left = if left_has { push(rewriter, left, for_left)? } else { left };
-    let right = if right_has { push(rewriter, right, for_right)? } else { right };
+    let (for_left, for_right) = if keeps_right {
+        (copy, domain)
+    } else {
+        (domain, copy)
+    };
+    let left = if left_has {
+        push(rewriter, left, for_left)?
+    } else {
+        left
+    };
+    let right = if right_has {
+        push(rewriter, right, for_right)?
+    } else {
+        right
+    };
     let pairs = if pair {
-        for_left.columns().into_iter().zip(for_right.columns()).collect()
+        for_left
+            .columns()
+            .into_iter()
+            .zip(for_right.columns())
+            .collect()
     } else {
         Vec::new()
     };

@@ -103,7 +103,11 @@ impl Rewriter {
                 })
             })?
             .data;
-        if changed { plan.recompute_schema() } else { Ok(plan) }
+        if changed {
+            plan.recompute_schema()
+        } else {
+            Ok(plan)
+        }
     }
 
     /// A FROM item that reads the items before it becomes a plain join.
@@ -129,11 +133,8 @@ impl Rewriter {
     }
 
     /// The domain of `outer` in the rows of `input`.
-    pub(super) fn domain(
-        &mut self,
-        outer: Vec<Column>,
-        input: &LogicalPlan,
-    ) -> Outcome<Domain> {
+    pub(super) fn domain(&mut self, outer: Vec<Column>, input: &LogicalPlan) -> Outcome<Domain> {
+        refuse_volatile(input)?;
         let name = self.name();
         let domain = Domain::new(name, outer, input.clone())?;
         self.charge(&domain)?;
@@ -153,4 +154,24 @@ impl Rewriter {
         }
         Ok(())
     }
+}
+
+/// A domain holds the outer rows' plan a second time, where `random()` would give other rows.
+fn refuse_volatile(input: &LogicalPlan) -> Outcome<()> {
+    let volatile = input.exists(|node| {
+        let mut found = false;
+        node.apply_expressions(|expr| {
+            found = found || expr.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(found)
+    })?;
+    if volatile {
+        return Err(Error::unsupported(
+            "a subquery that reads a row outside which a function like random() has made is not supported",
+        )
+        .with_hint("store the rows in a table first")
+        .into());
+    }
+    Ok(())
 }

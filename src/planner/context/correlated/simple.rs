@@ -92,7 +92,9 @@ pub(super) fn lateral(join: &Join) -> Outcome<bool> {
             other => other,
         }
     }
-    Ok(join.join_type == JoinType::Inner && pulls_up(inner(&join.right), Conditions::Equalities)?)
+    let inner = inner(&join.right);
+    Ok(join.join_type == JoinType::Inner
+        && (pulls_up(inner, Conditions::Equalities)? || scalar(inner)?))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

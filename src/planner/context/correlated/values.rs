@@ -7,12 +7,12 @@ use datafusion::common::{Column, DFSchemaRef, JoinType, ScalarValue, Spans};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, FetchType, Filter, Join, LogicalPlan, Projection, lit,
-    when,
+    Aggregate, BinaryExpr, Expr, FetchType, LogicalPlan, Projection, lit, when,
 };
 
 use super::Outcome;
 use super::domain::{Domain, join_on_values, with_fixed_choices};
+use super::join_conditions::out_of_join;
 use super::push::{columns_from, group_by_domain, or_default, push, values_of_nothing};
 use super::rewriter::Rewriter;
 use super::scope::{free_columns, has_subquery, subquery_of};
@@ -21,7 +21,7 @@ use crate::planner::functions::one_row;
 
 /// `plan` with columns in the place of the subqueries that stand in its own expressions.
 pub(super) fn rewrite(rewriter: &mut Rewriter, plan: LogicalPlan) -> Outcome<LogicalPlan> {
-    let plan = above_inner_join(plan)?;
+    let plan = out_of_join(rewriter, plan)?;
     if plan.inputs().len() != 1 || !wanted(&plan)? {
         return Ok(plan);
     }
@@ -45,27 +45,8 @@ pub(super) fn rewrite(rewriter: &mut Rewriter, plan: LogicalPlan) -> Outcome<Log
     rebuilt(&plan, exprs, joined, &before)
 }
 
-/// The condition of an inner join that holds a subquery, in a filter above it.
-fn above_inner_join(plan: LogicalPlan) -> Outcome<LogicalPlan> {
-    let LogicalPlan::Join(join) = plan else {
-        return Ok(plan);
-    };
-    match &join.filter {
-        Some(filter) if join.join_type == JoinType::Inner && has_subquery(filter) => {
-            let filter = filter.clone();
-            let join = Join {
-                filter: None,
-                ..join
-            };
-            let join = LogicalPlan::Join(join);
-            Ok(LogicalPlan::Filter(Filter::try_new(filter, Arc::new(join))?))
-        }
-        _ => Ok(LogicalPlan::Join(join)),
-    }
-}
-
 /// Whether `plan` holds a subquery that is not left to DataFusion.
-fn wanted(plan: &LogicalPlan) -> Outcome<bool> {
+pub(super) fn wanted(plan: &LogicalPlan) -> Outcome<bool> {
     let mut wanted = false;
     plan.apply_expressions(|expr| {
         expr.apply(|expr| {
@@ -194,13 +175,13 @@ impl Found<'_> {
                 (found, plan)
             }
             Expr::InSubquery(test) if !has_subquery(&test.expr) => {
-                let wanted = self.from_outside(*test.expr)?;
+                let wanted = self.seen_within(*test.expr)?;
                 let compare = |value: Expr| wanted.clone().eq(value);
                 let (any, plan) = self.any(test.subquery, &compare)?;
                 (if test.negated { !any } else { any }, plan)
             }
             Expr::SetComparison(test) if !has_subquery(&test.expr) => {
-                let wanted = self.from_outside(*test.expr)?;
+                let wanted = self.seen_within(*test.expr)?;
                 let compare = |value: Expr| {
                     let (left, right) = (Box::new(wanted.clone()), Box::new(value));
                     Expr::BinaryExpr(BinaryExpr::new(left, test.op, right))
@@ -224,29 +205,57 @@ impl Found<'_> {
     }
 
     /// True where one comparison is, else NULL where one is NULL, else false.
-    fn any(&self, subquery: Subquery, compare: &dyn Fn(Expr) -> Expr) -> Outcome<(Expr, LogicalPlan)> {
+    fn any(
+        &self,
+        subquery: Subquery,
+        compare: &dyn Fn(Expr) -> Expr,
+    ) -> Outcome<(Expr, LogicalPlan)> {
         let calls = &self.rewriter.calls;
         let plan = self.summary(subquery, &|value| {
             let test = compare(value);
-            vec![calls.count.call(vec![test.clone()]), calls.bool_or.call(vec![test])]
+            vec![
+                calls.count.call(vec![test.clone()]),
+                calls.bool_or.call(vec![test]),
+            ]
         })?;
-        let (rows, known, found) = (column_at(&plan, 0), column_at(&plan, 1), column_at(&plan, 2));
+        let (rows, known, found) = (
+            column_at(&plan, 0),
+            column_at(&plan, 1),
+            column_at(&plan, 2),
+        );
         let value = when(found, lit(true))
-            .when(rows.gt(known), Expr::Literal(ScalarValue::Boolean(None), None))
+            .when(
+                rows.gt(known),
+                Expr::Literal(ScalarValue::Boolean(None), None),
+            )
             .otherwise(lit(false))?;
         Ok((value, plan))
     }
 
     /// False where one comparison is, else NULL where one is NULL, else true.
-    fn all(&self, subquery: Subquery, compare: &dyn Fn(Expr) -> Expr) -> Outcome<(Expr, LogicalPlan)> {
+    fn all(
+        &self,
+        subquery: Subquery,
+        compare: &dyn Fn(Expr) -> Expr,
+    ) -> Outcome<(Expr, LogicalPlan)> {
         let calls = &self.rewriter.calls;
         let plan = self.summary(subquery, &|value| {
             let test = compare(value);
-            vec![calls.count.call(vec![test.clone()]), calls.bool_and.call(vec![test])]
+            vec![
+                calls.count.call(vec![test.clone()]),
+                calls.bool_and.call(vec![test]),
+            ]
         })?;
-        let (rows, known, held) = (column_at(&plan, 0), column_at(&plan, 1), column_at(&plan, 2));
+        let (rows, known, held) = (
+            column_at(&plan, 0),
+            column_at(&plan, 1),
+            column_at(&plan, 2),
+        );
         let value = when(!held, lit(false))
-            .when(rows.gt(known), Expr::Literal(ScalarValue::Boolean(None), None))
+            .when(
+                rows.gt(known),
+                Expr::Literal(ScalarValue::Boolean(None), None),
+            )
             .otherwise(lit(true))?;
         Ok((value, plan))
     }
@@ -258,7 +267,12 @@ impl Found<'_> {
         more: &dyn Fn(Expr) -> Vec<Expr>,
     ) -> Outcome<LogicalPlan> {
         let mut calls = vec![self.rewriter.calls.count.call(vec![lit(1_i64)])];
-        calls.extend(columns_from(&subquery.subquery, 0).into_iter().take(1).flat_map(more));
+        calls.extend(
+            columns_from(&subquery.subquery, 0)
+                .into_iter()
+                .take(1)
+                .flat_map(more),
+        );
         Ok(LogicalPlan::Aggregate(Aggregate::try_new(
             subquery.subquery,
             Vec::new(),
@@ -267,7 +281,7 @@ impl Found<'_> {
     }
 
     /// An expression of the node, as a subquery of the node sees it.
-    fn from_outside(&self, expr: Expr) -> Outcome<Expr> {
+    fn seen_within(&self, expr: Expr) -> Outcome<Expr> {
         let schema = self.base.schema();
         let seen = expr.transform_up(|expr| {
             let Expr::Column(column) = expr else {
@@ -284,7 +298,9 @@ impl Found<'_> {
     fn value(&mut self, plan: LogicalPlan) -> Outcome<Expr> {
         let free = free_columns(&plan)?;
         let input = {
-            let known = free.iter().all(|column| self.base.schema().has_column(column));
+            let known = free
+                .iter()
+                .all(|column| self.base.schema().has_column(column));
             if known { &self.base } else { &self.joined }
         };
         let outer: Vec<Column> = free
@@ -327,8 +343,7 @@ impl Found<'_> {
         };
         let empty = values_of_nothing(&aggregate)?;
         let before = aggregate.schema.columns();
-        let grouped = group_by_domain(self.rewriter, aggregate, domain)?;
-        let results = columns_from(&grouped, domain.outer().len());
+        let (grouped, results) = group_by_domain(self.rewriter, aggregate, domain)?;
         let results = self.join(grouped, results, domain)?;
         let value = expr.unalias().transform_up(|expr| match expr {
             Expr::Column(column) => {
@@ -359,12 +374,14 @@ impl Found<'_> {
         }
         let calls = &self.rewriter.calls;
         let mut made = vec![calls.count.call(vec![lit(1_i64)])];
-        made.extend(column.into_iter().take(1).map(|column| calls.min.call(vec![column])));
-        let grouped = LogicalPlan::Aggregate(Aggregate::try_new(
-            Arc::new(pushed),
-            domain.exprs(),
-            made,
-        )?);
+        made.extend(
+            column
+                .into_iter()
+                .take(1)
+                .map(|column| calls.min.call(vec![column])),
+        );
+        let grouped =
+            LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(pushed), domain.exprs(), made)?);
         let results = columns_from(&grouped, domain.outer().len());
         let results = self.join(grouped, results, domain)?;
         Ok(one_row::function().call(results))
@@ -379,15 +396,17 @@ impl Found<'_> {
     ) -> Outcome<Vec<Expr>> {
         let name = self.rewriter.name();
         let mut exprs = domain.exprs();
-        exprs.extend(
-            results
-                .into_iter()
-                .enumerate()
-                .map(|(place, column)| column.alias_qualified(Some(name.clone()), format!("v{place}"))),
-        );
+        exprs.extend(results.into_iter().enumerate().map(|(place, column)| {
+            column.alias_qualified(Some(name.clone()), format!("v{place}"))
+        }));
         let right = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
         let columns = columns_from(&right, domain.outer().len());
-        let pairs = domain.outer().iter().cloned().zip(domain.columns()).collect();
+        let pairs = domain
+            .outer()
+            .iter()
+            .cloned()
+            .zip(domain.columns())
+            .collect();
         let left = self.joined.clone();
         self.joined = join_on_values(left, right, JoinType::Left, pairs, None)?;
         Ok(columns)
