@@ -7,6 +7,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
 use crate::base::Result;
+use crate::zset::own_bytes;
 
 /// Rows that no longer count, one bit a row of a chunk.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,7 @@ pub(super) struct Chunk {
 impl Chunk {
     pub(super) fn new(batch: RecordBatch) -> Self {
         Self {
-            bytes: batch.get_array_memory_size(),
+            bytes: own_bytes(&batch),
             batch,
             dead: Arc::default(),
         }

@@ -165,14 +165,16 @@ impl Model {
 /// million times.
 fn added_bytes(output: &[Delta]) -> usize {
     let added = |delta: &Delta| {
-        let Weights::Each(weights) = delta.weights() else {
-            return delta.batch().get_array_memory_size();
+        let copies = match delta.weights() {
+            Weights::Ones => delta.rows(),
+            Weights::Each(weights) => {
+                let copies = weights.values().iter().filter(|weight| **weight > 0);
+                copies.fold(0_usize, |sum, weight| {
+                    sum.saturating_add(usize::try_from(*weight).unwrap_or(usize::MAX))
+                })
+            }
         };
-        let copies = weights.values().iter().filter(|weight| **weight > 0);
-        let copies = copies.fold(0_usize, |sum, weight| {
-            sum.saturating_add(usize::try_from(*weight).unwrap_or(usize::MAX))
-        });
-        // views and numbers: what even a row of shared text takes
+        // what even a row of shared text takes
         copies.saturating_mul(delta.batch().num_columns().max(1) * size_of::<u64>())
     };
     output.iter().map(added).fold(0, usize::saturating_add)

@@ -10,9 +10,11 @@ mod delta;
 pub mod encode;
 pub mod equal;
 pub mod hash;
+mod size;
 
 #[cfg(test)]
 mod tests;
 
 pub use consolidate::{Merged, consolidate, differences, merge, net};
 pub use delta::{Delta, Weights, batch_of};
+pub use size::own_bytes;

@@ -49,6 +49,7 @@ fn command(data: &Path, port: u16, more: &[&str]) -> Command {
     for name in ["LOTIC_KEY", "LOTIC_KEY_FILE", "LOTIC_CONFIG"] {
         command.env_remove(name);
     }
+    command.env("LOTIC_FILES", std::env::temp_dir());
     command.env("LOTIC_PASSWORD", "right");
     command
 }
