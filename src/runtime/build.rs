@@ -162,10 +162,6 @@ impl Lotic {
                 continue;
             }
             if let Some(object) = world.catalog.by_id(*id) {
-                if matches!(object.definition, Definition::Model { .. }) {
-                    let text = format!("materialized view \"{}\" has not started", object.name);
-                    return Err(Error::unavailable(text).with_hint("lotic.models tells why"));
-                }
                 self.load_bounded(object).await?;
             }
         }
