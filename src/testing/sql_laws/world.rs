@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::rng::Rng;
 use super::rows::{Row, batch};
 use crate::base::{ObjectId, Result};
+use crate::zset::canonical::canonical_batch;
 
 /// A table: its columns and its rows.
 #[derive(Clone, Debug)]
@@ -108,7 +109,8 @@ impl World {
 }
 
 impl Table {
-    /// The rows as a table of DataFusion, in batches of a few rows.
+    /// The rows as a table of DataFusion, in batches of a few rows, with canonical floats as collections hold them:
+    /// an order would see a difference between the two zeros.
     ///
     /// # Errors
     /// When the rows do not fit: a defect of the harness.
@@ -116,7 +118,7 @@ impl Table {
         let batches = self
             .rows
             .chunks(5)
-            .map(|rows| batch(&self.schema, rows))
+            .map(|rows| canonical_batch(&batch(&self.schema, rows)?))
             .collect::<Result<Vec<_>>>()?;
         Ok(MemTable::try_new(Arc::clone(&self.schema), vec![batches])?)
     }
