@@ -4,9 +4,11 @@ mod aggregate;
 mod distinct;
 mod expand;
 mod filter;
+mod group_top_k;
 mod join;
 mod project;
 mod recompute;
+mod top_k;
 mod union;
 mod values;
 
@@ -14,8 +16,12 @@ pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;
+pub use group_top_k::{GroupTopK, GroupTopKConfig, Rank, RankColumn};
 pub use join::{Join, JoinConfig, JoinKind};
 pub use project::Project;
 pub use recompute::{Evaluate, Recompute};
+pub use top_k::TopK;
 pub use union::Union;
 pub use values::Values;
+
+pub use crate::state::OrderKey;

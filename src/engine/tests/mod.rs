@@ -4,6 +4,7 @@ mod dataflow;
 mod joins;
 mod linear;
 mod stateful;
+mod top_k;
 
 use std::sync::Arc;
 

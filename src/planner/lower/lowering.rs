@@ -115,6 +115,9 @@ impl Lowering<'_> {
 
     /// The incremental form of one node. A handler that finds none says so before it lowers a child.
     fn incremental(&mut self, plan: &LogicalPlan, depth: usize) -> Result<Formed> {
+        if let Some(node) = self.ranked(plan, depth)? {
+            return Ok(Ok(node));
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),
             LogicalPlan::Values(values) => self.values(values),
@@ -128,6 +131,8 @@ impl Lowering<'_> {
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
                 Ok(Ok(self.node(&sort.input, depth + 1)?))
             }
+            LogicalPlan::Sort(sort) => self.first_rows(sort, depth),
+            LogicalPlan::Limit(limit) => self.limit(limit, depth),
             LogicalPlan::Union(union) => self.union(union, depth),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, depth),
             LogicalPlan::Join(join) => self.join(join, depth),
@@ -238,8 +243,6 @@ impl Lowering<'_> {
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
         LogicalPlan::Window(_) => "window functions have no incremental form yet",
-        LogicalPlan::Limit(_) => "LIMIT has no incremental form yet",
-        LogicalPlan::Sort(_) => "the first rows of an order have no incremental form yet",
         LogicalPlan::Unnest(_) => "unnest has no incremental form yet",
         LogicalPlan::RecursiveQuery(_) => "recursion has no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",

@@ -25,6 +25,7 @@ mod scan;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
+mod top_k;
 
 #[cfg(test)]
 mod tests;

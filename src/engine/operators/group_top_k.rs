@@ -1,0 +1,223 @@
+//! Group top-k: in every group, the rows whose rank by an order lies between two bounds.
+//!
+//! Law: `out = { (r, rank(r)) | first <= rank(r) <= last }`, with row_number, rank or dense_rank within the group; a
+//! row of weight w stands w times. Beyond the keys all other columns order the rows, so that
+//! row_number leaves nothing open. State: every row, by group and order.
+//!
+//! A step looks at the first rows of the groups it touches, before and after; a group all of whose changes lie behind its
+//! last rank is only looked at once, and the rest of the state not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, UInt64Array};
+use arrow::datatypes::SchemaRef;
+
+use crate::base::Result;
+use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::state::{OrderKey, Ordered, OrderedRows};
+use crate::zset::consolidate::add_weights;
+use crate::zset::{Delta, batch_of, merge};
+
+/// How the copies of rows with a rank change.
+type Moved = BTreeMap<(Box<[u8]>, u64), i64>;
+
+/// What counts the rows of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// Every copy has a number of its own.
+    RowNumber,
+    /// Equal rows of the order share the number of the first of them.
+    Rank,
+    /// As `Rank`, without gaps.
+    DenseRank,
+}
+
+/// Whether the output has the rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RankColumn {
+    /// There is no such column.
+    Absent,
+    /// There is one, but nobody reads it: it holds 0, so that a row that only changes its rank does not move.
+    Unread,
+    /// It is the last column.
+    Kept,
+}
+
+/// What a [`GroupTopK`] computes.
+#[derive(Clone, Debug)]
+pub struct GroupTopKConfig {
+    /// The columns of the input, all of which have an order.
+    pub input: SchemaRef,
+    /// The columns of the group.
+    pub group: Vec<usize>,
+    /// The order within it.
+    pub order: Vec<OrderKey>,
+    /// What counts.
+    pub rank: Rank,
+    /// The least rank that is in, from 1.
+    pub first: u64,
+    /// The largest rank that is in.
+    pub last: u64,
+    /// The output's rank.
+    pub column: RankColumn,
+    /// The output: the first columns of the input and, unless absent, the rank as 64-bit unsigned.
+    pub schema: SchemaRef,
+}
+
+/// The first rows of every group.
+#[derive(Debug)]
+pub struct GroupTopK {
+    config: GroupTopKConfig,
+    rows: Ordered,
+}
+
+impl GroupTopK {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// When a column's type has no order.
+    pub fn new(config: GroupTopKConfig) -> Result<Self> {
+        Ok(Self {
+            rows: Ordered::new(&config.input, &config.group, &config.order)?,
+            config,
+        })
+    }
+
+    /// Applies the changes of one group. `run` names its rows, in order, with the weights to add.
+    fn change_group(
+        &mut self,
+        keys: &OrderedRows,
+        run: &[(usize, i64)],
+        moved: &mut Moved,
+    ) -> Result<()> {
+        let Some((first, _)) = run.first() else {
+            return Ok(());
+        };
+        let group = keys.group(*first);
+        // A change behind the first row that is out leaves every rank before it as it is.
+        let unseen = self
+            .walk(group, &mut |_, _, _| Ok(()))?
+            .is_some_and(|out| keys.key(*first) >= out);
+        if !unseen {
+            self.walk(group, &mut |key, rank, copies| {
+                count(moved, key, rank, -copies)
+            })?;
+        }
+        for (row, weight) in run {
+            self.rows.add(keys, *row, *weight)?;
+        }
+        if !unseen {
+            self.walk(group, &mut |key, rank, copies| {
+                count(moved, key, rank, copies)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Gives the rows of a group that are in, with the rank to show and a number of copies. Comes back with the first
+    /// row behind them that is out.
+    fn walk<'a>(
+        &'a self,
+        group: &'a [u8],
+        emit: &mut dyn FnMut(&[u8], u64, i64) -> Result<()>,
+    ) -> Result<Option<&'a [u8]>> {
+        let GroupTopKConfig { first, last, .. } = self.config;
+        let shown = |rank| match self.config.column {
+            RankColumn::Kept => rank,
+            RankColumn::Unread | RankColumn::Absent => 0,
+        };
+        let mut seen: u64 = 0;
+        let mut rank: u64 = 0;
+        let mut peers: Option<&[u8]> = None;
+        for row in self.rows.of_group(group) {
+            let copies = row.copies.unsigned_abs();
+            let new = peers != Some(row.peers);
+            peers = Some(row.peers);
+            rank = match self.config.rank {
+                Rank::RowNumber => seen.saturating_add(1),
+                Rank::Rank if new => seen.saturating_add(1),
+                Rank::DenseRank if new => rank.saturating_add(1),
+                Rank::Rank | Rank::DenseRank => rank,
+            };
+            seen = seen.saturating_add(copies);
+            if rank > last {
+                return Ok(Some(row.key));
+            }
+            if self.config.rank != Rank::RowNumber {
+                if rank >= first {
+                    emit(row.key, shown(rank), row.copies)?;
+                }
+                continue;
+            }
+            let (from, to) = (rank.max(first), seen.min(last));
+            if self.config.column == RankColumn::Kept {
+                for number in from..=to {
+                    emit(row.key, number, 1)?;
+                }
+            } else if from <= to {
+                // At most the row's copies, so it fits.
+                let within = i64::try_from(to - from + 1).unwrap_or(row.copies);
+                emit(row.key, 0, within)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn output(&self, moved: &Moved) -> Result<Deltas> {
+        if moved.is_empty() {
+            return Ok(Deltas::new());
+        }
+        let ranked = self.config.column != RankColumn::Absent;
+        let width = self.config.schema.fields().len() - usize::from(ranked);
+        let mut columns = self.rows.decode(moved.keys().map(|(key, _)| &**key))?;
+        columns.truncate(width);
+        if ranked {
+            let ranks: UInt64Array = moved.keys().map(|(_, rank)| *rank).collect();
+            columns.push(Arc::new(ranks) as ArrayRef);
+        }
+        let batch = batch_of(&self.config.schema, columns, moved.len())?;
+        let weights: Int64Array = moved.values().copied().collect();
+        Ok(vec![Delta::new(batch, weights)?])
+    }
+}
+
+impl Operator for GroupTopK {
+    fn name(&self) -> &'static str {
+        "group_top_k"
+    }
+
+    fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
+        let mut moved = Moved::new();
+        for piece in merge(input(inputs, 0, "group_top_k")?)? {
+            let keys = self.rows.encode(&piece.batch)?;
+            let mut rows: Vec<(usize, i64)> = piece.weights.iter().copied().enumerate().collect();
+            rows.sort_unstable_by(|(left, _), (right, _)| keys.key(*left).cmp(keys.key(*right)));
+            for run in
+                rows.chunk_by(|(left, _), (right, _)| keys.group(*left) == keys.group(*right))
+            {
+                self.change_group(&keys, run, &mut moved)?;
+            }
+        }
+        self.output(&moved)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn state_rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+fn count(moved: &mut Moved, key: &[u8], rank: u64, copies: i64) -> Result<()> {
+    let key = (Box::from(key), rank);
+    let sum = add_weights(moved.get(&key).copied().unwrap_or(0), copies)?;
+    if sum == 0 {
+        moved.remove(&key);
+    } else {
+        moved.insert(key, sum);
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The first rows, of everything and of groups, against their laws.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, SchemaRef};
+use proptest::prelude::{ProptestConfig, TestCaseError, proptest};
+
+use super::schema;
+use crate::engine::operators::{GroupTopK, GroupTopKConfig, OrderKey, Rank, RankColumn, TopK};
+use crate::testing::laws::strategy::histories;
+use crate::testing::laws::{Cell, Row, Subject, Table, add, check, made_proper};
+
+fn mixed() -> SchemaRef {
+    schema(&[
+        ("i", DataType::Int64),
+        ("f", DataType::Float64),
+        ("t", DataType::Utf8View),
+    ])
+}
+
+/// The order that the references sort by: column `column`, falling or rising, NULL first or last; then all columns, rising.
+#[derive(Clone, Copy, Debug)]
+struct By {
+    column: usize,
+    falling: bool,
+    nulls_first: bool,
+}
+
+impl By {
+    fn key(self) -> OrderKey {
+        OrderKey {
+            column: self.column,
+            options: SortOptions::new(self.falling, self.nulls_first),
+        }
+    }
+
+    fn keys(self, left: &Row, right: &Row) -> Ordering {
+        compare(
+            &left[self.column],
+            &right[self.column],
+            self.falling,
+            self.nulls_first,
+        )
+    }
+
+    fn rows(self, left: &Row, right: &Row) -> Ordering {
+        left.iter()
+            .zip(right)
+            .fold(self.keys(left, right), |found, (left, right)| {
+                found.then_with(|| compare(left, right, false, false))
+            })
+    }
+}
+
+fn compare(left: &Cell, right: &Cell, falling: bool, nulls_first: bool) -> Ordering {
+    let ordering = match (left, right) {
+        (Cell::Null, Cell::Null) => return Ordering::Equal,
+        (Cell::Null, _) if nulls_first => return Ordering::Less,
+        (Cell::Null, _) => return Ordering::Greater,
+        (_, Cell::Null) if nulls_first => return Ordering::Greater,
+        (_, Cell::Null) => return Ordering::Less,
+        (Cell::Float(left), Cell::Float(right)) => {
+            f64::from_bits(*left).total_cmp(&f64::from_bits(*right))
+        }
+        (left, right) => left.cmp(right),
+    };
+    if falling {
+        ordering.reverse()
+    } else {
+        ordering
+    }
+}
+
+/// Every copy of every row, in order.
+fn sorted<'a>(rows: impl Iterator<Item = (&'a Row, &'a i64)>, by: By) -> Vec<Row> {
+    let mut copies: Vec<Row> = rows
+        .flat_map(|(row, weight)| {
+            std::iter::repeat_n(row.clone(), usize::try_from(*weight).unwrap_or(0))
+        })
+        .collect();
+    copies.sort_by(|left, right| by.rows(left, right));
+    copies
+}
+
+fn window(rows: &Table, by: By, skip: usize, fetch: Option<usize>) -> Table {
+    let mut output = Table::new();
+    let rows = sorted(rows.iter(), by).into_iter().skip(skip);
+    for row in rows.take(fetch.unwrap_or(usize::MAX)) {
+        add(&mut output, row, 1);
+    }
+    output
+}
+
+/// The rows of each group by column 0 whose rank is `first..=last`.
+fn ranked(rows: &Table, by: By, config: &GroupTopKConfig) -> Table {
+    let mut output = Table::new();
+    let mut groups: Vec<&Cell> = rows.keys().map(|row| &row[0]).collect();
+    groups.dedup();
+    for group in groups {
+        let rows = sorted(rows.iter().filter(|(row, _)| row[0] == *group), by);
+        let (mut rank, mut dense) = (0, 0);
+        for (place, row) in rows.iter().enumerate() {
+            let place_number = u64::try_from(place).unwrap() + 1;
+            if place == 0 || by.keys(&rows[place - 1], row).is_ne() {
+                rank = place_number;
+                dense += 1;
+            }
+            let number = match config.rank {
+                Rank::RowNumber => place_number,
+                Rank::Rank => rank,
+                Rank::DenseRank => dense,
+            };
+            if number < config.first || number > config.last {
+                continue;
+            }
+            let mut row = row.clone();
+            match config.column {
+                RankColumn::Absent => {}
+                RankColumn::Unread => row.push(Cell::Int(0)),
+                RankColumn::Kept => row.push(Cell::Int(i64::try_from(number).unwrap())),
+            }
+            add(&mut output, row, 1);
+        }
+    }
+    output
+}
+
+fn config(rank: Rank, column: RankColumn, (first, last): (u64, u64), by: By) -> GroupTopKConfig {
+    let mut columns: Vec<_> = mixed().fields().iter().map(Arc::clone).collect();
+    if column != RankColumn::Absent {
+        columns.push(Arc::new(arrow::datatypes::Field::new(
+            "rank",
+            DataType::UInt64,
+            false,
+        )));
+    }
+    GroupTopKConfig {
+        input: mixed(),
+        group: vec![0],
+        order: vec![by.key()],
+        rank,
+        first,
+        last,
+        column,
+        schema: Arc::new(arrow::datatypes::Schema::new(columns)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn top_k_obeys_its_laws(
+        history in histories(&[mixed()], 12),
+        column in 0..3_usize,
+        falling: bool,
+        nulls_first: bool,
+        skip in 0..5_usize,
+        fetch in proptest::option::of(1..6_usize),
+    ) {
+        let by = By { column, falling, nulls_first };
+        let subject = Subject {
+            operator: &|| {
+                Box::new(TopK::new(&mixed(), mixed(), &[by.key()], skip, fetch).unwrap())
+            },
+            inputs: vec![mixed()],
+            reference: &|inputs| window(&inputs[0], by, skip, fetch),
+        };
+        check(&subject, &made_proper(1, history)).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn group_top_k_obeys_its_laws(
+        history in histories(&[mixed()], 12),
+        falling: bool,
+        nulls_first: bool,
+        first in 1..3_u64,
+        width in 0..3_u64,
+        rank in 0..3_usize,
+        column in 0..3_usize,
+    ) {
+        let by = By { column: 1, falling, nulls_first };
+        let rank = [Rank::RowNumber, Rank::Rank, Rank::DenseRank][rank];
+        let column = [RankColumn::Absent, RankColumn::Unread, RankColumn::Kept][column];
+        let config = config(rank, column, (first, first + width), by);
+        let subject = Subject {
+            operator: &|| Box::new(GroupTopK::new(config.clone()).unwrap()),
+            inputs: vec![mixed()],
+            reference: &|inputs| ranked(&inputs[0], by, &config),
+        };
+        check(&subject, &made_proper(1, history)).map_err(TestCaseError::fail)?;
+    }
+}
