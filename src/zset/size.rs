@@ -8,17 +8,22 @@ use arrow::datatypes::DataType;
 pub fn own_bytes(batch: &RecordBatch) -> usize {
     let shown = |views: &[u128]| {
         // the low half of a view's first word is its length; up to 12 bytes lie in the view
-        let lengths = views.iter().map(|view| (view & u128::from(u32::MAX)) as usize);
+        let lengths = views
+            .iter()
+            .map(|view| (view & u128::from(u32::MAX)) as usize);
         lengths.filter(|length| *length > 12).sum::<usize>() + size_of_val(views)
     };
-    let columns = batch.columns().iter().map(|column| match column.data_type() {
-        DataType::Utf8View => shown(column.as_string_view().views()),
-        DataType::BinaryView => shown(column.as_binary_view().views()),
-        _ => column
-            .to_data()
-            .get_slice_memory_size()
-            .unwrap_or_else(|_| column.get_array_memory_size()),
-    });
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Utf8View => shown(column.as_string_view().views()),
+            DataType::BinaryView => shown(column.as_binary_view().views()),
+            _ => column
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or_else(|_| column.get_array_memory_size()),
+        });
     columns.sum()
 }
 
