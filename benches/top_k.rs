@@ -6,7 +6,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use lotic::engine::operators::{GroupTopK, GroupTopKConfig, OrderKey, Rank, RankColumn, TopK};
+use lotic::engine::operators::{GroupTopK, GroupTopKConfig, Numbering, OrderKey, RankColumn, TopK};
 use lotic::engine::{Operator, StepContext};
 use lotic::zset::Delta;
 
@@ -76,7 +76,10 @@ fn first_rows(c: &mut Criterion) {
 }
 
 fn first_rows_of_groups(c: &mut Criterion) {
-    for (name, rank) in [("row_number", Rank::RowNumber), ("rank", Rank::Rank)] {
+    for (name, rank) in [
+        ("row_number", Numbering::RowNumber),
+        ("rank", Numbering::Rank),
+    ] {
         let mut operator = GroupTopK::new(GroupTopKConfig {
             input: schema(),
             group: vec![0],

@@ -22,9 +22,12 @@ use crate::zset::{Delta, batch_of, merge};
 /// How the copies of rows with a rank change.
 type Moved = BTreeMap<(Box<[u8]>, u64), i64>;
 
+/// Takes a row, the rank to show and a number of copies.
+type Emit<'a> = &'a mut dyn FnMut(&[u8], u64, i64) -> Result<()>;
+
 /// What counts the rows of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rank {
+pub enum Numbering {
     /// Every copy has a number of its own.
     RowNumber,
     /// Equal rows of the order share the number of the first of them.
@@ -54,7 +57,7 @@ pub struct GroupTopKConfig {
     /// The order within it.
     pub order: Vec<OrderKey>,
     /// What counts.
-    pub rank: Rank,
+    pub rank: Numbering,
     /// The least rank that is in, from 1.
     pub first: u64,
     /// The largest rank that is in.
@@ -117,11 +120,7 @@ impl GroupTopK {
 
     /// Gives the rows of a group that are in, with the rank to show and a number of copies. Comes back with the first
     /// row behind them that is out.
-    fn walk<'a>(
-        &'a self,
-        group: &'a [u8],
-        emit: &mut dyn FnMut(&[u8], u64, i64) -> Result<()>,
-    ) -> Result<Option<&'a [u8]>> {
+    fn walk<'a>(&'a self, group: &'a [u8], emit: Emit<'_>) -> Result<Option<&'a [u8]>> {
         let GroupTopKConfig { first, last, .. } = self.config;
         let shown = |rank| match self.config.column {
             RankColumn::Kept => rank,
@@ -135,16 +134,16 @@ impl GroupTopK {
             let new = peers != Some(row.peers);
             peers = Some(row.peers);
             rank = match self.config.rank {
-                Rank::RowNumber => seen.saturating_add(1),
-                Rank::Rank if new => seen.saturating_add(1),
-                Rank::DenseRank if new => rank.saturating_add(1),
-                Rank::Rank | Rank::DenseRank => rank,
+                Numbering::RowNumber => seen.saturating_add(1),
+                Numbering::Rank if new => seen.saturating_add(1),
+                Numbering::DenseRank if new => rank.saturating_add(1),
+                Numbering::Rank | Numbering::DenseRank => rank,
             };
             seen = seen.saturating_add(copies);
             if rank > last {
                 return Ok(Some(row.key));
             }
-            if self.config.rank != Rank::RowNumber {
+            if self.config.rank != Numbering::RowNumber {
                 if rank >= first {
                     emit(row.key, shown(rank), row.copies)?;
                 }

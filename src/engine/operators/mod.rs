@@ -16,7 +16,7 @@ pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;
-pub use group_top_k::{GroupTopK, GroupTopKConfig, Rank, RankColumn};
+pub use group_top_k::{GroupTopK, GroupTopKConfig, Numbering, RankColumn};
 pub use join::{Join, JoinConfig, JoinKind};
 pub use project::Project;
 pub use recompute::{Evaluate, Recompute};

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use proptest::prelude::{ProptestConfig, TestCaseError, proptest};
 
 use super::schema;
-use crate::engine::operators::{GroupTopK, GroupTopKConfig, OrderKey, Rank, RankColumn, TopK};
+use crate::engine::operators::{GroupTopK, GroupTopKConfig, Numbering, OrderKey, RankColumn, TopK};
 use crate::testing::laws::strategy::histories;
 use crate::testing::laws::{Cell, Row, Subject, Table, add, check, made_proper};
 
@@ -108,9 +108,9 @@ fn ranked(rows: &Table, by: By, config: &GroupTopKConfig) -> Table {
                 dense += 1;
             }
             let number = match config.rank {
-                Rank::RowNumber => place_number,
-                Rank::Rank => rank,
-                Rank::DenseRank => dense,
+                Numbering::RowNumber => place_number,
+                Numbering::Rank => rank,
+                Numbering::DenseRank => dense,
             };
             if number < config.first || number > config.last {
                 continue;
@@ -127,7 +127,12 @@ fn ranked(rows: &Table, by: By, config: &GroupTopKConfig) -> Table {
     output
 }
 
-fn config(rank: Rank, column: RankColumn, (first, last): (u64, u64), by: By) -> GroupTopKConfig {
+fn config(
+    rank: Numbering,
+    column: RankColumn,
+    (first, last): (u64, u64),
+    by: By,
+) -> GroupTopKConfig {
     let mut columns: Vec<_> = mixed().fields().iter().map(Arc::clone).collect();
     if column != RankColumn::Absent {
         columns.push(Arc::new(arrow::datatypes::Field::new(
@@ -182,7 +187,7 @@ proptest! {
         column in 0..3_usize,
     ) {
         let by = By { column: 1, falling, nulls_first };
-        let rank = [Rank::RowNumber, Rank::Rank, Rank::DenseRank][rank];
+        let rank = [Numbering::RowNumber, Numbering::Rank, Numbering::DenseRank][rank];
         let column = [RankColumn::Absent, RankColumn::Unread, RankColumn::Kept][column];
         let config = config(rank, column, (first, first + width), by);
         let subject = Subject {

@@ -19,7 +19,7 @@ use super::expressions::{NoForm, columns_as, may_fail};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
 use crate::engine::NodeId;
-use crate::engine::operators::{self, GroupTopKConfig, OrderKey, Rank, RankColumn};
+use crate::engine::operators::{self, GroupTopKConfig, Numbering, OrderKey, RankColumn};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
@@ -40,7 +40,7 @@ struct Ranked<'p> {
     /// The nodes between the filter and the window, from above.
     chain: Vec<&'p LogicalPlan>,
     call: WindowFunction,
-    rank: Rank,
+    rank: Numbering,
     /// Which of the columns that the filter sees are the rank.
     ranks: Vec<bool>,
     first: u64,
@@ -79,7 +79,7 @@ impl Lowering<'_> {
         let depth = self.open_all(&chain, end, depth + 1);
         let input = self.node(&sort.input, depth)?;
         let schema = Arc::clone(sort.input.schema().inner());
-        let rows = self.top_k(input, keyed, schema, (skip, fetch))?;
+        let rows = self.top_k(input, &keyed, schema, (skip, fetch))?;
         Ok(Ok(self.through(rows, &chain, passes)))
     }
 
@@ -91,7 +91,7 @@ impl Lowering<'_> {
         };
         let input = self.node(&sort.input, depth + 1)?;
         let schema = Arc::clone(sort.input.schema().inner());
-        Ok(Ok(self.top_k(input, keyed, schema, (0, sort.fetch))?))
+        Ok(Ok(self.top_k(input, &keyed, schema, (0, sort.fetch))?))
     }
 
     /// A bound on a rank, or the first row of each group; `None` when `plan` is neither.
@@ -218,7 +218,7 @@ impl Lowering<'_> {
             input: keyed.wide,
             group: keyed.group,
             order: keyed.order,
-            rank: Rank::RowNumber,
+            rank: Numbering::RowNumber,
             first: 1,
             last: 1,
             column: RankColumn::Absent,
@@ -234,11 +234,11 @@ impl Lowering<'_> {
     fn top_k(
         &mut self,
         input: NodeId,
-        keyed: Keyed,
+        keyed: &Keyed,
         schema: SchemaRef,
         (skip, fetch): (usize, Option<usize>),
     ) -> Result<NodeId> {
-        let input = self.widened(input, &keyed);
+        let input = self.widened(input, keyed);
         let rows = operators::TopK::new(&keyed.wide, schema, &keyed.order, skip, fetch)?;
         Ok(self.add(rows, &[input]))
     }
@@ -422,14 +422,14 @@ fn ranked_of(filter: &Filter) -> Option<Ranked<'_>> {
     })
 }
 
-fn rank_of(expr: &Expr) -> Option<(WindowFunction, Rank)> {
+fn rank_of(expr: &Expr) -> Option<(WindowFunction, Numbering)> {
     let Expr::WindowFunction(call) = expr.clone().unalias() else {
         return None;
     };
     let rank = match call.fun.name() {
-        "row_number" => Rank::RowNumber,
-        "rank" => Rank::Rank,
-        "dense_rank" => Rank::DenseRank,
+        "row_number" => Numbering::RowNumber,
+        "rank" => Numbering::Rank,
+        "dense_rank" => Numbering::DenseRank,
         _ => return None,
     };
     let params = &call.params;
