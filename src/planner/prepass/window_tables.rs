@@ -4,11 +4,12 @@
 //! shifted projections, because projection and union are linear operators and so incremental for free.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, Query, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, ObjectName, Query,
+    SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Value,
+    WildcardAdditionalOptions,
 };
 
+use super::from_functions::function;
 use super::interval::microseconds;
 use super::table::{from, query, relation, select};
 use crate::base::{Error, Result};
@@ -162,7 +163,7 @@ struct Shape {
 }
 
 fn window(source: TableFactor, ts: &Expr, shape: &Shape) -> SetExpr {
-    let last = call("date_bin", vec![interval(shape.slide), ts.clone()]);
+    let last = function("date_bin", vec![interval(shape.slide), ts.clone()]);
     let start = shift(last.clone(), -shape.back);
     let end = shift(last, shape.size - shape.back);
     let named = |expr, name| SelectItem::ExprWithAlias {
@@ -199,26 +200,5 @@ fn interval(microseconds: i64) -> Expr {
         leading_precision: None,
         last_field: None,
         fractional_seconds_precision: None,
-    })
-}
-
-fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args
-        .into_iter()
-        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
-        .collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
     })
 }

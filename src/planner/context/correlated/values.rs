@@ -177,7 +177,7 @@ impl Found<'_> {
             Expr::InSubquery(test) if !has_subquery(&test.expr) => {
                 let wanted = self.seen_within(*test.expr)?;
                 let compare = |value: Expr| wanted.clone().eq(value);
-                let (any, plan) = self.any(test.subquery, &compare)?;
+                let (any, plan) = self.quantified(true, test.subquery, &compare)?;
                 (if test.negated { !any } else { any }, plan)
             }
             Expr::SetComparison(test) if !has_subquery(&test.expr) => {
@@ -187,8 +187,8 @@ impl Found<'_> {
                     Expr::BinaryExpr(BinaryExpr::new(left, test.op, right))
                 };
                 match test.quantifier {
-                    SetQuantifier::Any => self.any(test.subquery, &compare)?,
-                    SetQuantifier::All => self.all(test.subquery, &compare)?,
+                    SetQuantifier::Any => self.quantified(true, test.subquery, &compare)?,
+                    SetQuantifier::All => self.quantified(false, test.subquery, &compare)?,
                 }
             }
             other => return Ok(other),
@@ -204,59 +204,36 @@ impl Found<'_> {
         }))
     }
 
-    /// True where one comparison is, else NULL where one is NULL, else false.
-    fn any(
+    /// ANY, where `is_any`: true where one comparison is, else NULL where one is NULL, else false. Else ALL:
+    /// false where one comparison is, else NULL where one is NULL, else true.
+    fn quantified(
         &self,
+        is_any: bool,
         subquery: Subquery,
         compare: &dyn Fn(Expr) -> Expr,
     ) -> Outcome<(Expr, LogicalPlan)> {
         let calls = &self.rewriter.calls;
+        let fold = if is_any {
+            &calls.bool_or
+        } else {
+            &calls.bool_and
+        };
         let plan = self.summary(subquery, &|value| {
             let test = compare(value);
-            vec![
-                calls.count.call(vec![test.clone()]),
-                calls.bool_or.call(vec![test]),
-            ]
+            vec![calls.count.call(vec![test.clone()]), fold.call(vec![test])]
         })?;
-        let (rows, known, found) = (
+        let (rows, known, folded) = (
             column_at(&plan, 0),
             column_at(&plan, 1),
             column_at(&plan, 2),
         );
-        let value = when(found, lit(true))
+        let decided = if is_any { folded } else { !folded };
+        let value = when(decided, lit(is_any))
             .when(
                 rows.gt(known),
                 Expr::Literal(ScalarValue::Boolean(None), None),
             )
-            .otherwise(lit(false))?;
-        Ok((value, plan))
-    }
-
-    /// False where one comparison is, else NULL where one is NULL, else true.
-    fn all(
-        &self,
-        subquery: Subquery,
-        compare: &dyn Fn(Expr) -> Expr,
-    ) -> Outcome<(Expr, LogicalPlan)> {
-        let calls = &self.rewriter.calls;
-        let plan = self.summary(subquery, &|value| {
-            let test = compare(value);
-            vec![
-                calls.count.call(vec![test.clone()]),
-                calls.bool_and.call(vec![test]),
-            ]
-        })?;
-        let (rows, known, held) = (
-            column_at(&plan, 0),
-            column_at(&plan, 1),
-            column_at(&plan, 2),
-        );
-        let value = when(!held, lit(false))
-            .when(
-                rows.gt(known),
-                Expr::Literal(ScalarValue::Boolean(None), None),
-            )
-            .otherwise(lit(true))?;
+            .otherwise(lit(!is_any))?;
         Ok((value, plan))
     }
 
