@@ -35,6 +35,8 @@ pub struct Collection {
     chunks: BTreeMap<u32, Chunk>,
     next_chunk: u32,
     index: RowIndex,
+    /// Whether the index holds the live rows. One of rows that only come is made when the first goes.
+    is_indexed: bool,
     rows: usize,
 }
 
@@ -52,7 +54,17 @@ impl Collection {
             chunks: BTreeMap::new(),
             next_chunk: 0,
             index: RowIndex::default(),
+            is_indexed: true,
             rows: 0,
+        }
+    }
+
+    /// An empty collection of rows that only come, as those of a stream do: it costs no index. Should a
+    /// row go after all, the index is made then, in one piece.
+    pub fn append_only(schema: SchemaRef) -> Self {
+        Self {
+            is_indexed: false,
+            ..Self::new(schema, &[])
         }
     }
 
@@ -104,6 +116,11 @@ impl Collection {
     /// # Errors
     /// When the types of `keys` are not those of the indexed columns.
     pub fn contains(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<bool>> {
+        if !self.is_indexed {
+            return Err(Error::internal(
+                "a collection of rows that only come has no keys",
+            ));
+        }
         let keys = canonical_all(keys)?;
         let mut hashes = Vec::new();
         row_hashes(&keys, rows, &mut hashes)?;
@@ -147,18 +164,23 @@ impl Collection {
         Ok(())
     }
 
-    /// Stores a chunk and indexes its live rows.
+    /// Stores a chunk whose rows all live, and indexes them.
     fn push(&mut self, chunk: Chunk) -> Result<()> {
-        let columns = self.columns_of(&chunk.batch);
-        let mut hashes = Vec::new();
-        row_hashes(&columns, chunk.batch.num_rows(), &mut hashes)?;
         let number = self.next_chunk;
         self.next_chunk = number
             .checked_add(1)
             .ok_or_else(|| Error::limit("a collection has had more than 4 billion chunks"))?;
-        self.index.reserve(hashes.len());
-        for (row, hash) in (0_u32..).zip(&hashes) {
-            self.index.insert(*hash, Place { chunk: number, row });
+        if self.is_indexed {
+            let mut hashes = Vec::new();
+            row_hashes(
+                &self.columns_of(&chunk.batch),
+                chunk.batch.num_rows(),
+                &mut hashes,
+            )?;
+            self.index.reserve(hashes.len());
+            for (row, hash) in (0_u32..).zip(&hashes) {
+                self.index.insert(*hash, Place { chunk: number, row });
+            }
         }
         self.chunks.insert(number, chunk);
         Ok(())
@@ -170,6 +192,10 @@ impl Collection {
         };
         if weights.values().iter().all(|weight| *weight >= 0) {
             return Ok(());
+        }
+        if !self.is_indexed {
+            self.is_indexed = true;
+            self.rebuild_index()?;
         }
         let probe = canonical_all(delta.batch().columns())?;
         let keys: Vec<ArrayRef> = self
@@ -366,4 +392,58 @@ fn own(batch: &RecordBatch) -> Result<RecordBatch> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+
+    use super::*;
+
+    fn rows(values: &[i64]) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("v", DataType::Int64, true)]);
+        let column = Arc::new(Int64Array::from(values.to_vec()));
+        RecordBatch::try_new(Arc::new(schema), vec![column]).expect("one column")
+    }
+
+    fn held(collection: &Collection) -> Vec<i64> {
+        let batches = collection.snapshot().batches().expect("the rows");
+        let mut values: Vec<i64> = batches
+            .iter()
+            .flat_map(|batch| {
+                batch
+                    .column(0)
+                    .as_primitive::<Int64Type>()
+                    .values()
+                    .to_vec()
+            })
+            .collect();
+        values.sort_unstable();
+        values
+    }
+
+    #[test]
+    fn rows_that_only_come_have_no_index_until_one_goes() {
+        let mut collection = Collection::append_only(rows(&[]).schema());
+        for batch in [&[1, 2, 2][..], &[3], &[4, 5, 2]] {
+            let delta = Delta::inserts(rows(batch));
+            collection.apply(&[delta]).expect("they are added");
+        }
+        assert_eq!(collection.index.links(), 0);
+        collection
+            .apply(&[Delta::inserts(rows(&[2, 4])).negate()])
+            .expect("both are there");
+        assert_eq!(held(&collection), [1, 2, 2, 3, 5]);
+        collection
+            .apply(&[Delta::inserts(rows(&[6]))])
+            .expect("it is added");
+        collection
+            .apply(&[Delta::inserts(rows(&[6, 2])).negate()])
+            .expect("later rows are found too");
+        assert_eq!(held(&collection), [1, 2, 3, 5]);
+        collection
+            .apply(&[Delta::inserts(rows(&[7])).negate()])
+            .expect_err("it was never there");
+    }
 }

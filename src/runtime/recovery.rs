@@ -81,7 +81,7 @@ impl Lotic {
                 let (topic, object) = (Arc::clone(topic), object.clone());
                 blocking(move || read_collection(&topic, &object)).await?
             }
-            None => Collection::new(Arc::clone(&object.schema), object.primary_key()),
+            None => empty_collection(object),
         };
         let shared: SharedCollection = Arc::new(RwLock::new(collection));
         let writer = Arc::new(Writer::new(
@@ -116,9 +116,19 @@ fn topic_spec(object: &Object, layout: &TopicDefinition) -> TopicSpec {
     }
 }
 
+/// A collection for the rows of a table or stream.
+fn empty_collection(object: &Object) -> Collection {
+    let schema = Arc::clone(&object.schema);
+    let key = object.primary_key();
+    match object.definition {
+        Definition::Stream { .. } if key.is_empty() => Collection::append_only(schema),
+        _ => Collection::new(schema, key),
+    }
+}
+
 /// The rows that a topic holds.
 fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
-    let mut collection = Collection::new(Arc::clone(&object.schema), object.primary_key());
+    let mut collection = empty_collection(object);
     let mut changes: Vec<Delta> = Vec::new();
     let mut retracts = false;
     for partition in 0..topic.partitions() {
