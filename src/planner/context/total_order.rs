@@ -277,13 +277,22 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
 
 /// A window node whose columns keep their names though their expressions have changed.
 fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
-    let built = Window::try_new(
-        window_expr
+    let is_changed = |expr: &&Expr| matches!(expr, Expr::Alias(_));
+    let calls = |changed: bool| -> Vec<Expr> {
+        let chosen = window_expr
             .iter()
-            .map(|expr| expr.clone().unalias())
-            .collect(),
-        Arc::clone(&window.input),
-    )?;
+            .filter(|expr| is_changed(expr) == changed);
+        chosen.map(|expr| expr.clone().unalias()).collect()
+    };
+    // The calls of one node have one order, so those that got more keys need a node of their own.
+    let mut input = Arc::clone(&window.input);
+    let mut kept_at = input.schema().fields().len();
+    let kept = calls(false);
+    if !kept.is_empty() {
+        input = Arc::new(LogicalPlan::Window(Window::try_new(kept, input)?));
+    }
+    let mut changed_at = input.schema().fields().len();
+    let built = Window::try_new(calls(true), input)?;
     let width = window.input.schema().fields().len();
     let mut columns: Vec<Expr> = window
         .input
@@ -293,13 +302,19 @@ fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> 
         .map(Expr::Column)
         .collect();
     for (place, expr) in window_expr.iter().enumerate() {
+        let is_changed = is_changed(&expr);
+        let at = if is_changed {
+            &mut changed_at
+        } else {
+            &mut kept_at
+        };
         let (old, new) = (
             window.schema.qualified_field(width + place),
-            built.schema.qualified_field(width + place),
+            built.schema.qualified_field(*at),
         );
+        *at += 1;
         let column = Expr::Column(datafusion::common::Column::from(new));
-        let renamed = matches!(expr, Expr::Alias(_));
-        columns.push(if renamed {
+        columns.push(if is_changed {
             column.alias_qualified(old.0.cloned(), old.1.name())
         } else {
             column
