@@ -28,11 +28,6 @@ impl Budget {
         }
     }
 
-    /// The limit.
-    pub fn limit_bytes(&self) -> usize {
-        self.limit_bytes
-    }
-
     /// Says how much is held between operators. What the last operator made counts no longer.
     ///
     /// # Errors

@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::planner::functions::checked::rewrite_expressions;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -39,16 +40,7 @@ fn rewrite_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
         return rewrite_union(union);
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let rewritten = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let rewritten = expr.transform_up(|expr| rewrite(expr, &schema))?;
-        Ok(rewritten.update_data(|expr| name.restore(expr)))
-    })?;
-    if !rewritten.transformed {
-        return Ok(rewritten);
-    }
-    rewritten.map_data(LogicalPlan::recompute_schema)
+    rewrite_expressions(plan, |expr| rewrite(expr, &schema))
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {

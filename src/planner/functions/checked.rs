@@ -41,10 +41,21 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         schema.merge(&columns);
     }
+    rewrite_expressions(plan, |expr| rewrite(expr, &schema))
+}
+
+/// Rewrites the expressions of one node from their leaves up. The columns that it gives keep their names.
+///
+/// # Errors
+/// Those of `rewrite`, and when the node's new schema does not add up.
+pub(in crate::planner) fn rewrite_expressions(
+    plan: LogicalPlan,
+    rewrite: impl Fn(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let rewritten = plan.map_expressions(|expr| {
         let name = names.save(&expr);
-        let rewritten = expr.transform_up(|expr| rewrite(expr, &schema))?;
+        let rewritten = expr.transform_up(&rewrite)?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
     })?;
     if !rewritten.transformed {
