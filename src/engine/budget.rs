@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::{Error, Result};
 
+/// What a person can do about a model that needs too much.
+pub const MODEL_MEMORY_HINT: &str =
+    "look for a join without a key, or a key that very many rows share; or raise --model-memory";
+
 /// A limit in bytes and what counts against it. Threads of one step share it.
 #[derive(Debug)]
 pub struct Budget {
@@ -56,9 +60,7 @@ impl Budget {
             "the model needs more than its {} MiB of memory",
             self.limit_bytes >> 20
         ))
-        .with_hint(
-            "look for a join without a key, or a key that very many rows share; or raise --model-memory",
-        ))
+        .with_hint(MODEL_MEMORY_HINT))
     }
 }
 

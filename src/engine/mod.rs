@@ -18,7 +18,7 @@ pub mod operators;
 #[cfg(test)]
 mod tests;
 
-pub use budget::Budget;
+pub use budget::{Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};

@@ -11,6 +11,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::defaults::only_where_written;
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
+use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
 use crate::base::{Error, Kind, ObjectId, Result};
@@ -267,12 +268,9 @@ impl Lotic {
             })
             .await?;
         for id in gone {
-            let had_topic = self
-                .writer(*id)
-                .is_some_and(|writer| writer.topic().is_some());
             self.remove_writer(*id);
-            if let (true, Some(store)) = (had_topic, self.store()) {
-                store.log.drop_topic(Catalog::topic_of(*id))?;
+            if let Some(store) = self.store() {
+                store.drop_topic(Catalog::topic_of(*id))?;
             }
         }
         Ok(())
@@ -341,10 +339,21 @@ impl Lotic {
         }
     }
 
-    /// Stores and publishes the catalog with `object` in it.
+    /// Stores and publishes the catalog with `object` in it. Its topic is made before, so that a topic that the stored
+    /// catalog names is there or lost.
     async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
-        let catalog = Arc::new(self.world().catalog.with(object)?);
-        self.save(&catalog)?;
+        let catalog = Arc::new(self.world().catalog.with(object.clone())?);
+        if let (Some(store), Some(layout)) = (self.store(), object.topic()) {
+            store.make_topic(topic_spec(&object, layout))?;
+        }
+        if let Err(error) = self.save(&catalog) {
+            if let Some(store) = self.store()
+                && let Err(left) = store.drop_topic(Catalog::topic_of(object.id))
+            {
+                tracing::warn!(%left, "a topic without an owner is left for the next start to drop");
+            }
+            return Err(error);
+        }
         self.driver()
             .run(move |driver| driver.set_catalog(catalog, &[]))
             .await
