@@ -14,6 +14,7 @@ pub mod dataflow;
 mod evaluate;
 pub mod operator;
 pub mod operators;
+mod progress;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub use budget::{Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};
+pub use progress::{Progress, Reached};

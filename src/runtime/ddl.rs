@@ -14,7 +14,7 @@ use super::plan::{Planner, Purpose};
 use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
-use crate::base::{Error, Kind, ObjectId, Result};
+use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
@@ -148,8 +148,13 @@ impl Lotic {
         self.publish_with(object).await
     }
 
-    /// Makes a model and fills it.
-    pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+    /// Makes a model and fills it, or ends with 57014 once `stop` is raised.
+    pub(super) async fn create_model(
+        self: &Arc<Self>,
+        new: NewQuery,
+        replace: bool,
+        stop: &CancelFlag,
+    ) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
             self.clear_for_replacement(&new.name, Relation::Model)
@@ -173,7 +178,8 @@ impl Lotic {
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
-        self.fill_model(&object, Some(Arc::clone(&catalog))).await?;
+        self.fill_model(&object, Some(Arc::clone(&catalog)), stop)
+            .await?;
         // readers see it a moment before its definition is durable; a crash between loses a
         // statement that nobody was told had worked
         if let Err(error) = self.save(&catalog) {

@@ -20,7 +20,7 @@ mod tests;
 mod total_order;
 mod types;
 
-pub use cancel::{CancelFlag, make_cancellable};
+pub use cancel::make_cancellable;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 pub use options::{ContextOptions, PlanFor};
