@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use super::bits::{BitOperation, BitStates};
 use super::count::{BooleanStates, CountStates};
 use super::distinct::DistinctStates;
+use super::extremum::ExtremumStates;
 use super::float::FloatStates;
 use super::integer::{IntegerStates, Outcome};
 use super::key::{DecimalCodec, RowCodec, ShortCodec, is_short};
@@ -68,6 +69,23 @@ impl AggregateFunction {
             return Ok(Box::new(DistinctStates::new(inputs, plain)?));
         }
         Ok(plain)
+    }
+
+    /// As [`Self::states`], for rows that are never taken back; `None` where that spares nothing.
+    ///
+    /// # Errors
+    /// When the function has no states for such arguments.
+    pub fn append_only_states(
+        self,
+        inputs: &[DataType],
+        output: &DataType,
+    ) -> Result<Option<Box<dyn GroupStates>>> {
+        match (self, inputs) {
+            (Self::Min | Self::Max, [input]) if input == output => {
+                extremum_states(input, self == Self::Max).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether the result is 0 and not NULL where no row counts.
@@ -164,6 +182,19 @@ fn number_states(
                 "a sum or average of {other} has no incremental form"
             )));
         }
+    })
+}
+
+fn extremum_states(input: &DataType, greatest: bool) -> Result<Box<dyn GroupStates>> {
+    Ok(if is_short(input) {
+        let codec = Arc::new(ShortCodec(input.clone()));
+        Box::new(ExtremumStates::new(codec, input, greatest))
+    } else if matches!(input, DataType::Decimal128(..)) {
+        let codec = Arc::new(DecimalCodec(input.clone()));
+        Box::new(ExtremumStates::new(codec, input, greatest))
+    } else {
+        let codec = Arc::new(RowCodec::new(input)?);
+        Box::new(ExtremumStates::new(codec, input, greatest))
     })
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -214,9 +214,7 @@ where
     }
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args
-            .first()
-            .ok_or_else(|| Error::internal("an ordered aggregate needs an argument"))?;
+        let array = any_argument(args, 0)?;
         let keys: KeyColumn<K> = self.codec.encode(array)?;
         let bags = &mut self.bags;
         rows.visit(array.logical_nulls().as_ref(), |row, group, weight| {

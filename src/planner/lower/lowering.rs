@@ -42,6 +42,25 @@ impl std::fmt::Debug for Lowered {
     }
 }
 
+/// The collection behind a table of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved {
+    /// Which one.
+    pub id: ObjectId,
+    /// Whether its rows are never taken back.
+    pub append_only: bool,
+}
+
+impl From<ObjectId> for Resolved {
+    /// A collection whose rows come and go.
+    fn from(id: ObjectId) -> Self {
+        Self {
+            id,
+            append_only: false,
+        }
+    }
+}
+
 /// Lowers an optimised plan. `resolve` names the collection behind a table of the plan.
 ///
 /// # Errors
@@ -49,7 +68,7 @@ impl std::fmt::Debug for Lowered {
 /// not know, or is one that DataFusion cannot run either.
 pub fn lower(
     plan: &LogicalPlan,
-    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
     on_big_stack(|| lower_here(plan, resolve, evaluators))
@@ -57,7 +76,7 @@ pub fn lower(
 
 fn lower_here(
     plan: &LogicalPlan,
-    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
     expressions::refuse_unstable(plan)?;
@@ -96,7 +115,7 @@ pub(super) struct Lowering<'a> {
     pub(super) sources: BTreeMap<ObjectId, (NodeId, SchemaRef)>,
     pub(super) explain: Explain,
     pub(super) props: ExecutionProps,
-    pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<ObjectId>,
+    pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
 }
 

@@ -35,5 +35,5 @@ mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
-pub use lowering::{Lowered, lower};
+pub use lowering::{Lowered, Resolved, lower};
 pub use tolerant::{RowErrors, is_row_error, tolerant_state};

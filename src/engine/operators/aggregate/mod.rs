@@ -46,6 +46,8 @@ pub struct Aggregate {
     config: AggregateConfig,
     /// Everything that a batch is evaluated for: keys, then each call's arguments and filter.
     expressions: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether the input never takes a row back.
+    append_only: bool,
     /// None until the first rows tell the types of the arguments, and for calls that share the states of another.
     states: Vec<Option<Box<dyn GroupStates>>>,
     /// For each call the one whose states it reads: as a rule itself.
@@ -87,7 +89,8 @@ impl Aggregate {
         let global = usize::from(keys == 0);
         Ok(Self {
             states: config.calls.iter().map(|_| None).collect(),
-            shared: sharing(&config.calls),
+            append_only: false,
+            shared: sharing(&config.calls, false),
             table: GroupTable::new(&types)?,
             rows: vec![0; global],
             touched: vec![0; global],
@@ -179,7 +182,7 @@ impl Aggregate {
                 states,
                 args,
                 &Rows { filter, ..rows },
-                self.rows.len(),
+                (self.rows.len(), self.append_only),
             )?;
         }
         Ok(())
@@ -223,13 +226,13 @@ fn absorb_call(
     states: &mut Option<Box<dyn GroupStates>>,
     args: &[ArrayRef],
     rows: &Rows<'_>,
-    slots: usize,
+    (slots, append_only): (usize, bool),
 ) -> Result<()> {
     let states = match states {
         Some(states) => states,
         None => {
             let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
-            states.insert(call.states(&types)?)
+            states.insert(call.states(&types, append_only)?)
         }
     };
     states.grow(slots);
@@ -239,6 +242,12 @@ fn absorb_call(
 impl Operator for Aggregate {
     fn name(&self) -> &'static str {
         "aggregate"
+    }
+
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        self.append_only = inputs.iter().all(|append_only| *append_only);
+        self.shared = sharing(&self.config.calls, self.append_only);
+        false
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {

@@ -232,6 +232,11 @@ impl Operator for Join {
         }
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        let gains_only = matches!(self.kind, JoinKind::Inner | JoinKind::LeftSemi);
+        gains_only && inputs.iter().all(|append_only| *append_only)
+    }
+
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         if let Some(error) = &self.defect {
             return Err(error.clone());
