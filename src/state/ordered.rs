@@ -194,6 +194,20 @@ impl Ordered {
         })
     }
 
+    /// Rows as bytes of which only the columns of the group and the order are known, in that order. They compare with
+    /// those parts of other rows.
+    ///
+    /// # Errors
+    /// When these are other columns.
+    pub fn encode_leading(&self, columns: &[ArrayRef]) -> Result<Rows> {
+        match &self.peers {
+            Some((width, converter)) if *width == columns.len() => {
+                Ok(converter.convert_columns(columns)?)
+            }
+            _ => Err(Error::internal("the keys of an order are other columns")),
+        }
+    }
+
     /// Adds to the weight of row `row` of `rows`.
     ///
     /// # Errors

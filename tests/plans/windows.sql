@@ -104,3 +104,17 @@ SELECT k, row_number() OVER (PARTITION BY k ORDER BY items) AS r, first_value(it
 SELECT k, rank() OVER (ORDER BY a) AS r FROM t UNION ALL SELECT k, count(*) OVER (PARTITION BY k) AS r FROM u;
 -- a grouped window
 SELECT r, count(*) AS n FROM (SELECT rank() OVER (PARTITION BY k ORDER BY a) AS r FROM t) AS q GROUP BY r;
+-- arrays of partitions
+SELECT k, array_agg(a) OVER (PARTITION BY k) AS items, string_agg(s, ',') OVER (PARTITION BY k) AS texts FROM t;
+-- a window built on another
+SELECT k, count(*) OVER p AS n, sum(a) OVER (p ORDER BY b) AS sa FROM t WINDOW p AS (PARTITION BY k);
+-- a range of decimals
+SELECT k, d, count(*) OVER (PARTITION BY k ORDER BY d RANGE BETWEEN 1.5 PRECEDING AND 1 FOLLOWING) AS n FROM t;
+-- a range of months
+SELECT k, ts, count(*) OVER (ORDER BY ts RANGE BETWEEN INTERVAL '1 month' PRECEDING AND CURRENT ROW) AS n FROM t;
+-- a range before the row
+SELECT k, a, sum(b) OVER (ORDER BY a RANGE BETWEEN 3 PRECEDING AND 1 PRECEDING) AS sb, count(*) OVER (ORDER BY a RANGE BETWEEN 1 FOLLOWING AND 2 FOLLOWING) AS n FROM t;
+-- ranges of two lengths
+SELECT k, a, sum(b) OVER (PARTITION BY k ORDER BY a RANGE 1 PRECEDING) AS sb, count(*) OVER (PARTITION BY k ORDER BY a RANGE BETWEEN 2 PRECEDING AND 1 PRECEDING) AS n, lag(k, 2) OVER (PARTITION BY k ORDER BY a) AS p FROM t;
+-- aggregates of many kinds over neighbours
+SELECT k, median(x) OVER q AS me, corr(a, x) OVER q AS co, var_pop(b) OVER q AS va, bit_xor(a) OVER q AS bx, max(x) OVER q AS mx FROM t WINDOW q AS (PARTITION BY k ORDER BY ts ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING);

@@ -41,7 +41,13 @@ impl Weighed {
                     Extent::Near {
                         rows: most,
                         groups: most_groups,
-                    } => passed < most || most_groups.is_some_and(|most| groups <= most),
+                        distance,
+                    } => {
+                        passed < most
+                            || most_groups.is_some_and(|most| groups <= most)
+                            || distance
+                                .is_some_and(|most| self.is_near(&rows[row], &rows[place], most))
+                    }
                 };
                 if !within {
                     break;
@@ -54,6 +60,13 @@ impl Weighed {
         let start = far(self.reach.back, &mut (0..row).rev());
         let end = far(self.reach.ahead, &mut (row + 1..rows.len()));
         start..end + 1
+    }
+
+    fn is_near(self, row: &Row, other: &Row, distance: i64) -> bool {
+        match (&row[self.by.column], &other[self.by.column]) {
+            (Cell::Int(value), Cell::Int(other)) => (value - other).abs() <= distance,
+            _ => false,
+        }
     }
 
     fn value(self, rows: &[Row], row: usize) -> Option<i64> {
@@ -138,7 +151,21 @@ fn extents() -> impl Strategy<Value = Extent> {
         (0..3_usize).prop_map(Extent::groups),
         (0..4_usize, 0..3_usize).prop_map(|(rows, groups)| Extent::Near {
             rows,
-            groups: Some(groups)
+            groups: Some(groups),
+            distance: None,
+        }),
+    ]
+}
+
+/// As [`extents`], or a distance between integers.
+fn extents_with_distances() -> impl Strategy<Value = Extent> {
+    prop_oneof![
+        extents(),
+        (0..3_i64).prop_map(Extent::distance_of),
+        (0..4_usize, 0..3_i64).prop_map(|(rows, distance)| Extent::Near {
+            rows,
+            groups: Some(0),
+            distance: Some(distance),
         }),
     ]
 }
@@ -160,6 +187,27 @@ proptest! {
             by: By { column, falling, nulls_first },
             reach: Reach { back, ahead },
             fails,
+        };
+        let subject = Subject {
+            operator: &|| Box::new(Window::new(config(weighed)).unwrap()),
+            inputs: vec![mixed()],
+            reference: &|inputs| expected(&inputs[0], weighed),
+        };
+        check(&subject, &made_proper(1, history)).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn windows_by_distance_obey_their_laws(
+        history in histories(&[mixed()], 24),
+        back in extents_with_distances(),
+        ahead in extents_with_distances(),
+        falling: bool,
+        nulls_first: bool,
+    ) {
+        let weighed = Weighed {
+            by: By { column: 0, falling, nulls_first },
+            reach: Reach { back, ahead },
+            fails: None,
         };
         let subject = Subject {
             operator: &|| Box::new(Window::new(config(weighed)).unwrap()),

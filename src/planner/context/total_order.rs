@@ -243,7 +243,11 @@ fn leaves_ties(call: &WindowFunction) -> bool {
         "last_value" | "nth_value" => {
             (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
         }
-        // Aggregates: a frame counted in rows cuts through peers.
+        // The order of a whole partition is free, but what is collected has it.
+        "array_agg" | "string_agg" => {
+            (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
+        }
+        // Other aggregates: a frame counted in rows cuts through peers.
         _ => frame.units == WindowFrameUnits::Rows && !(starts_open && ends_open),
     }
 }

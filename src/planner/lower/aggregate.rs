@@ -7,12 +7,12 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf};
 use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
+use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
-use super::expressions::NoForm;
+use super::expressions::{NoForm, unaliased};
 use super::grouping::{Set, Sets, sets_of};
 use super::lowering::{Formed, Lowering};
 use super::scan::unit_rows;
@@ -248,13 +248,6 @@ impl Lowering<'_> {
             note.push_str(&format!("; {} by exact states", exact.join(", ")));
         }
         self.explain.note(line, &note);
-    }
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(Alias { expr, .. }) => unaliased(expr),
-        expr => expr,
     }
 }
 

@@ -67,6 +67,15 @@ fn needs_more_than_a_row(expr: &Expr) -> Result<Option<&'static str>> {
     Ok(reason)
 }
 
+/// What `expr` is under all its names.
+pub(super) fn unaliased(expr: &Expr) -> &Expr {
+    let mut expr = expr;
+    while let Expr::Alias(alias) = expr {
+        expr = alias.expr.as_ref();
+    }
+    expr
+}
+
 /// The columns of `from` by position, cast where `to` has another type.
 pub(super) fn columns_as(from: &Schema, to: &Schema) -> Vec<Arc<dyn PhysicalExpr>> {
     from.fields()

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use super::expressions::{NoForm, columns_as, may_fail};
+use super::expressions::{NoForm, columns_as, may_fail, unaliased};
 use super::lowering::Lowering;
 use crate::base::Result;
 use crate::engine::NodeId;
@@ -103,11 +103,7 @@ impl Lowering<'_> {
 
 /// The column that `expr` is, perhaps under another name.
 pub(super) fn column_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
-    let mut expr = expr;
-    while let Expr::Alias(alias) = expr {
-        expr = alias.expr.as_ref();
-    }
-    match expr {
+    match unaliased(expr) {
         Expr::Column(column) => schema.maybe_index_of_column(column),
         _ => None,
     }

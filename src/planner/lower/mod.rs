@@ -19,6 +19,7 @@ mod join;
 mod keyed;
 mod lowering;
 mod not_in;
+mod ranks;
 mod region;
 mod rewrite;
 mod scalars;

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{
     NullTreatment, Sort as SortKey, WindowFunction as Call, WindowFunctionDefinition,
 };
 use datafusion::logical_expr::{
-    Expr, Window, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits as Units,
+    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits as Units,
 };
 
 use super::aggregate::is_known;
-use super::expressions::NoForm;
+use super::expressions::{NoForm, unaliased};
 use super::lowering::{Formed, Lowering};
 use super::window_function::evaluated;
 use crate::base::Result;
@@ -44,7 +45,11 @@ impl Lowering<'_> {
         for expr in &window.window_expr {
             functions.push(evaluated(expr, schema, &self.props)?);
         }
-        let reaches = calls.iter().map(|call| reach_of(call));
+        let key = match order.as_slice() {
+            [key] => Some(key.expr.get_type(schema)?),
+            _ => None,
+        };
+        let reaches = calls.iter().map(|call| reach_of(call, key.as_ref()));
         let reach = reaches.fold(Reach::ROW, Reach::and);
         self.explain.note(line, told(reach));
         let input = self.node(&window.input, depth + 1)?;
@@ -73,17 +78,12 @@ fn told(reach: Reach) -> &'static str {
 
 /// The calls behind the node's columns.
 fn calls_of(window: &Window) -> Option<Vec<&Call>> {
-    let call = |expr| call_of(expr);
-    window.window_expr.iter().map(call).collect()
+    window.window_expr.iter().map(call_of).collect()
 }
 
 /// The call that `expr` is, perhaps under another name.
 pub(super) fn call_of(expr: &Expr) -> Option<&Call> {
-    let mut expr = expr;
-    while let Expr::Alias(alias) = expr {
-        expr = alias.expr.as_ref();
-    }
-    match expr {
+    match unaliased(expr) {
         Expr::WindowFunction(call) => Some(call),
         _ => None,
     }
@@ -115,13 +115,13 @@ fn keys_that_count(call: &Call) -> Vec<SortKey> {
     keys
 }
 
-/// The rows that a call looks at.
-fn reach_of(call: &Call) -> Reach {
+/// The rows that a call looks at. `key` is the type of the order's only key.
+fn reach_of(call: &Call, key: Option<&DataType>) -> Reach {
     let params = &call.params;
     let function = match &call.fun {
         // Another aggregate may depend on the rows that its frame has left.
         WindowFunctionDefinition::AggregateUDF(function) if is_known(function) => {
-            return frame_reach(&params.window_frame);
+            return frame_reach(&params.window_frame, key);
         }
         WindowFunctionDefinition::AggregateUDF(_) => return Reach::ALL,
         WindowFunctionDefinition::WindowUDF(function) => function.name(),
@@ -132,7 +132,7 @@ fn reach_of(call: &Call) -> Reach {
     };
     match function {
         "row_number" | "rank" | "dense_rank" => all_before,
-        "first_value" | "last_value" | "nth_value" => frame_reach(&params.window_frame),
+        "first_value" | "last_value" | "nth_value" => frame_reach(&params.window_frame, key),
         "lag" => shift_reach(call).unwrap_or(Reach::ALL),
         "lead" => match shift_reach(call) {
             Some(Reach { back, ahead }) => Reach {
@@ -182,34 +182,80 @@ fn integer(value: &ScalarValue) -> Option<i64> {
 }
 
 /// The rows of a frame, and those that are needed to find it.
-fn frame_reach(frame: &WindowFrame) -> Reach {
+fn frame_reach(frame: &WindowFrame, key: Option<&DataType>) -> Reach {
     let far = |bound: &Bound, away: bool| {
         let offset = match bound {
-            Bound::CurrentRow => Some(0),
-            Bound::Preceding(offset) | Bound::Following(offset) if offset.is_null() => None,
-            // A bound on the other side of the row.
-            Bound::Preceding(_) | Bound::Following(_) if !away => Some(0),
-            Bound::Preceding(offset) | Bound::Following(offset) => {
-                integer(offset).and_then(|offset| usize::try_from(offset).ok())
+            Bound::CurrentRow => None,
+            Bound::Preceding(offset) | Bound::Following(offset) if offset.is_null() => {
+                return Extent::All;
             }
+            Bound::Preceding(offset) | Bound::Following(offset) => Some(offset),
+        };
+        // Where both bounds lie on one side of the row, the other side is not looked at.
+        let count = |offset: &ScalarValue| usize::try_from(integer(offset)?).ok();
+        let counted = |extent: fn(usize) -> Extent| match offset {
+            Some(offset) if away => count(offset).map_or(Extent::All, extent),
+            _ => extent(0),
         };
         match (frame.units, offset) {
-            (_, None) => Extent::All,
-            (Units::Rows, Some(rows)) => Extent::rows(rows),
-            (Units::Groups, Some(groups)) => Extent::groups(groups),
-            (Units::Range, Some(_)) if *bound == Bound::CurrentRow => Extent::groups(0),
-            // Values at a distance: how many rows that is, the rows alone can tell.
-            (Units::Range, Some(_)) => Extent::All,
+            (Units::Rows, _) => counted(Extent::rows),
+            (Units::Groups, _) => counted(Extent::groups),
+            (Units::Range, None) => Extent::groups(0),
+            (Units::Range, Some(offset)) => match key.and_then(|key| distance(offset, key)) {
+                None => Extent::All,
+                Some(distance) if away => Extent::distance_of(distance),
+                Some(_) => Extent::groups(0),
+            },
         }
     };
+    let (start, end) = (&frame.start_bound, &frame.end_bound);
     Reach {
-        back: far(
-            &frame.start_bound,
-            matches!(frame.start_bound, Bound::Preceding(_)),
-        ),
-        ahead: far(
-            &frame.end_bound,
-            matches!(frame.end_bound, Bound::Following(_)),
-        ),
+        back: far(start, matches!(start, Bound::Preceding(_))),
+        ahead: far(end, matches!(end, Bound::Following(_))),
+    }
+}
+
+/// `offset` in units of `key`, where a value less the offset and the offset more is the value again: floats are
+/// rounded, months are not all as long, and neither are days where clocks change.
+fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
+    let distance = match key {
+        key if key.is_integer() => integer(&offset.cast_to(&DataType::Int64).ok()?)?,
+        DataType::Date32 => match interval(offset)? {
+            (days, 0) => days,
+            _ => return None,
+        },
+        DataType::Timestamp(unit, zone) => {
+            let (days, nanos) = interval(offset)?;
+            if days != 0 && zone.is_some() {
+                return None;
+            }
+            let nanos = i128::from(days) * 86_400_000_000_000 + i128::from(nanos);
+            let unit = match unit {
+                TimeUnit::Second => 1_000_000_000,
+                TimeUnit::Millisecond => 1_000_000,
+                TimeUnit::Microsecond => 1_000,
+                TimeUnit::Nanosecond => 1,
+            };
+            if nanos % unit != 0 {
+                return None;
+            }
+            i64::try_from(nanos / unit).ok()?
+        }
+        _ => return None,
+    };
+    (distance >= 0).then_some(distance)
+}
+
+/// The days and nanoseconds of an interval without months.
+fn interval(value: &ScalarValue) -> Option<(i64, i64)> {
+    match value {
+        ScalarValue::IntervalMonthDayNano(Some(value)) if value.months == 0 => {
+            Some((i64::from(value.days), value.nanoseconds))
+        }
+        ScalarValue::IntervalDayTime(Some(value)) => {
+            let nanos = i64::from(value.milliseconds) * 1_000_000;
+            Some((i64::from(value.days), nanos))
+        }
+        _ => None,
     }
 }

@@ -6,7 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
+    arrays, expansion, fetch, from_functions, named_windows, names, numbers, order, reject, table,
+    window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -58,6 +59,7 @@ impl VisitorMut for Walk {
         flow(
             reject::query(query)
                 .and_then(|()| table::rewrite(query))
+                .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
                     order::rewrite(query);
                     fetch::rewrite(query)
@@ -66,7 +68,8 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        flow(reject::select(select).map(|()| {
+        let windows = reject::select(select).and_then(|()| named_windows::rewrite(select));
+        flow(windows.map(|()| {
             from_functions::rewrite(select);
             names::rewrite(select);
         }))

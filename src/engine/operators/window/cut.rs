@@ -1,6 +1,6 @@
 //! Which rows of a partition a change can reach.
 
-use super::reach::{Extent, Reach, Walk};
+use super::reach::{Extent, Limit, Reach, Start, Walk, Way};
 use crate::state::{Ordered, Standing};
 
 /// Changes with fewer rows than this between them are looked at together: an evaluation costs more than a row.
@@ -13,6 +13,24 @@ pub(super) struct Changed<'a> {
     pub(super) key: &'a [u8],
     /// The part of them that it shares with its peers.
     pub(super) peers: &'a [u8],
+    /// How far back it is seen by the distance ahead.
+    pub(super) back: Limit<'a>,
+    /// How far ahead it is seen by the distance back.
+    pub(super) ahead: Limit<'a>,
+}
+
+impl<'a> Changed<'a> {
+    fn start(self, extent: Extent, way: Way) -> Start<'a> {
+        Start {
+            peers: self.peers,
+            extent,
+            way,
+            limit: match way {
+                Way::Back => self.back,
+                Way::Ahead => self.ahead,
+            },
+        }
+    }
 }
 
 /// Rows of one partition that stand together.
@@ -53,7 +71,8 @@ pub(super) fn cut(
         } else {
             let before = within(rows.before(row.key), partition);
             let until = open.map(|(_, last)| last);
-            farthest(before, *row, reach.ahead, until, |key, until| key <= until)
+            let start = row.start(reach.ahead, Way::Back);
+            farthest(before, row.key, start, until)
         };
         let first = match open.take() {
             Some((first, last)) if lower <= last => first,
@@ -69,7 +88,8 @@ pub(super) fn cut(
         }
         let behind = within(rows.behind(Some(row.key)), partition);
         let until = changed.get(index + 1).map(|next| next.key);
-        let last = farthest(behind, *row, reach.back, until, |key, until| key >= until);
+        let start = row.start(reach.back, Way::Ahead);
+        let last = farthest(behind, row.key, start, until);
         open = Some((first, last));
     }
     if let Some((first, last)) = open {
@@ -84,19 +104,22 @@ fn within<'a>(
     rows.take_while(move |row| row.key.starts_with(partition))
 }
 
-/// The last of `rows`, which lead away from `from`, within `extent`; `until` when next to nothing lies between that
-/// and `until`.
+/// The last of `rows`, which lead away from `from`, that `start` reaches; `until` when next to nothing lies between
+/// that and `until`.
 fn farthest<'a>(
     rows: impl Iterator<Item = Standing<'a>>,
-    from: Changed<'a>,
-    extent: Extent,
+    from: &'a [u8],
+    start: Start<'a>,
     until: Option<&'a [u8]>,
-    is_there: impl Fn(&[u8], &[u8]) -> bool,
 ) -> &'a [u8] {
-    let mut walk = Walk::new(extent, from.peers);
-    let mut farthest = from.key;
+    let mut walk = Walk::new(start);
+    let mut farthest = from;
     for row in rows {
-        if let Some(until) = until.filter(|until| is_there(row.key, until)) {
+        let there = until.filter(|until| match start.way {
+            Way::Back => row.key <= *until,
+            Way::Ahead => row.key >= *until,
+        });
+        if let Some(until) = there {
             return until;
         }
         if walk.within(row) > 0 {

@@ -10,6 +10,7 @@
 //! where they look at the whole partition the kept values would double the state to save half of the time.
 
 mod cut;
+mod distance;
 mod function;
 mod operator;
 mod reach;

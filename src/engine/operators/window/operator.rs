@@ -8,9 +8,10 @@ use arrow::compute::{cast, concat, filter, take};
 use arrow::datatypes::SchemaRef;
 
 use super::cut::{Changed, Cut, cut};
+use super::distance::{Distances, Limits};
 use super::function::WindowFunction;
-use super::reach::Reach;
-use super::spans::Spans;
+use super::reach::{Reach, Way};
+use super::spans::{Source, Spans};
 use crate::base::{Error, Result};
 use crate::engine::Budget;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
@@ -42,11 +43,30 @@ pub struct WindowConfig {
 pub struct Window {
     config: WindowConfig,
     rows: Ordered,
+    distances: Distances,
+}
+
+/// Rows of a step, and how far the distances of the reach lead from them.
+struct Piece {
+    rows: OrderedRows,
+    back: Option<Limits>,
+    ahead: Option<Limits>,
+}
+
+impl Piece {
+    fn changed(&self, row: usize) -> Changed<'_> {
+        Changed {
+            key: self.rows.key(row),
+            peers: self.rows.peers(row),
+            back: Limits::of(self.back.as_ref(), row),
+            ahead: Limits::of(self.ahead.as_ref(), row),
+        }
+    }
 }
 
 /// The rows of a step in the order of the state.
 struct Changes {
-    pieces: Vec<OrderedRows>,
+    pieces: Vec<Piece>,
     /// Piece, row and weight.
     rows: Vec<(usize, usize, i64)>,
 }
@@ -62,6 +82,7 @@ impl Window {
     pub fn new(config: WindowConfig) -> Result<Self> {
         Ok(Self {
             rows: Ordered::new(&config.input, &config.partition, &config.order)?,
+            distances: Distances::new(&config.partition, &config.order),
             config,
         })
     }
@@ -71,15 +92,23 @@ impl Window {
         for piece in merge(deltas)? {
             let weights = piece.weights.iter().enumerate();
             rows.extend(weights.map(|(row, weight)| (pieces.len(), row, *weight)));
-            pieces.push(self.rows.encode(&piece.batch)?);
+            // A row sees the changes ahead of it, so that reach says how far back a change is seen.
+            let Reach { back, ahead } = self.config.reach;
+            let limits = |extent, way| self.distances.limits(&self.rows, &piece.batch, extent, way);
+            pieces.push(Piece {
+                rows: self.rows.encode(&piece.batch)?,
+                back: limits(ahead, Way::Back)?,
+                ahead: limits(back, Way::Ahead)?,
+            });
         }
-        let key = |(piece, row, _): &(usize, usize, i64)| pieces[*piece].key(*row);
+        let key = |(piece, row, _): &(usize, usize, i64)| pieces[*piece].rows.key(*row);
         rows.sort_unstable_by(|left, right| key(left).cmp(key(right)));
         Ok(Changes { pieces, rows })
     }
 
     fn cuts(&self, changes: &Changes) -> Vec<Cut> {
-        let partition = |(piece, row, _): &(usize, usize, i64)| changes.pieces[*piece].group(*row);
+        let partition =
+            |(piece, row, _): &(usize, usize, i64)| changes.pieces[*piece].rows.group(*row);
         let mut cuts = Vec::new();
         let mut changed = Vec::new();
         let runs = changes
@@ -87,10 +116,8 @@ impl Window {
             .chunk_by(|left, right| partition(left) == partition(right));
         for run in runs {
             changed.clear();
-            changed.extend(run.iter().map(|(piece, row, _)| Changed {
-                key: changes.pieces[*piece].key(*row),
-                peers: changes.pieces[*piece].peers(*row),
-            }));
+            let piece = |piece: usize| &changes.pieces[piece];
+            changed.extend(run.iter().map(|(at, row, _)| piece(*at).changed(*row)));
             if let Some(row) = run.first() {
                 let reach = self.config.reach;
                 cut(&self.rows, partition(row), &changed, reach, &mut cuts);
@@ -108,7 +135,13 @@ impl Window {
         failed: &mut Failed,
     ) -> Result<Vec<RecordBatch>> {
         let mut batches = Vec::new();
-        let spans = || Spans::new(&self.rows, self.config.reach, budget);
+        let source = Source {
+            rows: &self.rows,
+            schema: &self.config.input,
+            reach: self.config.reach,
+            distances: &self.distances,
+        };
+        let spans = || Spans::new(source, budget);
         let mut pending = spans();
         for cut in cuts {
             pending.add(cut)?;
@@ -267,7 +300,7 @@ impl Operator for Window {
         let budget = cx.budget.clone();
         let before = self.values(&cuts, budget.as_deref(), -1, &mut failed)?;
         for (piece, row, weight) in &changes.rows {
-            self.rows.add(&changes.pieces[*piece], *row, *weight)?;
+            self.rows.add(&changes.pieces[*piece].rows, *row, *weight)?;
         }
         let after = self.values(&cuts, budget.as_deref(), 1, &mut failed)?;
         self.tell(failed, cx)?;

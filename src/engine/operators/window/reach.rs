@@ -13,6 +13,9 @@ pub enum Extent {
         rows: usize,
         /// The rows that the order calls equal to this one, and those of this many such groups more.
         groups: Option<usize>,
+        /// The rows whose value of the order's only key is at most this far away: an integer, or a date or a time in its
+        /// own unit. Those without a value see their peers.
+        distance: Option<i64>,
     },
 }
 
@@ -22,7 +25,11 @@ impl Extent {
 
     /// `rows` rows.
     pub const fn rows(rows: usize) -> Self {
-        Self::Near { rows, groups: None }
+        Self::Near {
+            rows,
+            groups: None,
+            distance: None,
+        }
     }
 
     /// The row's peers and `groups` groups of peers more.
@@ -30,20 +37,44 @@ impl Extent {
         Self::Near {
             rows: 0,
             groups: Some(groups),
+            distance: None,
+        }
+    }
+
+    /// The row's peers and the rows at most `distance` away.
+    pub const fn distance_of(distance: i64) -> Self {
+        Self::Near {
+            rows: 0,
+            groups: Some(0),
+            distance: Some(distance),
+        }
+    }
+
+    /// The distance in value, if there is one.
+    pub(super) fn distance(self) -> Option<i64> {
+        match self {
+            Self::All => None,
+            Self::Near { distance, .. } => distance,
         }
     }
 
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (
-                Self::Near { rows, groups },
+                Self::Near {
+                    rows,
+                    groups,
+                    distance,
+                },
                 Self::Near {
                     rows: other_rows,
                     groups: other_groups,
+                    distance: other_distance,
                 },
             ) => Self::Near {
                 rows: rows.max(other_rows),
                 groups: groups.max(other_groups),
+                distance: distance.max(other_distance),
             },
             _ => Self::All,
         }
@@ -81,10 +112,40 @@ impl Reach {
     }
 }
 
-/// A walk from a row on, in either direction.
+/// A direction in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Towards the first row.
+    Back,
+    /// Towards the last one.
+    Ahead,
+}
+
+/// How far the distance in value of an extent leads from one row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Limit<'a> {
+    /// No farther than to its peers.
+    Peers,
+    /// To the rows with these keys.
+    UpTo(&'a [u8]),
+    /// To the end of the partition.
+    Open,
+}
+
+/// Where a walk begins, and how far it may go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    /// The part of the row's bytes that it shares with its peers.
+    pub(super) peers: &'a [u8],
+    pub(super) extent: Extent,
+    pub(super) way: Way,
+    pub(super) limit: Limit<'a>,
+}
+
+/// A walk from a row on.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
-    extent: Extent,
+    start: Start<'a>,
     /// Copies passed.
     rows: usize,
     /// How often the order's keys changed on the way.
@@ -93,13 +154,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// From a row that belongs to `peers`.
-    pub(super) fn new(extent: Extent, peers: &'a [u8]) -> Self {
+    /// Not a step yet.
+    pub(super) fn new(start: Start<'a>) -> Self {
         Self {
-            extent,
+            start,
             rows: 0,
             groups: 0,
-            peers,
+            peers: start.peers,
         }
     }
 
@@ -110,14 +171,23 @@ impl<'a> Walk<'a> {
             self.groups = self.groups.saturating_add(1);
         }
         let copies = copies(row);
-        let within = match self.extent {
-            Extent::Near { rows, groups } if groups.is_none_or(|most| self.groups > most) => {
-                copies.min(rows.saturating_sub(self.rows))
-            }
-            Extent::Near { .. } | Extent::All => copies,
+        let within = match self.start.extent {
+            Extent::All => copies,
+            Extent::Near { groups, .. } if groups.is_some_and(|most| self.groups <= most) => copies,
+            Extent::Near { .. } if self.is_near(row) => copies,
+            Extent::Near { rows, .. } => copies.min(rows.saturating_sub(self.rows)),
         };
         self.rows = self.rows.saturating_add(copies);
         within
+    }
+
+    fn is_near(&self, row: Standing<'_>) -> bool {
+        match (self.start.limit, self.start.way) {
+            (Limit::Peers, _) => false,
+            (Limit::Open, _) => true,
+            (Limit::UpTo(bound), Way::Back) => row.peers >= bound,
+            (Limit::UpTo(bound), Way::Ahead) => row.peers <= bound,
+        }
     }
 
     /// How many copies were passed.

@@ -1,11 +1,14 @@
 //! Rows to evaluate: those whose values are asked for, and the rows around them that the functions look at.
 
+use arrow::datatypes::SchemaRef;
+
+use super::cut::Cut;
+use super::distance::{Distances, Limits};
+use super::reach::{Extent, Reach, Start, Walk, Way, copies};
 use crate::base::Result;
 use crate::engine::Budget;
 use crate::state::{Ordered, Standing};
-
-use super::cut::Cut;
-use super::reach::{Extent, Reach, Walk, copies};
+use crate::zset::batch_of;
 
 /// What a row takes beside its bytes while it is evaluated.
 const ROW_BYTES: usize = 32;
@@ -23,11 +26,30 @@ pub(super) struct Span {
     pub(super) give: usize,
 }
 
+/// Where rows come from, and how many of them are needed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) rows: &'a Ordered,
+    pub(super) schema: &'a SchemaRef,
+    pub(super) reach: Reach,
+    pub(super) distances: &'a Distances,
+}
+
+impl Source<'_> {
+    /// How far the distance in value leads from `row`.
+    fn limits(&self, row: Standing<'_>, extent: Extent, way: Way) -> Result<Option<Limits>> {
+        if extent.distance().is_none() {
+            return Ok(None);
+        }
+        let batch = batch_of(self.schema, self.rows.decode([row.key])?, 1)?;
+        self.distances.limits(self.rows, &batch, extent, way)
+    }
+}
+
 /// Rows to evaluate in one go.
 #[derive(Debug)]
 pub(super) struct Spans<'a> {
-    rows: &'a Ordered,
-    reach: Reach,
+    from: Source<'a>,
     budget: Option<&'a Budget>,
     /// The rows of all spans, a copy after the other.
     pub(super) keys: Vec<&'a [u8]>,
@@ -35,11 +57,10 @@ pub(super) struct Spans<'a> {
 }
 
 impl<'a> Spans<'a> {
-    /// None yet; they will be of `rows`.
-    pub(super) fn new(rows: &'a Ordered, reach: Reach, budget: Option<&'a Budget>) -> Self {
+    /// None yet.
+    pub(super) fn new(from: Source<'a>, budget: Option<&'a Budget>) -> Self {
         Self {
-            rows,
-            reach,
+            from,
             budget,
             keys: Vec::new(),
             spans: Vec::new(),
@@ -51,7 +72,7 @@ impl<'a> Spans<'a> {
     /// # Errors
     /// When they do not fit the budget.
     pub(super) fn add(&mut self, cut: &'a Cut) -> Result<()> {
-        let rows = self.rows;
+        let rows = self.from.rows;
         let asked = |row: &Standing<'_>| cut.last.as_ref().is_none_or(|last| row.key <= &**last);
         let mut next = rows
             .onward(&cut.first)
@@ -69,12 +90,14 @@ impl<'a> Spans<'a> {
             last = row;
         }
         let give = self.keys.len() - from - skip;
-        let mut walk = Walk::new(self.reach.ahead, last.peers);
-        for row in next {
-            let seen = walk.within(row);
-            if seen == 0 {
-                break;
-            }
+        let limits = self.from.limits(last, self.from.reach.ahead, Way::Ahead)?;
+        let start = Start {
+            peers: last.peers,
+            extent: self.from.reach.ahead,
+            way: Way::Ahead,
+            limit: Limits::of(limits.as_ref(), 0),
+        };
+        for (row, seen) in reached(next, start) {
             self.push(row, seen)?;
         }
         self.spans.push(Span {
@@ -88,8 +111,9 @@ impl<'a> Spans<'a> {
 
     /// Adds what the functions look at before `first`, the first row of `cut`.
     fn add_before(&mut self, cut: &'a Cut, first: Standing<'a>) -> Result<()> {
-        let rows = self.rows;
-        if self.reach.back == Extent::All {
+        let rows = self.from.rows;
+        let extent = self.from.reach.back;
+        if extent == Extent::All {
             for row in rows.onward(&cut.partition) {
                 if row.key >= first.key {
                     break;
@@ -98,13 +122,17 @@ impl<'a> Spans<'a> {
             }
             return Ok(());
         }
-        let mut walk = Walk::new(self.reach.back, first.peers);
+        let limits = self.from.limits(first, extent, Way::Back)?;
+        let start = Start {
+            peers: first.peers,
+            extent,
+            way: Way::Back,
+            limit: Limits::of(limits.as_ref(), 0),
+        };
         let before = rows
             .before(first.key)
-            .take_while(|row| row.key.starts_with(&cut.partition))
-            .map(|row| (row, walk.within(row)))
-            .take_while(|(_, seen)| *seen > 0);
-        let before: Vec<_> = before.collect();
+            .take_while(|row| row.key.starts_with(&cut.partition));
+        let before: Vec<_> = reached(before, start).collect();
         for (row, seen) in before.into_iter().rev() {
             self.push(row, seen)?;
         }
@@ -119,4 +147,14 @@ impl<'a> Spans<'a> {
         self.keys.extend(std::iter::repeat_n(row.key, copies));
         Ok(())
     }
+}
+
+/// The rows that `start` reaches, with the copies that it does.
+fn reached<'a: 's, 's>(
+    rows: impl Iterator<Item = Standing<'a>>,
+    start: Start<'s>,
+) -> impl Iterator<Item = (Standing<'a>, usize)> {
+    let mut walk = Walk::new(start);
+    rows.map(move |row| (row, walk.within(row)))
+        .take_while(|(_, seen)| *seen > 0)
 }
