@@ -29,11 +29,11 @@ pub(crate) struct Model {
     collection: Collection,
     options: ModelOptions,
     failed_rows: FailedRows,
-    /// Whether the last step changed `failed_rows`.
-    errors_changed: bool,
     failure: Option<Error>,
     changed: Epoch,
     step_us: u64,
+    /// Time of all steps, in microseconds.
+    busy_us: u64,
     clock: ClockRef,
     budget: Arc<Budget>,
 }
@@ -53,10 +53,10 @@ impl Model {
             collection,
             options,
             failed_rows: FailedRows::default(),
-            errors_changed: false,
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
+            busy_us: 0,
             clock: seams.clock,
             budget: Arc::new(Budget::new(seams.memory_bytes)),
         }
@@ -70,12 +70,6 @@ impl Model {
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
-    }
-
-    /// Whether its last step changed which rows have failed: readers must hear of that, also where
-    /// its own rows are as they were.
-    pub(crate) fn errors_changed(&self) -> bool {
-        self.errors_changed
     }
 
     /// Stops it: its rows stay as they are, the state of its operators goes.
@@ -102,7 +96,6 @@ impl Model {
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
-        self.errors_changed = !context.errors.is_empty();
         self.keep_errors(context.errors)?;
         self.budget
             .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;
@@ -112,11 +105,20 @@ impl Model {
         }
         let spent = self.clock.monotonic().saturating_sub(start);
         self.step_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        self.busy_us = self.busy_us.saturating_add(self.step_us);
         Ok(output)
     }
 
     /// What readers see of it.
     pub(crate) fn content(&self) -> Content {
+        Content {
+            snapshot: Arc::new(self.collection.snapshot()),
+            health: Arc::new(self.health()),
+        }
+    }
+
+    /// How it is doing.
+    pub(crate) fn health(&self) -> Health {
         let operators = self
             .dataflow
             .figures()
@@ -130,15 +132,13 @@ impl Model {
                 state_rows: node.state_rows as u64,
             })
             .collect();
-        Content {
-            snapshot: Arc::new(self.collection.snapshot()),
-            health: Arc::new(Health {
-                failure: self.failure.clone(),
-                failed_rows: self.failed_rows.clone(),
-                operators,
-                changed: self.changed,
-                step_us: self.step_us,
-            }),
+        Health {
+            failure: self.failure.clone(),
+            failed_rows: self.failed_rows.clone(),
+            operators,
+            changed: self.changed,
+            step_us: self.step_us,
+            busy_us: self.busy_us,
         }
     }
 
