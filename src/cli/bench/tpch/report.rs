@@ -33,6 +33,8 @@ pub(super) struct Section {
     pub(super) title: &'static str,
     /// What was done beside the queries.
     pub(super) beside: Vec<Note>,
+    /// How often it was done; the lines are of all rounds.
+    pub(super) rounds: u32,
     /// A line a query.
     pub(super) lines: Vec<Line>,
 }
@@ -143,6 +145,7 @@ impl Section {
             part,
             title,
             beside: Vec::new(),
+            rounds: 1,
             lines: Vec::new(),
         }
     }
@@ -225,7 +228,7 @@ impl Report {
     fn ratios(&self) -> Vec<String> {
         let total = |part: &str| {
             let section = self.sections.iter().find(|section| section.part == part)?;
-            Some(section.total().cpu_seconds)
+            Some(section.total().cpu_seconds / f64::from(section.rounds))
         };
         let mut lines = Vec::new();
         if let (Some(load), Some(batch)) = (total("load"), total("batch")) {
@@ -237,7 +240,7 @@ impl Report {
         }
         if let (Some(refresh), Some(again)) = (total("refresh"), total("recompute")) {
             lines.push(format!(
-                "refresh / recompute: {:.2} % of the processor time",
+                "refresh / recompute: {:.2} % of the processor time, a round",
                 100.0 * ratio(refresh, again)
             ));
         }
