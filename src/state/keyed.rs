@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
@@ -541,7 +541,7 @@ struct Equals<'a> {
     /// Which stored columns.
     columns: &'a [usize],
     probing: &'a [ArrayRef],
-    by_chunk: HashMap<u32, RowEqual>,
+    by_chunk: Vec<Option<RowEqual>>,
 }
 
 impl<'a> Equals<'a> {
@@ -550,7 +550,7 @@ impl<'a> Equals<'a> {
             chunks,
             columns,
             probing,
-            by_chunk: HashMap::new(),
+            by_chunk: Vec::new(),
         }
     }
 
@@ -559,12 +559,16 @@ impl<'a> Equals<'a> {
             return Ok(true);
         }
         let place = self.chunks.place(slot);
-        let equal = match self.by_chunk.entry(place.chunk) {
-            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => {
+        let id = at(place.chunk);
+        if id >= self.by_chunk.len() {
+            self.by_chunk.resize_with(id + 1, || None);
+        }
+        let equal = match &mut self.by_chunk[id] {
+            Some(equal) => equal,
+            unknown => {
                 let chunk = self.chunks.chunk(place.chunk)?;
                 let stored = self.columns.iter().map(|column| &chunk.columns[*column]);
-                entry.insert(RowEqual::new(self.probing, stored)?)
+                unknown.insert(RowEqual::new(self.probing, stored)?)
             }
         };
         Ok(equal.equal(probing, at(place.row)))
