@@ -79,6 +79,7 @@ const RELATIONS: &[SystemRelation] = &[
             ("last_error", Shape::Text),
             ("changed_epoch", Shape::Number),
             ("step_us", Shape::Number),
+            ("busy_us", Shape::Number),
         ],
         rows: models,
     },
@@ -369,6 +370,7 @@ fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             Cell::MaybeText(error.or(start_error)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
+            Cell::MaybeNumber(health.map(|health| large(health.busy_us))),
         ]);
     }
     Ok(rows)

@@ -103,9 +103,7 @@ impl Join {
             } else {
                 &mut self.right
             };
-            let matches = own.counts.then_some(found.own_matches.as_slice());
-            own.state
-                .apply(&piece.rows, Some(&piece.key_hashes), matches)?;
+            own.store(&piece, &found.own_matches)?;
         }
         Ok(output)
     }
