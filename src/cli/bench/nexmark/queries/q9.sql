@@ -4,7 +4,7 @@ SELECT
     auction, bidder, price, bid_date_time, bid_extra
 FROM (
     SELECT
-        a.*, b.auction, b.bidder, b.price, b.date_time AS bid_date_time, b.extra AS bid_extra,
+        a.*, b.auction AS auction, b.bidder AS bidder, b.price AS price, b.date_time AS bid_date_time, b.extra AS bid_extra,
         row_number() OVER (PARTITION BY a.id ORDER BY b.price DESC, b.date_time ASC) AS place
     FROM auction AS a
     JOIN bid AS b ON a.id = b.auction
