@@ -22,6 +22,7 @@ mod region;
 mod rewrite;
 mod scalars;
 mod scan;
+mod shared;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
