@@ -59,8 +59,8 @@ impl Collection {
         }
     }
 
-    /// An empty collection of rows that only come, as those of a stream do: it costs no index. Should a
-    /// row go after all, the index is made then, in one piece.
+    /// An empty collection of rows that as a rule only come, as those of a stream do: it costs no index.
+    /// When the first row goes, the index is made, in one piece.
     pub fn append_only(schema: SchemaRef) -> Self {
         Self {
             is_indexed: false,

@@ -106,7 +106,8 @@ impl Lotic {
         let mut model = Model::new(
             lowered.dataflow,
             inputs.clone(),
-            Collection::new(Arc::clone(&object.schema), &[]),
+            // most models over streams only grow, and one that does not makes its index then
+            Collection::append_only(Arc::clone(&object.schema)),
             options.clone(),
             ModelSeams {
                 clock: Arc::clone(&self.options().clock),

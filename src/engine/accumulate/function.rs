@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use arrow::row::OwnedRow;
 
 use super::bits::{BitOperation, BitStates};
 use super::count::{BooleanStates, CountStates};
-use super::distinct::DistinctStates;
+use super::distinct::{DistinctStates, RowKeys};
 use super::extremum::ExtremumStates;
 use super::float::FloatStates;
 use super::integer::{IntegerStates, Outcome};
@@ -66,7 +67,7 @@ impl AggregateFunction {
         }
         let plain = self.plain_states(inputs, output)?;
         if distinct && !self.is_idle_on_repeats() && self != Self::CountRows {
-            return Ok(Box::new(DistinctStates::new(inputs, plain)?));
+            return distinct_states(inputs, plain);
         }
         Ok(plain)
     }
@@ -151,6 +152,22 @@ impl AggregateFunction {
             ))),
         }
     }
+}
+
+fn distinct_states(
+    inputs: &[DataType],
+    plain: Box<dyn GroupStates>,
+) -> Result<Box<dyn GroupStates>> {
+    if let [input] = inputs
+        && is_short(input)
+    {
+        let keys = Box::new(ShortCodec(input.clone()));
+        return Ok(Box::new(DistinctStates::<i64>::new(inputs, keys, plain)?));
+    }
+    let keys = Box::new(RowKeys::new(inputs)?);
+    Ok(Box::new(DistinctStates::<OwnedRow>::new(
+        inputs, keys, plain,
+    )?))
 }
 
 fn pair_states(inputs: &[DataType], measure: PairMeasure) -> Result<Box<dyn GroupStates>> {

@@ -120,6 +120,10 @@ pub trait GroupStates: Debug + Send + Sync {
     /// Makes groups up to `groups` exist, empty.
     fn grow(&mut self, groups: usize);
 
+    /// Told before the first rows come, where another call will ask these states for more than the first
+    /// or last value.
+    fn keep_sorted(&mut self) {}
+
     /// Takes a batch in. Every group named exists.
     ///
     /// # Errors

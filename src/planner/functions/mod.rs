@@ -11,6 +11,7 @@ pub mod adapter;
 pub mod arithmetic;
 pub mod checked;
 pub mod collect;
+mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;

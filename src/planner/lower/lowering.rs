@@ -14,6 +14,7 @@ use super::expressions::{self, NoForm};
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
 use super::scalars::join_scalars;
+use super::shared::Shared;
 use crate::base::{ObjectId, Result};
 use crate::engine::operators::{self, Recompute};
 use crate::engine::{Dataflow, DataflowBuilder, NodeId, Operator};
@@ -88,6 +89,7 @@ fn lower_here(
         props: evaluators.execution_props(),
         resolve,
         evaluators,
+        shared: Shared::default(),
     };
     let output = lowering.node(&plan, 0)?;
     let Lowering {
@@ -117,14 +119,22 @@ pub(super) struct Lowering<'a> {
     pub(super) props: ExecutionProps,
     pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
+    pub(super) shared: Shared,
 }
 
 impl Lowering<'_> {
     /// The operators of `plan` and everything below it.
     pub(super) fn node(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
         let line = self.explain.open(plan, depth);
+        if let Some(node) = self.made(plan) {
+            self.explain.note(line, "the same as above, kept once");
+            return Ok(node);
+        }
         match self.incremental(plan, depth)? {
-            Ok(node) => Ok(node),
+            Ok(node) => {
+                self.remember(plan, node)?;
+                Ok(node)
+            }
             Err(NoForm(reason)) => {
                 self.explain.recomputed(line, &reason);
                 self.recompute(plan, depth)

@@ -24,6 +24,7 @@ mod region;
 mod rewrite;
 mod scalars;
 mod scan;
+mod shared;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;

@@ -103,3 +103,17 @@ pub(super) fn sharing(calls: &[AggregateCall], append_only: bool) -> Vec<usize> 
     };
     calls.iter().enumerate().map(first).collect()
 }
+
+/// For each call whether another call asks its states for more than an end of the ordered values.
+pub(super) fn read_inside(calls: &[AggregateCall], shared: &[usize]) -> Vec<bool> {
+    let asks = |call: &AggregateCall| match &call.form {
+        CallForm::Exact(function) => function.pick().is_some_and(|pick| !pick.is_end()),
+        CallForm::Evaluated(_) => false,
+    };
+    (0..calls.len())
+        .map(|place| {
+            let mut readers = calls.iter().zip(shared);
+            readers.any(|(call, of)| *of == place && asks(call))
+        })
+        .collect()
+}
