@@ -17,6 +17,7 @@ mod durability;
 mod flights;
 mod full_disk;
 mod hostile_clients;
+mod indexes;
 mod object_server;
 mod remote;
 mod rights;
