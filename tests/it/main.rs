@@ -11,6 +11,7 @@ mod bad_input;
 mod budget;
 mod checks;
 mod connectors;
+mod consistency;
 mod damage;
 mod defaults;
 mod durability;
