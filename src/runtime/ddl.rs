@@ -12,9 +12,10 @@ use super::defaults::only_where_written;
 use super::index::{check_droppable, with_constraints};
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
+use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
-use crate::base::{Error, Kind, ObjectId, Result};
+use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
@@ -158,8 +159,13 @@ impl Lotic {
         self.publish_with(object).await
     }
 
-    /// Makes a model and fills it.
-    pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+    /// Makes a model and fills it, or ends with 57014 once `stop` is raised.
+    pub(super) async fn create_model(
+        self: &Arc<Self>,
+        new: NewQuery,
+        replace: bool,
+        stop: &CancelFlag,
+    ) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
             self.clear_for_replacement(&new.name, Relation::Model)
@@ -183,7 +189,8 @@ impl Lotic {
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
-        self.fill_model(&object, Some(Arc::clone(&catalog))).await?;
+        self.fill_model(&object, Some(Arc::clone(&catalog)), stop)
+            .await?;
         // readers see it a moment before its definition is durable; a crash between loses a
         // statement that nobody was told had worked
         if let Err(error) = self.save(&catalog) {
@@ -301,12 +308,9 @@ impl Lotic {
             }
         }
         for id in gone {
-            let had_topic = self
-                .writer(*id)
-                .is_some_and(|writer| writer.topic().is_some());
             self.remove_writer(*id);
-            if let (true, Some(store)) = (had_topic, self.store()) {
-                store.log.drop_topic(Catalog::topic_of(*id))?;
+            if let Some(store) = self.store() {
+                store.drop_topic(Catalog::topic_of(*id))?;
             }
         }
         Ok(())
@@ -342,8 +346,8 @@ impl Lotic {
     /// Adds a table or source with its UNIQUE constraints and brings it to life.
     async fn add_relation(self: &Arc<Self>, object: Object, unique: &[Unique]) -> Result<()> {
         let catalog = self.world().catalog.with(object.clone())?;
-        self.publish(with_constraints(catalog, &object, unique)?)
-            .await?;
+        let catalog = with_constraints(catalog, &object, unique)?;
+        self.publish(&object, catalog).await?;
         let outcome = self.bring_up(&object).await;
         if outcome.is_err() {
             let mut gone = all_dependents(&self.world().catalog, object.id);
@@ -383,12 +387,25 @@ impl Lotic {
 
     /// Stores and publishes the catalog with `object` in it.
     pub(super) async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
-        self.publish(self.world().catalog.with(object)?).await
+        let catalog = self.world().catalog.with(object.clone())?;
+        self.publish(&object, catalog).await
     }
 
-    async fn publish(self: &Arc<Self>, catalog: Catalog) -> Result<()> {
+    /// Stores and publishes `catalog`, in which `object` is new. Its topic is made before, so that a topic that the
+    /// stored catalog names is there or lost.
+    async fn publish(self: &Arc<Self>, object: &Object, catalog: Catalog) -> Result<()> {
         let catalog = Arc::new(catalog);
-        self.save(&catalog)?;
+        if let (Some(store), Some(layout)) = (self.store(), object.topic()) {
+            store.make_topic(topic_spec(object, layout))?;
+        }
+        if let Err(error) = self.save(&catalog) {
+            if let Some(store) = self.store()
+                && let Err(left) = store.drop_topic(Catalog::topic_of(object.id))
+            {
+                tracing::warn!(%left, "a topic without an owner is left for the next start to drop");
+            }
+            return Err(error);
+        }
         self.driver()
             .run(move |driver| driver.set_catalog(catalog, &[]))
             .await

@@ -11,6 +11,7 @@ mod recompute;
 mod top_k;
 mod union;
 mod values;
+mod window;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use distinct::Distinct;
@@ -23,5 +24,6 @@ pub use recompute::{Evaluate, Recompute};
 pub use top_k::TopK;
 pub use union::Union;
 pub use values::Values;
+pub use window::{Extent, Reach, Window, WindowConfig, WindowFunction};
 
 pub use crate::state::OrderKey;

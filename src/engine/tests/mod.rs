@@ -5,6 +5,7 @@ mod joins;
 mod linear;
 mod stateful;
 mod top_k;
+mod windows;
 
 use std::sync::Arc;
 

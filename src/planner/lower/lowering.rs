@@ -136,6 +136,7 @@ impl Lowering<'_> {
             LogicalPlan::Union(union) => self.union(union, depth),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, depth),
             LogicalPlan::Join(join) => self.join(join, depth),
+            LogicalPlan::Window(window) => self.window(window, depth),
             other => Ok(Err(NoForm(no_form_yet(other).to_owned()))),
         }
     }
@@ -242,7 +243,6 @@ impl Lowering<'_> {
 /// Why a kind of node is recomputed.
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
-        LogicalPlan::Window(_) => "window functions have no incremental form yet",
         LogicalPlan::Unnest(_) => "unnest has no incremental form yet",
         LogicalPlan::RecursiveQuery(_) => "recursion has no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",

@@ -222,6 +222,7 @@ laws_of! {
     recomputed_queries_obey_the_laws, recomputed_queries_have_the_stored_plans: "recomputed";
     rewritten_queries_obey_the_laws, rewritten_queries_have_the_stored_plans: "rewritten";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
+    windows_obey_the_laws, windows_have_the_stored_plans: "windows";
 }
 
 #[test]
