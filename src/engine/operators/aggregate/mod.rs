@@ -183,7 +183,12 @@ impl Aggregate {
             }
             let states = match states {
                 Some(states) => states,
-                None => states.insert(first_states(call, args, self.inside[place], self.append_only)?),
+                None => states.insert(first_states(
+                    call,
+                    args,
+                    self.inside[place],
+                    self.append_only,
+                )?),
             };
             states.grow(self.rows.len());
             states.update(args, &Rows { filter, ..rows })?;
