@@ -70,7 +70,7 @@ fn dataflow(sql: &str) -> Dataflow {
         .expect("a query");
     let plan = optimize(&state, plan).expect("an optimised plan");
     let evaluators = DataFusionEvaluators::new(&state);
-    lower(&plan, &|_| Some(TABLE), &evaluators)
+    lower(&plan, &|_| Some(TABLE.into()), &evaluators)
         .expect("a dataflow")
         .dataflow
 }
