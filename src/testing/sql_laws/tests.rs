@@ -216,6 +216,7 @@ laws_of! {
     statistics_obey_the_laws, statistics_have_the_stored_plans: "statistics";
     evaluated_aggregates_obey_the_laws, evaluated_aggregates_have_the_stored_plans: "evaluated";
     grouping_sets_obey_the_laws, grouping_sets_have_the_stored_plans: "grouping_sets";
+    floats_obey_the_laws, floats_have_the_stored_plans: "floats";
     set_operations_obey_the_laws, set_operations_have_the_stored_plans: "set_operations";
     subqueries_obey_the_laws, subqueries_have_the_stored_plans: "subqueries";
     correlated_queries_obey_the_laws, correlated_queries_have_the_stored_plans: "correlated";
