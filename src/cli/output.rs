@@ -29,6 +29,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Prints a result that is text.
+#[cfg(feature = "tpch")]
 pub(crate) fn put(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -16,11 +16,10 @@ use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::search::{Equals, RowIndex};
 use crate::base::{Error, Result};
 use crate::zset::Merged;
 use crate::zset::consolidate::add_weights;
-use crate::zset::equal::RowEqual;
-use crate::zset::hash::row_hashes;
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
@@ -60,13 +59,6 @@ pub struct Keyed {
     /// Slots that were looked at in search of a row, and rows that came without being looked for far
     /// enough: what an index would have spared.
     spent: usize,
-}
-
-#[derive(Debug, Default)]
-struct RowIndex {
-    /// By slot.
-    hashes: Vec<u64>,
-    table: HashTable<u32>,
 }
 
 impl Keyed {
@@ -114,9 +106,7 @@ impl Keyed {
 
     /// About how many bytes everything takes.
     pub fn bytes(&self) -> usize {
-        let index = self.index.as_ref().map_or(0, |index| {
-            index.hashes.capacity() * 8 + index.table.allocation_size()
-        });
+        let index = self.index.as_ref().map_or(0, RowIndex::bytes);
         self.chunks.bytes()
             + self.weights.as_ref().map_or(0, Vec::capacity) * 8
             + (self.matches.capacity() + self.key_hashes.capacity()) * 8
@@ -180,7 +170,12 @@ impl Keyed {
         matches: Option<&[i64]>,
     ) -> Result<()> {
         if self.index.is_none() && self.live > FEW && self.spent / INDEX_COST > self.live {
-            self.make_index()?;
+            self.index = Some(RowIndex::of(
+                &self.chunks,
+                self.key_hashes.len(),
+                self.live,
+            )?);
+            self.spent = 0;
         }
         let (rest, emptied) = self.meet(delta, key_hashes)?;
         for slot in emptied {
@@ -318,13 +313,7 @@ impl Keyed {
     ) -> Result<()> {
         let Search { row, row_hash, .. } = search;
         if let Some(index) = &self.index {
-            let found: Vec<u32> = index
-                .table
-                .iter_hash(row_hash)
-                .filter(|slot| index.hashes[at(**slot)] == row_hash)
-                .copied()
-                .collect();
-            for slot in found {
+            for slot in index.find(row_hash) {
                 if *left != 0 && by_row.equal(row, slot)? {
                     self.add_to(slot, left, emptied)?;
                 }
@@ -462,24 +451,6 @@ impl Keyed {
         Ok(())
     }
 
-    /// Makes the index of all rows.
-    fn make_index(&mut self) -> Result<()> {
-        let mut index = RowIndex {
-            hashes: vec![0; self.key_hashes.len()],
-            table: HashTable::with_capacity(self.live),
-        };
-        let mut hashes = Vec::new();
-        for chunk in self.chunks.iter() {
-            row_hashes(&chunk.columns, chunk.rows(), &mut hashes)?;
-            for (row, slot) in chunk.live() {
-                index.insert(slot, hashes[at(row)]);
-            }
-        }
-        self.index = Some(index);
-        self.spent = 0;
-        Ok(())
-    }
-
     /// Takes a row whose weight became 0 out of its chain and the index: nothing finds it any more.
     fn unlink(&mut self, slot: u32) {
         let (previous, next) = (self.previous[at(slot)], self.next[at(slot)]);
@@ -512,65 +483,4 @@ struct Search {
     key_hash: u64,
     /// How many rows of the chain may be looked at.
     most: usize,
-}
-
-impl RowIndex {
-    fn insert(&mut self, slot: u32, hash: u64) {
-        if at(slot) >= self.hashes.len() {
-            self.hashes.resize(at(slot) + 1, 0);
-        }
-        self.hashes[at(slot)] = hash;
-        let hashes = &self.hashes;
-        self.table
-            .insert_unique(hash, slot, |slot| hashes[at(*slot)]);
-    }
-
-    fn remove(&mut self, slot: u32) {
-        let Some(hash) = self.hashes.get(at(slot)) else {
-            return;
-        };
-        if let Ok(entry) = self.table.find_entry(*hash, |other| *other == slot) {
-            entry.remove();
-        }
-    }
-}
-
-/// Compares probing rows with stored ones; a comparison is built for each chunk that is hit.
-struct Equals<'a> {
-    chunks: &'a Chunks,
-    /// Which stored columns.
-    columns: &'a [usize],
-    probing: &'a [ArrayRef],
-    by_chunk: Vec<Option<RowEqual>>,
-}
-
-impl<'a> Equals<'a> {
-    fn new(chunks: &'a Chunks, columns: &'a [usize], probing: &'a [ArrayRef]) -> Self {
-        Self {
-            chunks,
-            columns,
-            probing,
-            by_chunk: Vec::new(),
-        }
-    }
-
-    fn equal(&mut self, probing: usize, slot: u32) -> Result<bool> {
-        if self.columns.is_empty() {
-            return Ok(true);
-        }
-        let place = self.chunks.place(slot);
-        let id = at(place.chunk);
-        if id >= self.by_chunk.len() {
-            self.by_chunk.resize_with(id + 1, || None);
-        }
-        let equal = match &mut self.by_chunk[id] {
-            Some(equal) => equal,
-            unknown => {
-                let chunk = self.chunks.chunk(place.chunk)?;
-                let stored = self.columns.iter().map(|column| &chunk.columns[*column]);
-                unknown.insert(RowEqual::new(self.probing, stored)?)
-            }
-        };
-        Ok(equal.equal(probing, at(place.row)))
-    }
 }

@@ -9,6 +9,7 @@ mod arrangement;
 mod chunks;
 mod keyed;
 mod ordered;
+mod search;
 
 #[cfg(test)]
 mod tests;

@@ -288,7 +288,8 @@ impl Session {
         }
         let token = self.canceller.begin();
         let limit = self.statement_limit();
-        let outcome = guarded(&token, limit, self.dispatch(prepared, parameters)).await;
+        let dispatched = Box::pin(self.dispatch(prepared, parameters));
+        let outcome = guarded(&token, limit, dispatched).await;
         if outcome.is_err() {
             self.transaction.lock().fail();
         }
