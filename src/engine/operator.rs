@@ -49,6 +49,12 @@ pub trait Operator: Send {
     /// A word for EXPLAIN and for messages.
     fn name(&self) -> &'static str;
 
+    /// Told once, before the first step, which of the inputs never take a row back; says whether the output never does
+    /// either. A hint: an operator may keep less for such an input.
+    fn learn_append_only(&mut self, _inputs: &[bool]) -> bool {
+        false
+    }
+
     /// Takes what came in on each input since the last step and says how the output changes.
     ///
     /// # Errors

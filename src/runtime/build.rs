@@ -18,7 +18,7 @@ use crate::base::{CancelFlag, Error, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
-use crate::planner::lower::{DataFusionEvaluators, Lowered, lower};
+use crate::planner::lower::{DataFusionEvaluators, Lowered, Resolved, lower};
 use crate::planner::prepass;
 use crate::zset::Delta;
 
@@ -54,8 +54,13 @@ impl Lotic {
         optimised: &LogicalPlan,
     ) -> Result<Lowered> {
         let catalog = Arc::clone(&world.catalog);
-        let resolve =
-            move |table: &TableReference| catalog.find(table.table()).map(|object| object.id);
+        let resolve = move |table: &TableReference| {
+            catalog.find(table.table()).map(|object| Resolved {
+                id: object.id,
+                // nothing ever goes from a stream, nor do its rows change
+                append_only: matches!(object.definition, Definition::Stream { .. }),
+            })
+        };
         lower(
             optimised,
             &resolve,
@@ -101,7 +106,8 @@ impl Lotic {
         let mut model = Model::new(
             lowered.dataflow,
             inputs.clone(),
-            Collection::new(Arc::clone(&object.schema), &[]),
+            // most models over streams only grow, and one that does not makes its index then
+            Collection::append_only(Arc::clone(&object.schema)),
             options.clone(),
             ModelSeams {
                 clock: Arc::clone(&self.options().clock),

@@ -68,6 +68,7 @@ impl Lotic {
                 return Err(not_for(&object, "change the tables that it reads"));
             }
             Definition::Sink { .. } => return Err(not_for(&object, "it is a sink")),
+            Definition::Index { .. } => return Err(not_for(&object, "it is an index")),
         }
         self.hold_contents(&object).await?;
         let writer = self

@@ -33,11 +33,11 @@ pub(crate) struct Model {
     collection: Collection,
     options: ModelOptions,
     failed_rows: FailedRows,
-    /// Whether the last step changed `failed_rows`.
-    errors_changed: bool,
     failure: Option<Error>,
     changed: Epoch,
     step_us: u64,
+    /// Time of all steps, in microseconds.
+    busy_us: u64,
     clock: ClockRef,
     memory_bytes: usize,
     budget: Arc<Budget>,
@@ -60,10 +60,10 @@ impl Model {
             collection,
             options,
             failed_rows: FailedRows::default(),
-            errors_changed: false,
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
+            busy_us: 0,
             clock: seams.clock,
             memory_bytes: seams.memory_bytes,
             budget: Arc::new(Budget::with_stop(seams.memory_bytes, seams.stop)),
@@ -85,12 +85,6 @@ impl Model {
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
-    }
-
-    /// Whether its last step changed which rows have failed: readers must hear of that, also where
-    /// its own rows are as they were.
-    pub(crate) fn errors_changed(&self) -> bool {
-        self.errors_changed
     }
 
     /// Stops it: its rows stay as they are, the state of its operators goes.
@@ -118,7 +112,6 @@ impl Model {
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
-        self.errors_changed = !context.errors.is_empty();
         self.keep_errors(context.errors)?;
         self.budget
             .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;
@@ -128,11 +121,20 @@ impl Model {
         }
         let spent = self.clock.monotonic().saturating_sub(start);
         self.step_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        self.busy_us = self.busy_us.saturating_add(self.step_us);
         Ok(output)
     }
 
     /// What readers see of it.
     pub(crate) fn content(&self) -> Content {
+        Content {
+            snapshot: Arc::new(self.collection.snapshot()),
+            health: Arc::new(self.health()),
+        }
+    }
+
+    /// How it is doing.
+    pub(crate) fn health(&self) -> Health {
         let operators = self
             .dataflow
             .figures()
@@ -146,15 +148,13 @@ impl Model {
                 state_rows: node.state_rows as u64,
             })
             .collect();
-        Content {
-            snapshot: Arc::new(self.collection.snapshot()),
-            health: Arc::new(Health {
-                failure: self.failure.clone(),
-                failed_rows: self.failed_rows.clone(),
-                operators,
-                changed: self.changed,
-                step_us: self.step_us,
-            }),
+        Health {
+            failure: self.failure.clone(),
+            failed_rows: self.failed_rows.clone(),
+            operators,
+            changed: self.changed,
+            step_us: self.step_us,
+            busy_us: self.busy_us,
         }
     }
 

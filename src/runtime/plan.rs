@@ -23,8 +23,8 @@ use super::source;
 use super::system;
 use super::topic_table::TopicTable;
 use super::world::World;
-use crate::base::{Error, ObjectId, Result};
-use crate::catalog::{Definition, Object};
+use crate::base::{Error, Kind, ObjectId, Result};
+use crate::catalog::{Definition, Object, Relation};
 use crate::models::{Snapshot, SnapshotTable};
 use crate::planner::context::{self, ContextOptions, ModelMemory, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
@@ -251,9 +251,7 @@ impl Planner {
                     return Ok(None);
                 };
                 if !object.is_readable() {
-                    return Err(Error::invalid(format!(
-                        "\"{name}\" is a sink and cannot be read"
-                    )));
+                    return Err(not_readable(object));
                 }
                 Ok(Some(self.object_table(state, object, reads).await?))
             }
@@ -320,6 +318,15 @@ impl Planner {
         }
         source::in_place(&self.lotic, state, object).await
     }
+}
+
+fn not_readable(object: &Object) -> Error {
+    if object.relation() == Relation::Index {
+        let message = format!("cannot open relation \"{}\"", object.name);
+        return Error::new(Kind::Invalid, "42809", message)
+            .with_detail("This operation is not supported for indexes.");
+    }
+    Error::invalid(format!("\"{}\" is a sink and cannot be read", object.name))
 }
 
 /// The one query in `text`.

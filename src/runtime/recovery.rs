@@ -96,6 +96,16 @@ impl Lotic {
             Arc::clone(&shared),
             self.driver().clone(),
         )?);
+        let (keyed, catalog, table) = (
+            Arc::clone(&writer),
+            Arc::clone(&self.world().catalog),
+            object.id,
+        );
+        blocking(move || {
+            let mut indexes = catalog.indexes_of(table);
+            indexes.try_for_each(|index| keyed.add_unique(index))
+        })
+        .await?;
         let id = object.id;
         self.driver()
             .run(move |driver| driver.add_base(id, shared))

@@ -79,6 +79,7 @@ const RELATIONS: &[SystemRelation] = &[
             ("last_error", Shape::Text),
             ("changed_epoch", Shape::Number),
             ("step_us", Shape::Number),
+            ("busy_us", Shape::Number),
         ],
         rows: models,
     },
@@ -129,6 +130,17 @@ const RELATIONS: &[SystemRelation] = &[
             ("bytes", Shape::Bytes),
         ],
         rows: quarantine,
+    },
+    SystemRelation {
+        name: "indexes",
+        columns: &[
+            ("name", Shape::Text),
+            ("relation", Shape::Text),
+            ("columns", Shape::Text),
+            ("is_unique", Shape::Flag),
+            ("is_constraint", Shape::Flag),
+        ],
+        rows: indexes,
     },
     SystemRelation {
         name: "objects",
@@ -263,7 +275,9 @@ fn connector_of(object: &Object) -> Option<String> {
             connector.as_ref()?
         }
         Definition::Bounded { connector } | Definition::Sink { connector, .. } => connector,
-        Definition::View { .. } | Definition::Model { .. } => return None,
+        Definition::View { .. } | Definition::Model { .. } | Definition::Index { .. } => {
+            return None;
+        }
     };
     Some(
         options
@@ -369,6 +383,7 @@ fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             Cell::MaybeText(error.or(start_error)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
+            Cell::MaybeNumber(health.map(|health| large(health.busy_us))),
         ]);
     }
     Ok(rows)
@@ -429,6 +444,35 @@ fn quarantine(lotic: &Lotic, _: &World) -> Result<Vec<Vec<Cell>>> {
             ]
         })
         .collect())
+}
+
+fn indexes(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    for object in world.catalog.objects() {
+        let on = object.dependencies.first();
+        let (
+            Definition::Index {
+                columns,
+                unique,
+                constraint,
+            },
+            Some(table),
+        ) = (
+            &object.definition,
+            on.and_then(|id| world.catalog.by_id(*id)),
+        )
+        else {
+            continue;
+        };
+        rows.push(vec![
+            Cell::Text(object.name.clone()),
+            Cell::Text(table.name.clone()),
+            Cell::Text(super::index::columns_text(table, columns)),
+            Cell::Flag(*unique),
+            Cell::Flag(*constraint),
+        ]);
+    }
+    Ok(rows)
 }
 
 fn objects(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {

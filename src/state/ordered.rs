@@ -233,6 +233,20 @@ impl Ordered {
         Ok(change(before, after))
     }
 
+    /// Forgets the rows behind `key` that begin with the bytes `group`, all of them where that is empty.
+    pub fn forget_behind(&mut self, key: &[u8], group: &[u8]) {
+        let behind = self
+            .rows
+            .range::<[u8], _>((Excluded(key), Unbounded))
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(group));
+        let gone: Vec<Box<[u8]>> = behind.cloned().collect();
+        for key in gone {
+            self.key_bytes -= key.len();
+            self.rows.remove(&key);
+        }
+    }
+
     /// How many copies of a row are there.
     pub fn copies(&self, key: &[u8]) -> i64 {
         self.rows.get(key).map_or(0, |held| held.weight.max(0))

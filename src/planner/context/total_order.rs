@@ -280,7 +280,7 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
 }
 
 /// A window node whose columns keep their names though their expressions have changed.
-fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
+pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
     let is_changed = |expr: &&Expr| matches!(expr, Expr::Alias(_));
     let calls = |changed: bool| -> Vec<Expr> {
         let chosen = window_expr

@@ -5,12 +5,15 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
+pub mod canonical;
 pub mod checked;
 pub mod collect;
+mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;

@@ -14,6 +14,7 @@ use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::base::{Error, Result};
+use crate::planner::functions::canonical;
 
 /// Why a node has no incremental form; the text stands in EXPLAIN.
 #[derive(Debug)]
@@ -185,7 +186,9 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
             Ok(from) => always_casts(&from, cast.field.data_type()),
             Err(_) => false,
         },
-        Expr::ScalarFunction(call) => matches!(call.func.name(), "coalesce" | "nullif"),
+        Expr::ScalarFunction(call) => {
+            matches!(call.func.name(), "coalesce" | "nullif" | canonical::NAME)
+        }
         _ => false,
     }
 }

@@ -24,6 +24,7 @@ mod region;
 mod rewrite;
 mod scalars;
 mod scan;
+mod shared;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
@@ -36,5 +37,5 @@ mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
-pub use lowering::{Lowered, lower};
+pub use lowering::{Lowered, Resolved, lower};
 pub use tolerant::{RowErrors, is_row_error, tolerant_state};

@@ -6,8 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, expansion, fetch, from_functions, named_windows, names, numbers, order, reject, table,
-    window_tables,
+    arrays, expansion, fetch, from_functions, named_windows, names, numbers, order, reject, rows,
+    table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -68,8 +68,14 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        let windows = reject::select(select).and_then(|()| named_windows::rewrite(select));
-        flow(windows.map(|()| {
+        let conditions = [&mut select.selection, &mut select.having];
+        let tests = conditions
+            .into_iter()
+            .flatten()
+            .try_for_each(rows::condition)
+            .and_then(|()| reject::select(select))
+            .and_then(|()| named_windows::rewrite(select));
+        flow(tests.map(|()| {
             from_functions::rewrite(select);
             names::rewrite(select);
         }))
@@ -82,6 +88,6 @@ impl VisitorMut for Walk {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         arrays::rewrite(expr);
         numbers::rewrite(expr);
-        flow(reject::expr(expr))
+        flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }
 }

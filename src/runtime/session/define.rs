@@ -9,11 +9,12 @@ use super::{Response, Session, done, public};
 use crate::base::{CancelFlag, Error, RaiseOnDrop, Result, task};
 use crate::catalog::{Relation, SinkInput};
 use crate::planner::parse::{
-    self, Column, CreateExternalTable, CreateRelation, CreateSink, CreateView, ObjectKind,
-    Statement,
+    self, Column, CreateExternalTable, CreateIndex, CreateRelation, CreateSink, CreateView,
+    ObjectKind, Statement,
 };
 use crate::runtime::Lotic;
 use crate::runtime::ddl::{NewQuery, NewRelation};
+use crate::runtime::index::NewIndex;
 
 /// Where a definition comes from.
 struct Origin<'a> {
@@ -90,6 +91,7 @@ impl Session {
                     .await?;
                 done("CREATE SINK")
             }
+            Statement::CreateIndex(create) => self.create_index(create, text).await,
             Statement::Drop(drop) => self.drop(drop).await,
             _ => Err(Error::internal("not a definition")),
         }
@@ -145,6 +147,25 @@ impl Session {
         done(&format!("SELECT {rows}"))
     }
 
+    async fn create_index(&mut self, create: &CreateIndex, text: &str) -> Result<Response> {
+        public(&create.relation)?;
+        if let Some(name) = &create.name {
+            public(name)?;
+            if self.skip_existing(&name.name, create.if_not_exists) {
+                return done("CREATE INDEX");
+            }
+        }
+        let new = NewIndex {
+            name: create.name.as_ref().map(|name| name.name.clone()),
+            relation: create.relation.name.clone(),
+            columns: create.columns.clone(),
+            unique: create.unique,
+            sql: text.to_owned(),
+        };
+        self.lotic.create_index(new).await?;
+        done("CREATE INDEX")
+    }
+
     async fn drop(&mut self, drop: &parse::Drop) -> Result<Response> {
         let (kind, words) = match drop.kind {
             ObjectKind::Table => (Relation::Table, "DROP TABLE"),
@@ -152,6 +173,7 @@ impl Session {
             ObjectKind::View => (Relation::View, "DROP VIEW"),
             ObjectKind::MaterializedView => (Relation::Model, "DROP MATERIALIZED VIEW"),
             ObjectKind::Sink => (Relation::Sink, "DROP SINK"),
+            ObjectKind::Index => (Relation::Index, "DROP INDEX"),
         };
         for name in &drop.names {
             public(name)?;
@@ -268,6 +290,7 @@ fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelatio
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: create.primary_key.clone(),
+        unique: create.unique.clone(),
         defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
@@ -292,6 +315,7 @@ fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRe
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: Vec::new(),
+        unique: Vec::new(),
         defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
@@ -329,6 +353,7 @@ fn new_sink(create: &CreateSink, from: &Origin<'_>) -> Result<(NewRelation, Sink
         name: create.name.name.clone(),
         schema: None,
         primary_key: Vec::new(),
+        unique: Vec::new(),
         defaults: BTreeMap::new(),
         options: create.options.clone(),
         sql: from.text.to_owned(),
