@@ -199,8 +199,9 @@ impl ExactAggregate {
         match function {
             // those of other types do not depend on order
             AggregateFunction::Min | AggregateFunction::Max if !floats => return None,
-            // DataFusion declares another state for the distinct one than it gives
-            AggregateFunction::Bits(_) if !distinct => return None,
+            // DataFusion declares another state for the distinct one than it gives, and its other one answers 0 and not
+            // NULL once all values have left a frame
+            AggregateFunction::Bits(_) if !distinct && !retract => return None,
             // -0.0 and 0.0 are one value
             AggregateFunction::Count if !(distinct && floats && inputs.len() == 1) => return None,
             AggregateFunction::Min | AggregateFunction::Max if !retract => {

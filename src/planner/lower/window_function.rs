@@ -93,13 +93,14 @@ impl Framed {
         &self,
         keys: &[ArrayRef],
         rows: usize,
-        asked: Range<usize>,
+        asked: &Range<usize>,
     ) -> impl Iterator<Item = (usize, Outcome<Range<usize>>)> {
         let options = self.call.order_by().iter().map(|key| key.options).collect();
         let mut context = WindowFrameContext::new(Arc::clone(&self.frame), options);
         // A frame is searched from the one before it on, and a frame of groups counts them from the first row.
+        let first = asked.start;
         let (from, mut last) = if self.is_found_alone() {
-            (asked.start, 0..asked.start)
+            (first, 0..first)
         } else {
             (0, 0..0)
         };
@@ -110,7 +111,7 @@ impl Framed {
             }
             (row, frame)
         });
-        frames.filter(move |(row, frame)| *row >= asked.start || frame.is_err())
+        frames.filter(move |(row, frame)| *row >= first || frame.is_err())
     }
 
     /// Whether a row's frame is found without those of the rows before.
@@ -127,7 +128,7 @@ impl Framed {
         }
     }
 
-    fn column(&self, values: Values) -> Outcome<ArrayRef> {
+    fn column(&self, values: &Values) -> Outcome<ArrayRef> {
         match values.runs.as_slice() {
             [] => Ok(new_empty_array(&self.output)),
             [(value, rows)] => value.to_array_of_size(*rows),
@@ -182,7 +183,7 @@ impl Standard {
     fn run(
         &self,
         rows: &RecordBatch,
-        asked: Range<usize>,
+        asked: &Range<usize>,
         errors: &mut Vec<(usize, Error)>,
     ) -> Outcome<ArrayRef> {
         let mut evaluator: Box<dyn PartitionEvaluator> = self.function.create_evaluator()?;
@@ -207,7 +208,7 @@ impl Standard {
                 Err(error) => self.window.none(row, error, errors)?,
             });
         }
-        self.window.column(values)
+        self.window.column(&values)
     }
 }
 
@@ -218,7 +219,7 @@ impl WindowFunction for Standard {
         asked: Range<usize>,
         errors: &mut Vec<(usize, Error)>,
     ) -> Result<ArrayRef> {
-        Ok(self.run(rows, asked, errors)?)
+        Ok(self.run(rows, &asked, errors)?)
     }
 }
 
@@ -250,7 +251,7 @@ impl Aggregated {
     fn run(
         &self,
         rows: &RecordBatch,
-        asked: Range<usize>,
+        asked: &Range<usize>,
         errors: &mut Vec<(usize, Error)>,
     ) -> Outcome<ArrayRef> {
         let args = Args {
@@ -284,7 +285,7 @@ impl Aggregated {
                 }
             }
         }
-        self.window.column(values)
+        self.window.column(&values)
     }
 
     /// The value over the rows of `frame`.
@@ -332,7 +333,7 @@ impl WindowFunction for Aggregated {
         asked: Range<usize>,
         errors: &mut Vec<(usize, Error)>,
     ) -> Result<ArrayRef> {
-        Ok(self.run(rows, asked, errors)?)
+        Ok(self.run(rows, &asked, errors)?)
     }
 }
 
