@@ -10,6 +10,7 @@ mod project;
 mod recompute;
 mod top_k;
 mod union;
+mod unnest;
 mod values;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
@@ -22,6 +23,7 @@ pub use project::Project;
 pub use recompute::{Evaluate, Recompute};
 pub use top_k::TopK;
 pub use union::Union;
+pub use unnest::{EmptyList, ListColumn, Unnest, UnnestConfig};
 pub use values::Values;
 
 pub use crate::state::OrderKey;

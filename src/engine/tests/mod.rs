@@ -5,6 +5,7 @@ mod joins;
 mod linear;
 mod stateful;
 mod top_k;
+mod unnest;
 
 use std::sync::Arc;
 

@@ -136,6 +136,7 @@ impl Lowering<'_> {
             LogicalPlan::Union(union) => self.union(union, depth),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, depth),
             LogicalPlan::Join(join) => self.join(join, depth),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest, depth),
             other => Ok(Err(NoForm(no_form_yet(other).to_owned()))),
         }
     }
@@ -243,7 +244,6 @@ impl Lowering<'_> {
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
         LogicalPlan::Window(_) => "window functions have no incremental form yet",
-        LogicalPlan::Unnest(_) => "unnest has no incremental form yet",
         LogicalPlan::RecursiveQuery(_) => "recursion has no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",
         _ => "this kind of node has no incremental form",

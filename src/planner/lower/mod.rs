@@ -26,6 +26,7 @@ mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
 mod top_k;
+mod unnest;
 
 #[cfg(test)]
 mod tests;
