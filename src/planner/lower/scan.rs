@@ -23,7 +23,8 @@ impl Lowering<'_> {
     ///
     /// A row limit in the scan is a hint to the source and is not taken: the LIMIT itself stands above.
     pub(super) fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Formed> {
-        let Some(id) = (self.resolve)(&scan.table_name) else {
+        let rows = Self::rows_leaf(scan);
+        let Some(id) = rows.or_else(|| (self.resolve)(&scan.table_name)) else {
             return self.constant_table(scan, plan);
         };
         let schema = scan.source.schema();
