@@ -17,7 +17,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::group_top_k::{GroupTopK, GroupTopKConfig, Numbering, RankColumn};
-use crate::base::{Error, ObjectId, Result};
+use crate::base::{Error, Kind, ObjectId, Result};
 use crate::engine::budget::Budget;
 use crate::engine::dataflow::Dataflow;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
@@ -43,6 +43,8 @@ pub struct RecursionConfig {
     pub term: Dataflow,
     /// How many other inputs the term reads, as [`Recursion::input`] names them.
     pub inputs: usize,
+    /// The last round that may have rows, as a rule [`MAX_ROUNDS`].
+    pub max_rounds: u32,
 }
 
 /// A recursive query. Its first input is the start, then follow those that the term reads.
@@ -52,6 +54,7 @@ pub struct Recursion {
     with_round: SchemaRef,
     term: Dataflow,
     inputs: usize,
+    max_rounds: u32,
     /// Of a distinct recursion: every row in its first round.
     first: Option<GroupTopK>,
     started: bool,
@@ -76,6 +79,7 @@ impl Recursion {
             schema: config.schema,
             term: config.term,
             inputs: config.inputs,
+            max_rounds: config.max_rounds,
             first,
             started: false,
         })
@@ -116,8 +120,8 @@ impl Recursion {
             self.next_rounds(&fixed, &mut waiting, cx)?;
         }
         while let Some(round) = waiting.lowest() {
-            if round > i64::from(MAX_ROUNDS) {
-                return Err(endless());
+            if round > i64::from(self.max_rounds) {
+                return Err(endless(self.max_rounds));
             }
             let entering = self.entering(round, &mut waiting, cx)?;
             for delta in &entering {
@@ -306,9 +310,10 @@ fn only(delta: &Delta, rows: Vec<u32>) -> Result<Delta> {
     Delta::new(take_rows(delta.batch(), rows)?, weights)
 }
 
-/// What a recursion without an end gives, in both modes.
-pub fn endless() -> Error {
-    Error::limit(format!("the recursion did not end within {MAX_ROUNDS} rounds")).with_hint(
-        "bound it with a counter in WHERE, or write UNION instead of UNION ALL, which stops at rows that were there before",
+/// What a recursion without an end is answered with, in both modes (54001).
+pub fn endless(rounds: u32) -> Error {
+    let message = format!("the recursion did not end within {rounds} rounds");
+    Error::new(Kind::Limit, "54001", message).with_hint(
+        "bound it by a counter in WHERE, or write UNION, which leaves out rows that were there before, instead of UNION ALL",
     )
 }

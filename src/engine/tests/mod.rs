@@ -3,6 +3,7 @@
 mod dataflow;
 mod joins;
 mod linear;
+mod recursion;
 mod stateful;
 mod top_k;
 mod unnest;

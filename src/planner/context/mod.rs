@@ -3,7 +3,8 @@
 //! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
-//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `models` is the list of optimizer rules for models; `cancel` lets a running plan end.
+//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `models` is the list of optimizer rules for models; `cancel` lets a running plan end;
+//! `round_limit` ends recursions that have no end.
 
 mod cancel;
 mod correlated;
@@ -13,6 +14,7 @@ mod models;
 mod multiset;
 mod options;
 mod plan;
+mod round_limit;
 mod session;
 #[cfg(test)]
 mod tests;

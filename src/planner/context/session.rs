@@ -16,6 +16,7 @@ use super::floats::FloatOverDecimal;
 use super::join_sides::after_join_selection;
 use super::models::model_optimizer;
 use super::options::{ContextOptions, PlanFor};
+use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
@@ -67,7 +68,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
-    let physical = after_join_selection(PhysicalOptimizer::new().rules);
+    let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
+    physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::logical_expr::{LogicalPlan, RecursiveQuery};
+use datafusion::logical_expr::{LogicalPlan, RecursiveQuery, TableScan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
 
@@ -12,7 +12,7 @@ use super::expressions::NoForm;
 use super::lowering::{Formed, Lowering};
 use super::rounds::{Leaf, Stop, by_round, leaf_of, round_of};
 use crate::base::{Error, ObjectId, Result};
-use crate::engine::operators::{self, ROUND, Recursion, RecursionConfig};
+use crate::engine::operators::{self, MAX_ROUNDS, ROUND, Recursion, RecursionConfig};
 use crate::engine::{DataflowBuilder, NodeId};
 
 /// What waits while the graph of a term is built.
@@ -51,6 +51,7 @@ impl Lowering<'_> {
             distinct: query.is_distinct,
             term: inside.builder.finish(output),
             inputs: inside.inputs.len(),
+            max_rounds: MAX_ROUNDS,
         })?;
         let inputs: Vec<NodeId> = [start].into_iter().chain(inside.inputs).collect();
         Ok(Ok(self.add(recursion, &inputs)))
@@ -78,7 +79,7 @@ impl Lowering<'_> {
     }
 
     /// The object behind `scan` when it reads the rows of the round before.
-    pub(super) fn rows_leaf(scan: &datafusion::logical_expr::TableScan) -> Option<ObjectId> {
+    pub(super) fn rows_leaf(scan: &TableScan) -> Option<ObjectId> {
         matches!(leaf_of(scan), Some(Leaf::Rows)).then_some(Recursion::ROWS)
     }
 
