@@ -37,7 +37,7 @@ SELECT q.n FROM (WITH RECURSIVE r(x) AS (SELECT 1 UNION SELECT e.dst FROM r JOIN
 -- lists that grow
 WITH RECURSIVE r(x, seen) AS (SELECT src, make_array(src) FROM e UNION ALL SELECT e.dst, array_append(r.seen, e.dst) FROM r JOIN e ON e.src = r.x WHERE NOT array_has(r.seen, e.dst)) SELECT x, cardinality(seen) AS n FROM r;
 -- unnest within the term
-WITH RECURSIVE r(x, n) AS (SELECT k, 0 FROM l UNION SELECT q.y, q.n FROM (SELECT unnest(l.items) AS y, r.n + 1 AS n FROM r JOIN l ON l.k = r.x WHERE r.n < 3) AS q) SELECT x, n FROM r;
+WITH RECURSIVE r(x, n) AS (SELECT k, 0 FROM l UNION SELECT q.y, q.m FROM (SELECT unnest(l.items) AS y, r.n + 1 AS m FROM r JOIN l ON l.k = r.x WHERE r.n < 3) AS q) SELECT x, n FROM r;
 -- a window within the term
 WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n, row_number() OVER (PARTITION BY r.x ORDER BY e.dst) AS p FROM r JOIN e ON e.src = r.x WHERE r.n < 3) AS q WHERE q.p <= 2) SELECT x, n FROM r;
 -- a term that fails on some rows

@@ -305,7 +305,9 @@ fn only(delta: &Delta, rows: Vec<u32>) -> Result<Delta> {
     let Weights::Each(weights) = delta.weights() else {
         return Ok(Delta::inserts(take_rows(delta.batch(), rows)?));
     };
-    let places = rows.iter().map(|row| usize::try_from(*row).unwrap_or(usize::MAX));
+    let places = rows
+        .iter()
+        .map(|row| usize::try_from(*row).unwrap_or(usize::MAX));
     let weights = Int64Array::from_iter_values(places.map(|row| weights.value(row)));
     Delta::new(take_rows(delta.batch(), rows)?, weights)
 }

@@ -15,7 +15,9 @@ use crate::engine::operators::{
 };
 use crate::engine::{Budget, Dataflow, Operator, StepContext};
 use crate::testing::laws::strategy::histories;
-use crate::testing::laws::{Cell, Row, Subject, Table, add, add_deltas, check, delta_of, made_proper};
+use crate::testing::laws::{
+    Cell, Row, Subject, Table, add, add_deltas, check, delta_of, made_proper,
+};
 
 fn edges() -> SchemaRef {
     schema(&[("a", DataType::Int64), ("b", DataType::Int64)])
@@ -35,7 +37,12 @@ fn paths(on: usize, exprs: [Arc<dyn PhysicalExpr>; 2], config: Config) -> Recurs
         let below = binary(column(1), Binary::Lt, literal(limit));
         recent = graph.add(Box::new(Filter::new(below)), &[recent]);
     }
-    let pair: Vec<_> = rows.fields().iter().chain(edges().fields()).cloned().collect();
+    let pair: Vec<_> = rows
+        .fields()
+        .iter()
+        .chain(edges().fields())
+        .cloned()
+        .collect();
     let join = Join::new(JoinConfig {
         kind: JoinKind::Inner,
         left: Arc::clone(&rows),
@@ -165,7 +172,10 @@ fn step(
     let start = delta_of(&edges(), start)?;
     let changes = delta_of(&edges(), changes)?;
     let mut table = Table::new();
-    add_deltas(&mut table, &recursion.step(&[vec![start], vec![changes]], cx)?)?;
+    add_deltas(
+        &mut table,
+        &recursion.step(&[vec![start], vec![changes]], cx)?,
+    )?;
     Ok(table)
 }
 

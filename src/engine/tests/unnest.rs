@@ -84,7 +84,13 @@ fn kinds() -> Vec<DataType> {
 fn elements(cell: &Cell) -> (Vec<Cell>, bool) {
     match cell {
         Cell::Int(length) => {
-            let item = |item: i64| if item == 1 { Cell::Null } else { Cell::Int(item) };
+            let item = |item: i64| {
+                if item == 1 {
+                    Cell::Null
+                } else {
+                    Cell::Int(item)
+                }
+            };
             ((0..*length).map(item).collect(), false)
         }
         _ => (Vec::new(), true),
@@ -202,7 +208,10 @@ fn a_list_of_lists_is_opened_to_two_depths_at_once() {
         ],
         structs: Vec::new(),
         empty: EmptyList::Drop,
-        schema: schema(&[("deep", DataType::Int64), ("flat", inner.data_type().clone())]),
+        schema: schema(&[
+            ("deep", DataType::Int64),
+            ("flat", inner.data_type().clone()),
+        ]),
     };
     let output = run(config, Delta::inserts(batch));
     // The first level gives each of the inner lists a row; the second opens each beside the whole list.

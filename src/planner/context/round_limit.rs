@@ -41,7 +41,8 @@ impl PhysicalOptimizerRule for RoundLimit {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| limit(node, self.max_rounds)).data()
+        plan.transform_up(|node| limit(node, self.max_rounds))
+            .data()
     }
 
     fn name(&self) -> &str {

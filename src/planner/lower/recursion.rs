@@ -58,7 +58,11 @@ impl Lowering<'_> {
     }
 
     /// The node of a leaf of the term that is being lowered, if `plan` is one that stands for another plan.
-    pub(super) fn fixed_leaf(&mut self, plan: &LogicalPlan, depth: usize) -> Result<Option<NodeId>> {
+    pub(super) fn fixed_leaf(
+        &mut self,
+        plan: &LogicalPlan,
+        depth: usize,
+    ) -> Result<Option<NodeId>> {
         let LogicalPlan::TableScan(scan) = plan else {
             return Ok(None);
         };

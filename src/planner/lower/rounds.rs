@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Column, DFSchema, DFSchemaRef, DataFusionError, JoinType, TableReference};
+use datafusion::common::{
+    Column, DFSchema, DFSchemaRef, DataFusionError, JoinType, TableReference,
+};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::{Alias, GroupingSet};
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
@@ -181,15 +183,15 @@ impl Term<'_> {
                 Ok(in_partition(call.clone(), &round)?.alias(name))
             })
             .collect::<Outcome<Vec<_>>>()?;
-        Ok(LogicalPlan::Window(Window::try_new(calls, Arc::new(input))?))
+        Ok(LogicalPlan::Window(Window::try_new(
+            calls,
+            Arc::new(input),
+        )?))
     }
 
     /// The side that reads the recursion must be one whose rows the output consists of.
     fn join(&self, join: &Join) -> Outcome<LogicalPlan> {
-        let sides = (
-            reads(&join.left, self.name),
-            reads(&join.right, self.name),
-        );
+        let sides = (reads(&join.left, self.name), reads(&join.right, self.name));
         let (left, right) = match (sides, join.join_type) {
             ((true, true), _) => return Err(Stop::Failed(read_twice(self.name))),
             (
@@ -208,7 +210,11 @@ impl Term<'_> {
                 | JoinType::RightAnti
                 | JoinType::RightMark,
             ) => (fixed(&join.left)?, self.node(&join.right)?),
-            _ => return none("the recursion stands on the side of an outer join that may be missing"),
+            _ => {
+                return none(
+                    "the recursion stands on the side of an outer join that may be missing",
+                );
+            }
         };
         Ok(LogicalPlan::Join(Join::try_new(
             Arc::new(left),
@@ -225,7 +231,8 @@ impl Term<'_> {
     fn unnest(&self, unnest: &Unnest) -> Outcome<LogicalPlan> {
         let input = self.node(&unnest.input)?;
         let (columns, options) = (unnest.exec_columns.clone(), unnest.options.clone());
-        let opened = LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?;
+        let opened =
+            LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?;
         Ok(opened.build()?)
     }
 

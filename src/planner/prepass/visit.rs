@@ -6,7 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
+    arrays, expansion, fetch, from_functions, names, numbers, order, reject, select_functions,
+    table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -68,6 +69,7 @@ impl VisitorMut for Walk {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         flow(reject::select(select).map(|()| {
             from_functions::rewrite(select);
+            select_functions::rewrite(select);
             names::rewrite(select);
         }))
     }
