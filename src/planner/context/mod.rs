@@ -4,7 +4,7 @@
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
 //! subqueries that look at the row outside; `floats` lets a float win over a decimal; `models` is the list of optimizer rules for models; `cancel` lets a running plan end;
-//! `round_limit` ends recursions that have no end.
+//! `recursive_reads` refuses a recursion that is read twice, `round_limit` ends those that have no end.
 
 mod cancel;
 mod correlated;
@@ -14,6 +14,7 @@ mod models;
 mod multiset;
 mod options;
 mod plan;
+mod recursive_reads;
 mod round_limit;
 mod session;
 #[cfg(test)]

@@ -173,3 +173,44 @@ impl ExecutionPlan for CountedExec {
         self.input.execute(partition, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::physical_plan::collect;
+
+    use super::*;
+    use crate::base;
+
+    async fn rows(sql: &str) -> base::Result<usize> {
+        let rule = Arc::new(RoundLimit { max_rounds: 20 });
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_physical_optimizer_rule(rule)
+            .build();
+        let plan = state.create_logical_plan(sql).await?;
+        let physical = state.create_physical_plan(&plan).await?;
+        let batches = collect(physical, state.task_ctx()).await?;
+        Ok(batches.iter().map(|batch| batch.num_rows()).sum())
+    }
+
+    #[tokio::test]
+    async fn a_recursion_is_stopped_behind_its_last_round() {
+        let to = |last: u32| {
+            format!(
+                "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
+                 SELECT a.i FROM n AS a JOIN n AS b ON a.i = b.i"
+            )
+        };
+        assert_eq!(rows(&to(20)).await.unwrap(), 21);
+        assert_eq!(rows(&to(21)).await.unwrap_err().code(), "54001");
+    }
+
+    #[tokio::test]
+    async fn limit_ends_a_recursion_sooner() {
+        let endless =
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+        assert_eq!(rows(endless).await.unwrap_err().code(), "54001");
+        assert_eq!(rows(&format!("{endless} LIMIT 5")).await.unwrap(), 5);
+    }
+}

@@ -193,7 +193,7 @@ impl Term<'_> {
     fn join(&self, join: &Join) -> Outcome<LogicalPlan> {
         let sides = (reads(&join.left, self.name), reads(&join.right, self.name));
         let (left, right) = match (sides, join.join_type) {
-            ((true, true), _) => return Err(Stop::Failed(read_twice(self.name))),
+            ((true, true), _) => return none("the recursion is read twice"),
             (
                 (true, false),
                 JoinType::Inner
@@ -249,12 +249,6 @@ impl Term<'_> {
 
 fn none<T>(reason: impl Into<String>) -> Outcome<T> {
     Err(Stop::NoForm(NoForm::because(reason)))
-}
-
-fn read_twice(name: &str) -> Error {
-    Error::unsupported(format!(
-        "recursive reference to query \"{name}\" must not appear more than once"
-    ))
 }
 
 /// `call` within one round.
