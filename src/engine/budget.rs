@@ -7,7 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::base::{Error, Result};
+use crate::base::{CancelFlag, Error, Result};
+
+/// What a person can do about a model that needs too much.
+pub const MODEL_MEMORY_HINT: &str =
+    "look for a join without a key, or a key that very many rows share; or raise --model-memory";
 
 /// A limit in bytes and what counts against it. Threads of one step share it.
 #[derive(Debug)]
@@ -20,13 +24,21 @@ pub struct Budget {
     /// The budget of the graph around, if this is that of a graph within an operator, and how much of what is held
     /// here is counted there too.
     outer: Option<(Arc<Budget>, usize)>,
+    /// Raised when nobody wants the result any more.
+    stop: CancelFlag,
 }
 
 impl Budget {
     /// A budget of `limit_bytes`, of which nothing is used.
     pub fn new(limit_bytes: usize) -> Self {
+        Self::with_stop(limit_bytes, CancelFlag::new())
+    }
+
+    /// As [`Budget::new`], for a step that ends with an error once `stop` is raised.
+    pub fn with_stop(limit_bytes: usize, stop: CancelFlag) -> Self {
         Self {
             limit_bytes,
+            stop,
             held_bytes: AtomicUsize::new(0),
             made_bytes: AtomicUsize::new(0),
             outer: None,
@@ -36,7 +48,7 @@ impl Budget {
     /// A budget for a graph within an operator of `outer`'s graph: what it uses counts there for as long as the
     /// operator runs. `counted_bytes` of it are counted there already.
     pub fn within(outer: Arc<Self>, counted_bytes: usize) -> Self {
-        let mut inner = Self::new(outer.limit_bytes);
+        let mut inner = Self::with_stop(outer.limit_bytes, outer.stop.clone());
         inner.outer = Some((outer, counted_bytes));
         inner
     }
@@ -44,7 +56,7 @@ impl Budget {
     /// Says how much is held between operators. What the last operator made counts no longer.
     ///
     /// # Errors
-    /// 53200 when that is more than the limit.
+    /// 53200 when that is more than the limit, 57014 when the step shall end.
     pub fn hold(&self, bytes: usize) -> Result<()> {
         self.held_bytes.store(bytes, Ordering::Relaxed);
         self.made_bytes.store(0, Ordering::Relaxed);
@@ -54,7 +66,7 @@ impl Budget {
     /// Counts `bytes` that the present operator is about to keep until it ends.
     ///
     /// # Errors
-    /// 53200 when they pass the limit.
+    /// 53200 when they pass the limit, 57014 when the step shall end.
     pub fn charge(&self, bytes: usize) -> Result<()> {
         let made = self.made_bytes.fetch_add(bytes, Ordering::Relaxed);
         let held = self.held_bytes.load(Ordering::Relaxed);
@@ -74,6 +86,9 @@ impl Budget {
     }
 
     fn check(&self, bytes: usize) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::cancelled("canceling statement due to user request"));
+        }
         if bytes.saturating_add(self.around()) <= self.limit_bytes {
             return Ok(());
         }
@@ -81,15 +96,23 @@ impl Budget {
             "the model needs more than its {} MiB of memory",
             self.limit_bytes >> 20
         ))
-        .with_hint(
-            "look for a join without a key, or a key that very many rows share; or raise --model-memory",
-        ))
+        .with_hint(MODEL_MEMORY_HINT))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raised_flag_ends_the_step() {
+        let stop = CancelFlag::new();
+        let budget = Budget::with_stop(100, stop.clone());
+        budget.charge(1).expect("not raised");
+        stop.cancel();
+        assert_eq!(budget.charge(1).expect_err("raised").code(), "57014");
+        assert_eq!(budget.hold(1).expect_err("raised").code(), "57014");
+    }
 
     #[test]
     fn what_an_operator_makes_counts_until_the_next_one() {

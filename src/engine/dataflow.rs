@@ -232,6 +232,9 @@ impl Dataflow {
         // What each node gave, and how many of its readers have yet to take it.
         let mut given: Vec<(Deltas, usize)> = Vec::with_capacity(self.nodes.len());
         let mut held: usize = self.nodes.iter().map(|node| node.measured.0).sum();
+        if let Some(progress) = &cx.progress {
+            progress.begin(self.nodes.len());
+        }
         for node in &mut self.nodes {
             let mut taken = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
@@ -245,7 +248,11 @@ impl Dataflow {
                         Deltas::new()
                     } else {
                         node.steps += 1;
-                        node.rows_in += taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        let rows = taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        node.rows_in += rows;
+                        if let Some(progress) = &cx.progress {
+                            progress.take(rows);
+                        }
                         if let Some(budget) = &cx.budget {
                             budget.hold(held)?;
                         }
@@ -260,6 +267,9 @@ impl Dataflow {
                 }
             };
             node.rows_out += count(&output);
+            if let Some(progress) = &cx.progress {
+                progress.done();
+            }
             let output = output
                 .into_iter()
                 .filter(|delta| delta.rows() > 0)

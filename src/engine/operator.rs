@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::budget::Budget;
+use super::progress::Progress;
 use crate::base::clock::ClockRef;
 use crate::base::{Error, Result};
 use crate::zset::Delta;
@@ -25,6 +26,8 @@ pub struct StepContext {
     pub clock: Option<ClockRef>,
     /// What the step may use; without it there is no limit.
     pub budget: Option<Arc<Budget>>,
+    /// Told how far the step is.
+    pub progress: Option<Arc<Progress>>,
 }
 
 /// A row that an expression failed on. The same row taken back gives the same error with the

@@ -11,9 +11,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::defaults::only_where_written;
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
+use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
-use crate::base::{Error, Kind, ObjectId, Result};
+use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
@@ -147,8 +148,13 @@ impl Lotic {
         self.publish_with(object).await
     }
 
-    /// Makes a model and fills it.
-    pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+    /// Makes a model and fills it, or ends with 57014 once `stop` is raised.
+    pub(super) async fn create_model(
+        self: &Arc<Self>,
+        new: NewQuery,
+        replace: bool,
+        stop: &CancelFlag,
+    ) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
             self.clear_for_replacement(&new.name, Relation::Model)
@@ -172,7 +178,8 @@ impl Lotic {
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
-        self.fill_model(&object, Some(Arc::clone(&catalog))).await?;
+        self.fill_model(&object, Some(Arc::clone(&catalog)), stop)
+            .await?;
         // readers see it a moment before its definition is durable; a crash between loses a
         // statement that nobody was told had worked
         if let Err(error) = self.save(&catalog) {
@@ -267,12 +274,9 @@ impl Lotic {
             })
             .await?;
         for id in gone {
-            let had_topic = self
-                .writer(*id)
-                .is_some_and(|writer| writer.topic().is_some());
             self.remove_writer(*id);
-            if let (true, Some(store)) = (had_topic, self.store()) {
-                store.log.drop_topic(Catalog::topic_of(*id))?;
+            if let Some(store) = self.store() {
+                store.drop_topic(Catalog::topic_of(*id))?;
             }
         }
         Ok(())
@@ -341,10 +345,21 @@ impl Lotic {
         }
     }
 
-    /// Stores and publishes the catalog with `object` in it.
+    /// Stores and publishes the catalog with `object` in it. Its topic is made before, so that a topic that the stored
+    /// catalog names is there or lost.
     async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
-        let catalog = Arc::new(self.world().catalog.with(object)?);
-        self.save(&catalog)?;
+        let catalog = Arc::new(self.world().catalog.with(object.clone())?);
+        if let (Some(store), Some(layout)) = (self.store(), object.topic()) {
+            store.make_topic(topic_spec(&object, layout))?;
+        }
+        if let Err(error) = self.save(&catalog) {
+            if let Some(store) = self.store()
+                && let Err(left) = store.drop_topic(Catalog::topic_of(object.id))
+            {
+                tracing::warn!(%left, "a topic without an owner is left for the next start to drop");
+            }
+            return Err(error);
+        }
         self.driver()
             .run(move |driver| driver.set_catalog(catalog, &[]))
             .await

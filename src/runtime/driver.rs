@@ -86,6 +86,18 @@ impl DriverHandle {
         wait.await.map_err(|_| stopping())
     }
 
+    /// Runs `command` between two epochs, some time, and waits for nothing.
+    pub(crate) fn post<F>(&self, command: F)
+    where
+        F: FnOnce(&mut Driver) + Send + 'static,
+    {
+        let handle = self.clone();
+        task::spawn("driver-post", async move {
+            // an engine that stops has nothing left to do it to
+            drop(handle.send(Message::Command(Box::new(command))).await);
+        });
+    }
+
     /// Waits until everything that was durable before the call is visible.
     ///
     /// # Errors
@@ -416,6 +428,7 @@ impl Driver {
         {
             model.step(&building.missed, self.epoch, false)?;
         }
+        model.follow();
         self.models.insert(id, model);
         Ok(())
     }

@@ -12,6 +12,7 @@ mod dml;
 mod driver;
 mod feed;
 mod figures;
+mod filling;
 mod functions;
 mod instance;
 mod late;

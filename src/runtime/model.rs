@@ -7,9 +7,9 @@ use arrow::array::RecordBatch;
 
 use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
 use crate::base::clock::ClockRef;
-use crate::base::{Epoch, Error, ObjectId, Result};
+use crate::base::{CancelFlag, Epoch, Error, ObjectId, Result};
 use crate::catalog::ModelOptions;
-use crate::engine::{Budget, Dataflow, RowError, StepContext};
+use crate::engine::{Budget, Dataflow, Progress, RowError, StepContext};
 use crate::models::Collection;
 use crate::zset::{Delta, Weights};
 
@@ -20,6 +20,10 @@ pub(crate) struct ModelSeams {
     pub(crate) clock: ClockRef,
     /// What its state and its rows may take, in bytes.
     pub(crate) memory_bytes: usize,
+    /// Raised when nobody wants the model any more before it follows its inputs.
+    pub(crate) stop: CancelFlag,
+    /// How far it is until then.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// A model that follows its inputs.
@@ -35,7 +39,10 @@ pub(crate) struct Model {
     changed: Epoch,
     step_us: u64,
     clock: ClockRef,
+    memory_bytes: usize,
     budget: Arc<Budget>,
+    /// Told how far the fill is; none once it has ended.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Model {
@@ -58,8 +65,16 @@ impl Model {
             changed: Epoch::default(),
             step_us: 0,
             clock: seams.clock,
-            budget: Arc::new(Budget::new(seams.memory_bytes)),
+            memory_bytes: seams.memory_bytes,
+            budget: Arc::new(Budget::with_stop(seams.memory_bytes, seams.stop)),
+            progress: Some(seams.progress),
         }
+    }
+
+    /// It is filled: from now on nobody can stop it but the driver.
+    pub(crate) fn follow(&mut self) {
+        self.budget = Arc::new(Budget::new(self.memory_bytes));
+        self.progress = None;
     }
 
     /// The objects that it reads.
@@ -99,6 +114,7 @@ impl Model {
             bulk,
             clock: Some(Arc::clone(&self.clock)),
             budget: Some(Arc::clone(&self.budget)),
+            progress: self.progress.clone(),
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::filling::BuildState;
 use super::instance::Lotic;
 use super::world::World;
 use crate::base::Result;
@@ -80,6 +81,17 @@ const RELATIONS: &[SystemRelation] = &[
             ("step_us", Shape::Number),
         ],
         rows: models,
+    },
+    SystemRelation {
+        name: "builds",
+        columns: &[
+            ("name", Shape::Text),
+            ("operators", Shape::Number),
+            ("operators_done", Shape::Number),
+            ("rows_taken", Shape::Number),
+            ("running_ms", Shape::Number),
+        ],
+        rows: builds,
     },
     SystemRelation {
         name: "operators",
@@ -314,6 +326,19 @@ fn topics(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
         }
     }
     Ok(rows)
+}
+
+fn builds(lotic: &Lotic, _world: &World) -> Result<Vec<Vec<Cell>>> {
+    let row = |build: BuildState| {
+        vec![
+            Cell::Text(build.name),
+            Cell::Number(count(build.reached.operators)),
+            Cell::Number(count(build.reached.done)),
+            Cell::Number(large(build.reached.rows)),
+            Cell::Number(i64::try_from(build.running.as_millis()).unwrap_or(i64::MAX)),
+        ]
+    };
+    Ok(lotic.builds().into_iter().map(row).collect())
 }
 
 fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {

@@ -8,7 +8,7 @@
 //! About 60 bytes a row stand beside the row's own.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::SortOptions;
@@ -75,6 +75,11 @@ impl OrderedRows {
     /// The part of the bytes that is the row's group; empty when there are no groups.
     pub fn group(&self, row: usize) -> &[u8] {
         self.group.as_ref().map_or(&[], |rows| rows.row(row).data())
+    }
+
+    /// The part of the bytes that the row shares with the rows of its group that the order calls equal.
+    pub fn peers(&self, row: usize) -> &[u8] {
+        self.peers.as_ref().map_or(&[], |rows| rows.row(row).data())
     }
 
     fn peer_bytes(&self, row: usize) -> usize {
@@ -227,6 +232,13 @@ impl Ordered {
             .filter_map(|(key, held)| standing(key, *held))
     }
 
+    /// The rows from `key` on, its own included.
+    pub fn onward<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = Standing<'a>> {
+        self.rows
+            .range::<[u8], _>((Included(key), Unbounded))
+            .filter_map(|(key, held)| standing(key, *held))
+    }
+
     /// The rows before `key`, from the last on.
     pub fn before(&self, key: &[u8]) -> impl Iterator<Item = Standing<'_>> {
         self.rows
@@ -238,10 +250,8 @@ impl Ordered {
     /// The rows of a group, in order.
     pub fn of_group<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = Standing<'a>> {
         // No row's group is the beginning of another's: the format ends each value.
-        self.rows
-            .range::<[u8], _>((std::ops::Bound::Included(group), Unbounded))
-            .take_while(move |(key, _)| key.starts_with(group))
-            .filter_map(|(key, held)| standing(key, *held))
+        self.onward(group)
+            .take_while(move |row| row.key.starts_with(group))
     }
 
     /// The rows behind some bytes that this store gave, in that order: a column a column of the schema.

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod budget;
+mod builds;
 mod checks;
 mod connectors;
 mod damage;

@@ -13,6 +13,7 @@ mod top_k;
 mod union;
 mod unnest;
 mod values;
+mod window;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use distinct::Distinct;
@@ -27,5 +28,6 @@ pub use top_k::TopK;
 pub use union::Union;
 pub use unnest::{EmptyList, ListColumn, Unnest, UnnestConfig};
 pub use values::Values;
+pub use window::{Extent, Reach, Window, WindowConfig, WindowFunction};
 
 pub use crate::state::OrderKey;

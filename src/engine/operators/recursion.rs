@@ -222,6 +222,8 @@ impl Operator for Recursion {
             bulk: false,
             clock: cx.clock.clone(),
             budget: within,
+            // The graph around counts this operator as one of its own.
+            progress: None,
         };
         let output = self.rounds(inputs, budget.as_deref(), &mut term);
         cx.errors = term.errors;

@@ -7,6 +7,7 @@ mod recursion;
 mod stateful;
 mod top_k;
 mod unnest;
+mod windows;
 
 use std::sync::Arc;
 

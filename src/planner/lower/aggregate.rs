@@ -295,7 +295,7 @@ fn exact_call(
 
 /// Whether `udaf` is one that the engine's states compute too: another function of the same name does something
 /// else.
-fn is_known(udaf: &AggregateUDF) -> bool {
+pub(super) fn is_known(udaf: &AggregateUDF) -> bool {
     KNOWN.iter().any(|known| known.as_ref() == udaf)
 }
 

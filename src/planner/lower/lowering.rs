@@ -145,6 +145,7 @@ impl Lowering<'_> {
             LogicalPlan::Join(join) => self.join(join, depth),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest, depth),
             LogicalPlan::RecursiveQuery(query) => self.recursion(query, depth),
+            LogicalPlan::Window(window) => self.window(window, depth),
             other => Ok(Err(NoForm(no_form_yet(other).to_owned()))),
         }
     }
@@ -251,7 +252,6 @@ impl Lowering<'_> {
 /// Why a kind of node is recomputed.
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
-        LogicalPlan::Window(_) => "window functions have no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",
         _ => "this kind of node has no incremental form",
     }

@@ -16,6 +16,7 @@ mod expressions;
 mod grouping;
 mod hoist;
 mod join;
+mod keyed;
 mod lowering;
 mod not_in;
 mod recursion;
@@ -29,6 +30,8 @@ mod tolerant_condition;
 mod tolerant_exec;
 mod top_k;
 mod unnest;
+mod window;
+mod window_function;
 
 #[cfg(test)]
 mod tests;

@@ -5,34 +5,25 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Aggregate, Between, Expr, ExprSchemable, FetchType, Filter, Limit, LogicalPlan,
-    Operator as Binary, SkipType, Sort, Window,
+    Aggregate, Between, Expr, FetchType, Filter, Limit, LogicalPlan, Operator as Binary, SkipType,
+    Sort, Window,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::expressions::{NoForm, columns_as, may_fail};
+use super::expressions::{NoForm, may_fail};
+use super::keyed::{Keyed, column_of};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
 use crate::engine::NodeId;
-use crate::engine::operators::{self, GroupTopKConfig, Numbering, OrderKey, RankColumn};
+use crate::engine::operators::{self, GroupTopKConfig, Numbering, RankColumn};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
-
-/// Groups and an order over the columns of an input, which has more columns where a key is no column of its own.
-struct Keyed {
-    group: Vec<usize>,
-    order: Vec<OrderKey>,
-    /// The input's columns and the keys behind them.
-    wide: SchemaRef,
-    /// What computes them; `None` when no key was added.
-    widen: Option<Exprs>,
-}
 
 /// A filter that bounds the rank of a window function below it.
 struct Ranked<'p> {
@@ -241,68 +232,6 @@ impl Lowering<'_> {
         let input = self.widened(input, keyed);
         let rows = operators::TopK::new(&keyed.wide, schema, &keyed.order, skip, fetch)?;
         Ok(self.add(rows, &[input]))
-    }
-
-    /// Groups and order as columns, or why they cannot be.
-    fn keyed(&self, group: &[Expr], order: &[SortKey], schema: &DFSchema) -> Result<Partly<Keyed>> {
-        let mut fields: Vec<FieldRef> = schema.fields().iter().map(Arc::clone).collect();
-        let mut widen = columns_as(schema.inner(), schema.inner());
-        let mut columns = Vec::with_capacity(group.len() + order.len());
-        for expr in group.iter().chain(order.iter().map(|key| &key.expr)) {
-            if let Some(column) = column_of(expr, schema) {
-                columns.push(column);
-                continue;
-            }
-            if may_fail(expr, schema) {
-                return Ok(Err(NoForm::because("a key of the order can fail on a row")));
-            }
-            match self.physical(expr, schema)? {
-                Ok(expr) => widen.push(expr),
-                Err(reason) => return Ok(Err(reason)),
-            }
-            columns.push(fields.len());
-            let name = format!("__lotic_key_{}", fields.len());
-            fields.push(Arc::new(Field::new(name, expr.get_type(schema)?, true)));
-        }
-        if fields.is_empty() {
-            return Ok(Err(NoForm::because("rows without columns have no order")));
-        }
-        if let Some(field) = fields.iter().find(|field| !has_order(field.data_type())) {
-            return Ok(Err(NoForm::because(format!(
-                "values of the type {} have no order",
-                field.data_type()
-            ))));
-        }
-        let order_columns = columns.split_off(group.len());
-        let order = order_columns
-            .into_iter()
-            .zip(order)
-            .map(|(column, key)| OrderKey {
-                column,
-                options: arrow::compute::SortOptions::new(!key.asc, key.nulls_first),
-            })
-            .collect();
-        let added = fields.len() > schema.fields().len();
-        Ok(Ok(Keyed {
-            group: columns,
-            order,
-            wide: if added {
-                Arc::new(Schema::new(fields))
-            } else {
-                Arc::clone(schema.inner())
-            },
-            widen: added.then_some(widen),
-        }))
-    }
-
-    fn widened(&mut self, input: NodeId, keyed: &Keyed) -> NodeId {
-        match &keyed.widen {
-            None => input,
-            Some(exprs) => {
-                let wide = Arc::clone(&keyed.wide);
-                self.add(operators::Project::new(exprs.clone(), wide), &[input])
-            }
-        }
     }
 
     /// The expressions of the nodes of `chain`. One that can fail would change which rows are the first.
@@ -519,18 +448,6 @@ fn first_values(aggregate: &Aggregate) -> Option<(Vec<&Expr>, &[SortKey])> {
     order.filter(|_| grouped).map(|order| (args, order))
 }
 
-/// The column that `expr` is, perhaps under another name.
-fn column_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
-    let mut expr = expr;
-    while let Expr::Alias(alias) = expr {
-        expr = alias.expr.as_ref();
-    }
-    match expr {
-        Expr::Column(column) => schema.maybe_index_of_column(column),
-        _ => None,
-    }
-}
-
 /// Whether `expr` reads one of the marked columns.
 fn reads(expr: &Expr, schema: &DFSchema, marked: &[bool]) -> bool {
     expr.column_refs().into_iter().any(|column| {
@@ -538,21 +455,4 @@ fn reads(expr: &Expr, schema: &DFSchema, marked: &[bool]) -> bool {
             .maybe_index_of_column(column)
             .is_none_or(|index| marked.get(index) == Some(&true))
     })
-}
-
-/// Whether the engine's order of such values is DataFusion's, and gives them back as they were.
-fn has_order(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Map(..)
-        | DataType::Union(..)
-        | DataType::Dictionary(..)
-        | DataType::RunEndEncoded(..) => false,
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _) => has_order(field.data_type()),
-        DataType::Struct(fields) => fields.iter().all(|field| has_order(field.data_type())),
-        _ => true,
-    }
 }

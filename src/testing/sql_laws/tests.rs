@@ -224,6 +224,7 @@ laws_of! {
     nested_columns_obey_the_laws, nested_columns_have_the_stored_plans: "nested";
     recursive_queries_obey_the_laws, recursive_queries_have_the_stored_plans: "recursive";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
+    windows_obey_the_laws, windows_have_the_stored_plans: "windows";
 }
 
 #[test]

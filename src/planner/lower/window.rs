@@ -1,0 +1,215 @@
+//! Window functions that no bound turns into a group top-k.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::{
+    NullTreatment, Sort as SortKey, WindowFunction as Call, WindowFunctionDefinition,
+};
+use datafusion::logical_expr::{
+    Expr, Window, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits as Units,
+};
+
+use super::aggregate::is_known;
+use super::expressions::NoForm;
+use super::lowering::{Formed, Lowering};
+use super::window_function::evaluated;
+use crate::base::Result;
+use crate::engine::operators::{self, Extent, Reach, WindowConfig, WindowFunction};
+
+impl Lowering<'_> {
+    pub(super) fn window(&mut self, window: &Window, depth: usize) -> Result<Formed> {
+        let line = self.explain.current();
+        let schema = window.input.schema();
+        let Some(calls) = calls_of(window) else {
+            return Ok(Err(NoForm::because("a window is not a function call")));
+        };
+        let Some((partition, order)) = one_order(&calls) else {
+            return Ok(Err(NoForm::because(
+                "the functions of this node have different windows",
+            )));
+        };
+        for call in &calls {
+            let params = &call.params;
+            let exprs = params.args.iter().chain(params.filter.as_deref());
+            if let Err(reason) = self.physical_all(exprs, schema)? {
+                return Ok(Err(reason));
+            }
+        }
+        let keyed = match self.keyed(partition, &order, schema)? {
+            Ok(keyed) => keyed,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let mut functions: Vec<Arc<dyn WindowFunction>> = Vec::with_capacity(calls.len());
+        for expr in &window.window_expr {
+            functions.push(evaluated(expr, schema, &self.props)?);
+        }
+        let reaches = calls.iter().map(|call| reach_of(call));
+        let reach = reaches.fold(Reach::ROW, Reach::and);
+        self.explain.note(line, told(reach));
+        let input = self.node(&window.input, depth + 1)?;
+        let input = self.widened(input, &keyed);
+        let rows = operators::Window::new(WindowConfig {
+            input: keyed.wide,
+            partition: keyed.group,
+            order: keyed.order,
+            functions,
+            reach,
+            schema: Arc::clone(window.schema.inner()),
+        })?;
+        Ok(Ok(self.add(rows, &[input])))
+    }
+}
+
+/// What a change costs, for EXPLAIN.
+fn told(reach: Reach) -> &'static str {
+    match (reach.back, reach.ahead) {
+        (Extent::All, Extent::All) => "touched partitions are evaluated anew",
+        (Extent::All, _) => "touched partitions are evaluated anew from the first change on",
+        (_, Extent::All) => "touched partitions are evaluated anew up to the last change",
+        _ => "rows near a change are evaluated anew",
+    }
+}
+
+/// The calls behind the node's columns.
+fn calls_of(window: &Window) -> Option<Vec<&Call>> {
+    let call = |expr| call_of(expr);
+    window.window_expr.iter().map(call).collect()
+}
+
+/// The call that `expr` is, perhaps under another name.
+pub(super) fn call_of(expr: &Expr) -> Option<&Call> {
+    let mut expr = expr;
+    while let Expr::Alias(alias) = expr {
+        expr = alias.expr.as_ref();
+    }
+    match expr {
+        Expr::WindowFunction(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// The partition and the order of all of `calls`, when they have the same.
+fn one_order<'c>(calls: &[&'c Call]) -> Option<(&'c [Expr], Vec<SortKey>)> {
+    let (first, rest) = calls.split_first()?;
+    let partition = first.params.partition_by.as_slice();
+    let order = keys_that_count(first);
+    let same = |call: &&Call| {
+        let other = &call.params.partition_by;
+        partition.iter().all(|key| other.contains(key))
+            && other.iter().all(|key| partition.contains(key))
+            && keys_that_count(call) == order
+    };
+    rest.iter().all(same).then_some((partition, order))
+}
+
+/// The keys of the order that are not constant within a partition, nor written before.
+fn keys_that_count(call: &Call) -> Vec<SortKey> {
+    let mut keys: Vec<SortKey> = Vec::new();
+    for key in &call.params.order_by {
+        let constant = call.params.partition_by.contains(&key.expr);
+        if !constant && keys.iter().all(|known| known.expr != key.expr) {
+            keys.push(key.clone());
+        }
+    }
+    keys
+}
+
+/// The rows that a call looks at.
+fn reach_of(call: &Call) -> Reach {
+    let params = &call.params;
+    let function = match &call.fun {
+        // Another aggregate may depend on the rows that its frame has left.
+        WindowFunctionDefinition::AggregateUDF(function) if is_known(function) => {
+            return frame_reach(&params.window_frame);
+        }
+        WindowFunctionDefinition::AggregateUDF(_) => return Reach::ALL,
+        WindowFunctionDefinition::WindowUDF(function) => function.name(),
+    };
+    let all_before = Reach {
+        back: Extent::All,
+        ahead: Extent::NONE,
+    };
+    match function {
+        "row_number" | "rank" | "dense_rank" => all_before,
+        "first_value" | "last_value" | "nth_value" => frame_reach(&params.window_frame),
+        "lag" => shift_reach(call).unwrap_or(Reach::ALL),
+        "lead" => match shift_reach(call) {
+            Some(Reach { back, ahead }) => Reach {
+                back: ahead,
+                ahead: back,
+            },
+            None => Reach::ALL,
+        },
+        _ => Reach::ALL,
+    }
+}
+
+/// The rows that lag looks at; `None` when that is not known.
+fn shift_reach(call: &Call) -> Option<Reach> {
+    let offset = match call.params.args.get(1) {
+        None => 1,
+        Some(Expr::Literal(offset, _)) => integer(offset)?,
+        Some(_) => return None,
+    };
+    let rows = usize::try_from(offset.unsigned_abs()).ok()?;
+    let ignores_nulls = call.params.null_treatment == Some(NullTreatment::IgnoreNulls);
+    let far = if ignores_nulls {
+        Extent::All
+    } else {
+        Extent::rows(rows)
+    };
+    Some(if offset < 0 {
+        Reach {
+            back: Extent::NONE,
+            ahead: far,
+        }
+    } else {
+        Reach {
+            back: far,
+            ahead: Extent::NONE,
+        }
+    })
+}
+
+fn integer(value: &ScalarValue) -> Option<i64> {
+    match value {
+        ScalarValue::Int64(value) => *value,
+        ScalarValue::Int32(value) => value.map(i64::from),
+        ScalarValue::UInt64(value) => value.and_then(|value| i64::try_from(value).ok()),
+        _ => None,
+    }
+}
+
+/// The rows of a frame, and those that are needed to find it.
+fn frame_reach(frame: &WindowFrame) -> Reach {
+    let far = |bound: &Bound, away: bool| {
+        let offset = match bound {
+            Bound::CurrentRow => Some(0),
+            Bound::Preceding(offset) | Bound::Following(offset) if offset.is_null() => None,
+            // A bound on the other side of the row.
+            Bound::Preceding(_) | Bound::Following(_) if !away => Some(0),
+            Bound::Preceding(offset) | Bound::Following(offset) => {
+                integer(offset).and_then(|offset| usize::try_from(offset).ok())
+            }
+        };
+        match (frame.units, offset) {
+            (_, None) => Extent::All,
+            (Units::Rows, Some(rows)) => Extent::rows(rows),
+            (Units::Groups, Some(groups)) => Extent::groups(groups),
+            (Units::Range, Some(_)) if *bound == Bound::CurrentRow => Extent::groups(0),
+            // Values at a distance: how many rows that is, the rows alone can tell.
+            (Units::Range, Some(_)) => Extent::All,
+        }
+    };
+    Reach {
+        back: far(
+            &frame.start_bound,
+            matches!(frame.start_bound, Bound::Preceding(_)),
+        ),
+        ahead: far(
+            &frame.end_bound,
+            matches!(frame.end_bound, Bound::Following(_)),
+        ),
+    }
+}
