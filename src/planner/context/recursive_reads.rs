@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use datafusion::catalog::cte_worktable::CteWorkTable;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 
