@@ -4,6 +4,7 @@
 //! input (a join), what it makes is charged piece by piece, so that a cross join or one key with
 //! very many rows stops the model while it is small, and not the process when it is large.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::base::{CancelFlag, Error, Result};
@@ -20,6 +21,9 @@ pub struct Budget {
     held_bytes: AtomicUsize,
     /// What the present operator has made.
     made_bytes: AtomicUsize,
+    /// The budget of the graph around, if this is that of a graph within an operator, and how much of what is held
+    /// here is counted there too.
+    outer: Option<(Arc<Budget>, usize)>,
     /// Raised when nobody wants the result any more.
     stop: CancelFlag,
 }
@@ -37,7 +41,16 @@ impl Budget {
             stop,
             held_bytes: AtomicUsize::new(0),
             made_bytes: AtomicUsize::new(0),
+            outer: None,
         }
+    }
+
+    /// A budget for a graph within an operator of `outer`'s graph: what it uses counts there for as long as the
+    /// operator runs. `counted_bytes` of it are counted there already.
+    pub fn within(outer: Arc<Self>, counted_bytes: usize) -> Self {
+        let mut inner = Self::with_stop(outer.limit_bytes, outer.stop.clone());
+        inner.outer = Some((outer, counted_bytes));
+        inner
     }
 
     /// Says how much is held between operators. What the last operator made counts no longer.
@@ -60,11 +73,23 @@ impl Budget {
         self.check(held.saturating_add(made).saturating_add(bytes))
     }
 
+    fn used(&self) -> usize {
+        let held = self.held_bytes.load(Ordering::Relaxed);
+        let here = held.saturating_add(self.made_bytes.load(Ordering::Relaxed));
+        here.saturating_add(self.around())
+    }
+
+    /// What is used around this budget and not counted in it.
+    fn around(&self) -> usize {
+        let outer = self.outer.as_ref();
+        outer.map_or(0, |(outer, counted)| outer.used().saturating_sub(*counted))
+    }
+
     fn check(&self, bytes: usize) -> Result<()> {
         if self.stop.is_cancelled() {
             return Err(Error::cancelled("canceling statement due to user request"));
         }
-        if bytes <= self.limit_bytes {
+        if bytes.saturating_add(self.around()) <= self.limit_bytes {
             return Ok(());
         }
         Err(Error::out_of_memory(format!(
@@ -98,5 +123,20 @@ mod tests {
         budget.hold(90).expect("fits again");
         budget.charge(10).expect("fits to the byte");
         assert_eq!(budget.hold(101).expect_err("too much").code(), "53200");
+    }
+
+    #[test]
+    fn what_a_graph_within_an_operator_uses_counts_once() {
+        let outer = Arc::new(Budget::new(100));
+        outer.hold(60).expect("fits");
+        let inner = Budget::within(Arc::clone(&outer), 20);
+        inner
+            .hold(60)
+            .expect("60 around, of which 20 are these, and 60");
+        inner.hold(61).expect_err("too much");
+        inner.hold(50).expect("fits again");
+        outer.charge(5).expect("fits");
+        inner.charge(5).expect("fits to the byte");
+        assert_eq!(inner.charge(1).expect_err("too much").code(), "53200");
     }
 }

@@ -8,8 +8,10 @@ mod group_top_k;
 mod join;
 mod project;
 mod recompute;
+mod recursion;
 mod top_k;
 mod union;
+mod unnest;
 mod values;
 mod window;
 
@@ -21,8 +23,10 @@ pub use group_top_k::{GroupTopK, GroupTopKConfig, Numbering, RankColumn};
 pub use join::{Join, JoinConfig, JoinKind};
 pub use project::Project;
 pub use recompute::{Evaluate, Recompute};
+pub use recursion::{MAX_ROUNDS, ROUND, Recursion, RecursionConfig, endless};
 pub use top_k::TopK;
 pub use union::Union;
+pub use unnest::{EmptyList, ListColumn, Unnest, UnnestConfig};
 pub use values::Values;
 pub use window::{Extent, Reach, Window, WindowConfig, WindowFunction};
 

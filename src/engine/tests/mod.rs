@@ -3,8 +3,10 @@
 mod dataflow;
 mod joins;
 mod linear;
+mod recursion;
 mod stateful;
 mod top_k;
+mod unnest;
 mod windows;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
 
-use super::{correlated, multiset};
+use super::{correlated, multiset, recursive_reads};
 use crate::base::Result;
 use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
@@ -22,7 +22,10 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let statement = ast::Statement::Query(Box::new(on_big_stack(|| query.clone())));
     let statement = DfStatement::Statement(Box::new(statement));
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
-    on_big_stack(|| correlated::rewrite(state, multiset::rewrite(plan)?))
+    on_big_stack(|| {
+        recursive_reads::check(&plan)?;
+        correlated::rewrite(state, multiset::rewrite(plan)?)
+    })
 }
 
 /// The most nodes of a plan. Views are copied to every place that names them, so a few that name another twice each

@@ -17,6 +17,7 @@ use super::join_sides::after_join_selection;
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
+use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
@@ -70,7 +71,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
     rules.push(Arc::new(OneZero));
-    let physical = after_join_selection(PhysicalOptimizer::new().rules);
+    let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
+    physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical);

@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::evaluator::EvaluatorFactory;
 use super::expressions::{self, NoForm};
+use super::recursion::Outside;
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
 use super::scalars::join_scalars;
@@ -85,6 +86,7 @@ fn lower_here(
     let mut lowering = Lowering {
         builder: Dataflow::builder(),
         sources: BTreeMap::new(),
+        outside: Vec::new(),
         explain: Explain::default(),
         props: evaluators.execution_props(),
         resolve,
@@ -115,6 +117,8 @@ pub(super) type Formed = std::result::Result<NodeId, NoForm>;
 pub(super) struct Lowering<'a> {
     pub(super) builder: DataflowBuilder,
     pub(super) sources: BTreeMap<ObjectId, (NodeId, SchemaRef)>,
+    /// The graphs around the recursive terms that are being lowered, the innermost last.
+    pub(super) outside: Vec<Outside>,
     pub(super) explain: Explain,
     pub(super) props: ExecutionProps,
     pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
@@ -125,6 +129,9 @@ pub(super) struct Lowering<'a> {
 impl Lowering<'_> {
     /// The operators of `plan` and everything below it.
     pub(super) fn node(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
+        if let Some(node) = self.fixed_leaf(plan, depth)? {
+            return Ok(node);
+        }
         let line = self.explain.open(plan, depth);
         if let Some(node) = self.made(plan) {
             self.explain.note(line, "the same as above, kept once");
@@ -165,6 +172,8 @@ impl Lowering<'_> {
             LogicalPlan::Union(union) => self.union(union, depth),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, depth),
             LogicalPlan::Join(join) => self.join(join, depth),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest, depth),
+            LogicalPlan::RecursiveQuery(query) => self.recursion(query, depth),
             LogicalPlan::Window(window) => self.window(window, depth),
             other => Ok(Err(NoForm(no_form_yet(other).to_owned()))),
         }
@@ -272,8 +281,6 @@ impl Lowering<'_> {
 /// Why a kind of node is recomputed.
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
-        LogicalPlan::Unnest(_) => "unnest has no incremental form yet",
-        LogicalPlan::RecursiveQuery(_) => "recursion has no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",
         _ => "this kind of node has no incremental form",
     }

@@ -20,8 +20,10 @@ mod keyed;
 mod lowering;
 mod not_in;
 mod ranks;
+mod recursion;
 mod region;
 mod rewrite;
+mod rounds;
 mod scalars;
 mod scan;
 mod shared;
@@ -29,6 +31,7 @@ mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
 mod top_k;
+mod unnest;
 mod window;
 mod window_function;
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
@@ -19,6 +18,7 @@ use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::rounds::is_work_table;
 use crate::base::{Error, Result};
 
 /// A plan over placeholders and the plans that the placeholders stand for, in order.
@@ -169,11 +169,6 @@ fn reads_open_recursion(plan: &LogicalPlan, closed: &mut Vec<String>) -> bool {
             .into_iter()
             .any(|input| reads_open_recursion(input, closed)),
     }
-}
-
-fn is_work_table(scan: &TableScan) -> bool {
-    source_as_provider(&scan.source)
-        .is_ok_and(|provider| (provider.as_ref() as &dyn Any).is::<CteWorkTable>())
 }
 
 /// A table whose rows are given at each evaluation.

@@ -23,7 +23,9 @@ impl Lowering<'_> {
     ///
     /// A row limit in the scan is a hint to the source and is not taken: the LIMIT itself stands above.
     pub(super) fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Formed> {
-        let Some(Resolved { id, append_only }) = (self.resolve)(&scan.table_name) else {
+        let rows = Self::rows_leaf(scan).map(Resolved::from);
+        let found = rows.or_else(|| (self.resolve)(&scan.table_name));
+        let Some(Resolved { id, append_only }) = found else {
             return self.constant_table(scan, plan);
         };
         if append_only {

@@ -79,7 +79,9 @@ pub fn is_row_error(error: &DataFusionError) -> bool {
         DataFusionError::Shared(inner) => is_row_error(inner),
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(own) => {
-                !matches!(own.kind(), Kind::Cancelled | Kind::Unavailable) && own.code() != "53200"
+                // A recursion without an end would not end without some row either.
+                !matches!(own.kind(), Kind::Cancelled | Kind::Unavailable)
+                    && !matches!(own.code(), "53200" | "54001")
             }
             None => true,
         },

@@ -1,14 +1,14 @@
-//! `generate_series(...)` and `unnest(...)` in FROM, over columns of the items before them, become subqueries.
+//! Functions that give rows, in FROM: over columns of the items before them, or WITH ORDINALITY, they become subqueries.
 //!
-//! DataFusion's table functions take constants alone. The same functions in a SELECT list take columns, and a LATERAL
+//! DataFusion's table functions take constants alone. `unnest` of an array in a SELECT list takes columns, and a LATERAL
 //! subquery puts that list into FROM. A call of constants stays; its column gets the alias as its name, as in PostgreSQL.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
-    visit_expressions,
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Select, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
 use super::table::{query, select as select_of};
@@ -28,11 +28,15 @@ pub(super) fn rewrite(select: &mut Select) {
 /// Rewrites one item; `lateral` where others stand before it.
 fn item(factor: &mut TableFactor, lateral: bool) {
     let Some(call) = call_of(factor) else { return };
-    if !call.args.iter().any(reads_columns) {
+    let is_table = matches!(call.name.as_str(), "unnest" | "generate_series" | "range");
+    if is_table && !call.ordinality && !call.args.iter().any(reads_columns) {
         name_column(factor);
         return;
     }
-    let columns = columns_of(&call);
+    let Some(arrays) = arrays_of(&call.name, &call.args) else {
+        return;
+    };
+    let columns = columns_of(&call, arrays);
     let body = select_of(columns, Vec::new());
     let name = match &call.alias {
         Some(alias) => alias.clone(),
@@ -51,51 +55,92 @@ fn item(factor: &mut TableFactor, lateral: bool) {
     };
 }
 
-/// A call in FROM that the rewrite knows.
+/// A call in FROM.
 struct Call {
-    name: &'static str,
+    name: String,
     args: Vec<Expr>,
     alias: Option<TableAlias>,
+    ordinality: bool,
 }
 
 fn call_of(factor: &TableFactor) -> Option<Call> {
-    let (name, args, alias) = match factor {
+    let (name, args, alias, ordinality) = match factor {
         TableFactor::Table {
             name,
             args: Some(args),
             alias,
-            with_ordinality: false,
+            with_ordinality,
             ..
-        } => (name.to_string(), plain(&args.args)?, alias),
+        } => (name.to_string(), plain(&args.args)?, alias, with_ordinality),
         TableFactor::Function {
             name,
             args,
             alias,
-            with_ordinality: false,
+            with_ordinality,
             ..
-        } => (name.to_string(), plain(args)?, alias),
+        } => (name.to_string(), plain(args)?, alias, with_ordinality),
         TableFactor::UNNEST {
             array_exprs,
             alias,
             with_offset: false,
-            with_ordinality: false,
+            with_ordinality,
             ..
-        } => ("unnest".to_owned(), array_exprs.clone(), alias),
+        } => (
+            "unnest".to_owned(),
+            array_exprs.clone(),
+            alias,
+            with_ordinality,
+        ),
         _ => return None,
     };
-    let name = match name.to_lowercase().as_str() {
-        "generate_series" => "generate_series",
-        "unnest" => "unnest",
-        _ => return None,
-    };
+    let name = name.to_lowercase();
+    arrays_of(&name, &args)?;
     Some(Call {
         name,
         args,
         alias: alias.clone(),
+        ordinality: *ordinality,
     })
 }
 
-fn plain(args: &[FunctionArg]) -> Option<Vec<Expr>> {
+/// The arrays whose elements are the rows of a call, if `name` is a function that the rewrite knows.
+pub(super) fn arrays_of(name: &str, args: &[Expr]) -> Option<Vec<Expr>> {
+    match (name, args) {
+        ("unnest", args) if !args.is_empty() => Some(args.to_vec()),
+        ("generate_series" | "range", args) => Some(vec![function(name, args.to_vec())]),
+        ("string_to_table", args) => Some(vec![function("string_to_array", args.to_vec())]),
+        ("generate_subscripts", [array, Expr::Value(dimension)]) if matches!(&dimension.value, Value::Number(number, _) if number == "1") => {
+            Some(vec![numbers_of(std::slice::from_ref(array))])
+        }
+        _ => None,
+    }
+}
+
+fn number(number: u8) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
+/// The array of the numbers from 1 to the length of the longest array.
+fn numbers_of(arrays: &[Expr]) -> Expr {
+    let mut lengths: Vec<Expr> = arrays
+        .iter()
+        .map(|array| function("cardinality", vec![array.clone()]))
+        .collect();
+    let longest = match (lengths.pop(), lengths.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => function("greatest", lengths.into_iter().chain(last).collect()),
+    };
+    let longest = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(longest),
+        data_type: DataType::BigInt(None),
+        array: false,
+        format: None,
+    };
+    function("generate_series", vec![number(1), longest])
+}
+
+pub(super) fn plain(args: &[FunctionArg]) -> Option<Vec<Expr>> {
     args.iter()
         .map(|arg| match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
@@ -113,20 +158,20 @@ pub(super) fn reads_columns(expr: &Expr) -> bool {
     .is_break()
 }
 
-/// The SELECT list of the subquery: one column, or one an array where `unnest` has several.
-fn columns_of(call: &Call) -> Vec<SelectItem> {
+/// The SELECT list of the subquery: a column an array, and the row's number where it is asked for.
+fn columns_of(call: &Call, arrays: Vec<Expr>) -> Vec<SelectItem> {
     let alias = match &call.alias {
         Some(alias) => alias.name.clone(),
-        None => Ident::new(call.name),
+        None => Ident::new(&call.name),
     };
-    let rows = match call.name {
-        "unnest" => call.args.iter().map(|arg| vec![arg.clone()]).collect(),
-        name => vec![vec![function(name, call.args.clone())]],
-    };
-    rows.into_iter()
-        .map(|args| SelectItem::ExprWithAlias {
-            expr: function("unnest", args),
-            alias: alias.clone(),
+    let numbers = call.ordinality.then(|| numbers_of(&arrays));
+    arrays
+        .into_iter()
+        .map(|array| (array, alias.clone()))
+        .chain(numbers.map(|numbers| (numbers, Ident::new("ordinality"))))
+        .map(|(array, alias)| SelectItem::ExprWithAlias {
+            expr: function("unnest", vec![array]),
+            alias,
         })
         .collect()
 }

@@ -105,6 +105,18 @@ fn numbers_arrays_and_functions_in_from_are_written_out() {
             "SELECT g FROM generate_series(1, 3) AS g (g)",
         ),
         (
+            "SELECT * FROM t, unnest(t.tags) WITH ORDINALITY AS u (tag, n)",
+            "SELECT * FROM t, LATERAL (SELECT unnest(t.tags) AS u, unnest(generate_series(1, CAST(cardinality(t.tags) AS BIGINT))) AS ordinality) AS u (tag, n)",
+        ),
+        (
+            "SELECT a FROM string_to_table('a b', ' ') AS s (a)",
+            "SELECT a FROM (SELECT unnest(string_to_array('a b', ' ')) AS s) AS s (a)",
+        ),
+        (
+            "SELECT generate_series(1, a), cardinality(generate_series(1, a)) AS n FROM t",
+            "SELECT unnest(generate_series(1, a)) AS generate_series, cardinality(generate_series(1, a)) AS n FROM t",
+        ),
+        (
             "SELECT ARRAY[1, 2], ARRAY[a, 2] FROM t",
             "SELECT ARRAY[1, 2] AS \"array\", make_array(a, 2) AS \"array\u{1}1\" FROM t",
         ),
@@ -181,18 +193,10 @@ fn ignored_syntax_is_refused_by_name() {
         ),
         ("SELECT * FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
         (
-            "SELECT * FROM generate_series(1, 3) WITH ORDINALITY",
-            "WITH ORDINALITY",
-        ),
-        (
-            "SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY",
+            "SELECT * FROM read_rows(1, 3) WITH ORDINALITY",
             "WITH ORDINALITY",
         ),
         ("SELECT a INTO b FROM t", "SELECT INTO"),
-        (
-            "SELECT * FROM t, unnest(t.tags) WITH ORDINALITY",
-            "WITH ORDINALITY",
-        ),
         (
             "SELECT * FROM t WHERE a IN (SELECT b FROM u TABLESAMPLE SYSTEM (1))",
             "TABLESAMPLE",

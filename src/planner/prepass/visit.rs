@@ -7,7 +7,7 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 use super::dependencies::{self, Dependencies};
 use super::{
     arrays, expansion, fetch, from_functions, named_windows, names, numbers, order, reject, rows,
-    table, window_tables,
+    select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -78,6 +78,7 @@ impl VisitorMut for Walk {
             .and_then(|()| named_windows::rewrite(select));
         flow(tests.map(|()| {
             from_functions::rewrite(select);
+            select_functions::rewrite(select);
             names::rewrite(select);
         }))
     }

@@ -222,6 +222,8 @@ laws_of! {
     correlated_queries_obey_the_laws, correlated_queries_have_the_stored_plans: "correlated";
     recomputed_queries_obey_the_laws, recomputed_queries_have_the_stored_plans: "recomputed";
     rewritten_queries_obey_the_laws, rewritten_queries_have_the_stored_plans: "rewritten";
+    nested_columns_obey_the_laws, nested_columns_have_the_stored_plans: "nested";
+    recursive_queries_obey_the_laws, recursive_queries_have_the_stored_plans: "recursive";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
     windows_obey_the_laws, windows_have_the_stored_plans: "windows";
 }

@@ -10,7 +10,7 @@ use super::domain::{condition_of, join_on_values, with_fixed_choices};
 use super::push::push;
 use super::rewriter::Rewriter;
 use super::scope::free_columns;
-use super::simple;
+use super::{row_wise, simple};
 
 /// The join without its look outside, unless DataFusion makes that of it too.
 pub(super) fn rewrite(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPlan> {
@@ -21,6 +21,9 @@ pub(super) fn rewrite(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPla
     let fits = matches!(join.join_type, JoinType::Inner | JoinType::Left);
     if outer.is_empty() || !fits || simple::lateral(&join)? {
         return Ok(LogicalPlan::Join(join));
+    }
+    if let Some(chain) = row_wise::rewrite(&join, &rewriter.name())? {
+        return Ok(chain);
     }
     let condition = condition_of(&join);
     let left = with_fixed_choices(Arc::unwrap_or_clone(join.left))?;

@@ -8,7 +8,7 @@
 //!
 //! `scope` finds what a subquery reads of the rows outside, `domain` makes the distinct values, `push` carries them
 //! down, `values` puts results in the place of subqueries in expressions, `join_conditions`
-//! moves them out of joins first; `lateral` does so for FROM, and `simple`
+//! moves them out of joins first; `lateral` does so for FROM, `row_wise` where no join is needed for it, and `simple`
 //! says which subqueries DataFusion turns into cheaper joins by itself; these are left to it.
 
 mod domain;
@@ -17,6 +17,7 @@ mod lateral;
 mod limit;
 mod push;
 mod rewriter;
+mod row_wise;
 mod scope;
 mod simple;
 mod values;
