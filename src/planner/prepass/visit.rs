@@ -72,7 +72,8 @@ impl VisitorMut for Walk {
         let tests = conditions
             .into_iter()
             .flatten()
-            .try_for_each(rows::condition)
+            .try_for_each(rows::condition);
+        let tests = tests
             .and_then(|()| reject::select(select))
             .and_then(|()| named_windows::rewrite(select));
         flow(tests.map(|()| {
