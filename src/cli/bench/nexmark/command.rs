@@ -117,7 +117,7 @@ fn introduce(plan: &Plan) -> Result<()> {
         let block = plan.generator.block(first, events)?;
         bytes += Stream::ALL
             .iter()
-            .map(|stream| crate::zset::own_bytes(block.rows(*stream)))
+            .map(|stream| block.rows(*stream).get_array_memory_size())
             .sum::<usize>();
         first += events;
     }
