@@ -77,6 +77,12 @@ impl OrderedRows {
         self.group.as_ref().map_or(&[], |rows| rows.row(row).data())
     }
 
+    /// The part of the bytes that is the row's group and its place in the order.
+    pub fn peers(&self, row: usize) -> &[u8] {
+        let key = self.key(row);
+        key.get(..self.peer_bytes(row)).unwrap_or(key)
+    }
+
     fn peer_bytes(&self, row: usize) -> usize {
         self.peers.as_ref().map_or(0, |rows| rows.row_len(row))
     }

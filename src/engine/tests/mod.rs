@@ -3,6 +3,7 @@
 mod dataflow;
 mod joins;
 mod linear;
+mod session;
 mod stateful;
 mod top_k;
 

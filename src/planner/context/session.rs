@@ -19,7 +19,7 @@ use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
-use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF};
+use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF, all_udwfs};
 
 /// The catalog's name, which clients see as the database.
 pub(crate) const CATALOG: &str = "lotic";
@@ -74,6 +74,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     // Later registrations of a name replace earlier ones.
     extend(builder.scalar_functions(), &options.scalar_functions);
     extend(builder.aggregate_functions(), &options.aggregates);
+    extend(builder.window_functions(), &all_udwfs());
     extend(builder.window_functions(), &options.windows);
     Ok(builder.build())
 }

@@ -5,6 +5,7 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
@@ -16,6 +17,7 @@ pub mod guard;
 pub mod joined;
 pub mod one_row;
 pub mod ordered_set;
+pub mod session;
 pub mod sizes;
 
 #[cfg(test)]
@@ -24,12 +26,13 @@ mod tests;
 use std::sync::Arc;
 
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
 pub use ordered_set::ordered_set_function;
+pub use session::{SESSION_END, SESSION_START, session_gap};
 
 /// Optimizer rules of DataFusion that must not run beside the exact aggregates, by name.
 ///
@@ -58,4 +61,9 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 /// The scalar functions to register over DataFusion's.
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     guarded_udfs(SizeLimits::default())
+}
+
+/// The window functions of Lotic's own.
+pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
+    session::session_udwfs()
 }

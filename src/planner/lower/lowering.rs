@@ -118,6 +118,9 @@ impl Lowering<'_> {
         if let Some(node) = self.ranked(plan, depth)? {
             return Ok(Ok(node));
         }
+        if let Some(node) = self.sessions(plan, depth)? {
+            return Ok(Ok(node));
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),
             LogicalPlan::Values(values) => self.values(values),

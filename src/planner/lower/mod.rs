@@ -22,6 +22,7 @@ mod region;
 mod rewrite;
 mod scalars;
 mod scan;
+mod session;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;

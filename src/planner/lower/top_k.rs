@@ -25,11 +25,11 @@ type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
 
 /// Groups and an order over the columns of an input, which has more columns where a key is no column of its own.
-struct Keyed {
-    group: Vec<usize>,
-    order: Vec<OrderKey>,
+pub(super) struct Keyed {
+    pub(super) group: Vec<usize>,
+    pub(super) order: Vec<OrderKey>,
     /// The input's columns and the keys behind them.
-    wide: SchemaRef,
+    pub(super) wide: SchemaRef,
     /// What computes them; `None` when no key was added.
     widen: Option<Exprs>,
 }
@@ -244,7 +244,12 @@ impl Lowering<'_> {
     }
 
     /// Groups and order as columns, or why they cannot be.
-    fn keyed(&self, group: &[Expr], order: &[SortKey], schema: &DFSchema) -> Result<Partly<Keyed>> {
+    pub(super) fn keyed(
+        &self,
+        group: &[Expr],
+        order: &[SortKey],
+        schema: &DFSchema,
+    ) -> Result<Partly<Keyed>> {
         let mut fields: Vec<FieldRef> = schema.fields().iter().map(Arc::clone).collect();
         let mut widen = columns_as(schema.inner(), schema.inner());
         let mut columns = Vec::with_capacity(group.len() + order.len());
@@ -295,7 +300,7 @@ impl Lowering<'_> {
         }))
     }
 
-    fn widened(&mut self, input: NodeId, keyed: &Keyed) -> NodeId {
+    pub(super) fn widened(&mut self, input: NodeId, keyed: &Keyed) -> NodeId {
         match &keyed.widen {
             None => input,
             Some(exprs) => {
