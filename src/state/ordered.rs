@@ -8,7 +8,7 @@
 //! About 60 bytes a row stand beside the row's own.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::SortOptions;
@@ -241,11 +241,19 @@ impl Ordered {
             .filter_map(|(key, held)| standing(key, *held))
     }
 
+    /// The rows from some bytes on, up to others or to the end.
+    pub fn between(&self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = Standing<'_>> {
+        let to = to.map_or(Unbounded, |to| Excluded(to.max(from)));
+        self.rows
+            .range::<[u8], _>((Included(from), to))
+            .filter_map(|(key, held)| standing(key, *held))
+    }
+
     /// The rows of a group, in order.
     pub fn of_group<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = Standing<'a>> {
         // No row's group is the beginning of another's: the format ends each value.
         self.rows
-            .range::<[u8], _>((std::ops::Bound::Included(group), Unbounded))
+            .range::<[u8], _>((Included(group), Unbounded))
             .take_while(move |(key, _)| key.starts_with(group))
             .filter_map(|(key, held)| standing(key, *held))
     }

@@ -1,6 +1,7 @@
 //! The operators, a file each. What each one computes stands as its law at the top of its file.
 
 mod aggregate;
+mod asof;
 mod distinct;
 mod expand;
 mod filter;
@@ -14,6 +15,7 @@ mod union;
 mod values;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
+pub use asof::{AsofConfig, AsofJoin, AsofMatch};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;

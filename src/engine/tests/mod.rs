@@ -1,5 +1,6 @@
 //! The operators against their laws, the graph against its promises.
 
+mod asof;
 mod dataflow;
 mod joins;
 mod linear;

@@ -11,6 +11,7 @@ use sqlparser::ast::{self, ExprWithAlias};
 
 use super::{correlated, multiset};
 use crate::base::Result;
+use crate::planner::asof;
 use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
@@ -22,7 +23,7 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let statement = ast::Statement::Query(Box::new(on_big_stack(|| query.clone())));
     let statement = DfStatement::Statement(Box::new(statement));
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
-    on_big_stack(|| correlated::rewrite(state, multiset::rewrite(plan)?))
+    on_big_stack(|| correlated::rewrite(state, multiset::rewrite(asof::rewrite(plan)?)?))
 }
 
 /// The most nodes of a plan. Views are copied to every place that names them, so a few that name another twice each

@@ -5,11 +5,13 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`asof`]: the mark on the condition of an ASOF join.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
+pub mod asof;
 pub mod checked;
 pub mod collect;
 pub mod exact;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+pub use asof::ASOF_MARK;
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
@@ -66,4 +69,9 @@ pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
 /// The window functions of Lotic's own.
 pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
     session::session_udwfs()
+}
+
+/// Functions that hold a place in a query until its plan is built.
+pub fn marks() -> Vec<Arc<ScalarUDF>> {
+    vec![asof::asof_mark()]
 }

@@ -77,14 +77,8 @@ impl WindowUDFImpl for SessionFunction {
             DataType::Date32 | DataType::Date64 | DataType::Null => {
                 DataType::Timestamp(TimeUnit::Microsecond, None)
             }
-            other => {
-                return Err(Error::new(
-                    Kind::Invalid,
-                    "42804",
-                    format!("the time of a session must be a timestamp or a date, not {other}"),
-                )
-                .into());
-            }
+            // Refused with the field, where the refusal keeps its code.
+            other => other.clone(),
         };
         Ok(vec![time, DataType::Int64])
     }
@@ -94,6 +88,14 @@ impl WindowUDFImpl for SessionFunction {
             .get_input_field(0)
             .ok_or_else(|| DataFusionError::from(Error::internal("a session without a time")))?;
         let data_type = time.data_type().clone();
+        if !matches!(data_type, DataType::Timestamp(..)) {
+            return Err(Error::new(
+                Kind::Invalid,
+                "42804",
+                format!("the time of a session must be a timestamp or a date, not {data_type}"),
+            )
+            .into());
+        }
         Ok(Arc::new(Field::new(args.name(), data_type, true)))
     }
 

@@ -121,6 +121,9 @@ impl Lowering<'_> {
         if let Some(node) = self.sessions(plan, depth)? {
             return Ok(Ok(node));
         }
+        if let Some(formed) = self.asof(plan, depth)? {
+            return Ok(formed);
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),
             LogicalPlan::Values(values) => self.values(values),

@@ -9,6 +9,7 @@
 //! an expression failed.
 
 mod aggregate;
+mod asof;
 mod batch;
 mod evaluated;
 mod evaluator;

@@ -272,11 +272,8 @@ impl Lowering<'_> {
         if fields.is_empty() {
             return Ok(Err(NoForm::because("rows without columns have no order")));
         }
-        if let Some(field) = fields.iter().find(|field| !has_order(field.data_type())) {
-            return Ok(Err(NoForm::because(format!(
-                "values of the type {} have no order",
-                field.data_type()
-            ))));
+        if let Some(reason) = without_order(&fields) {
+            return Ok(Err(reason));
         }
         let order_columns = columns.split_off(group.len());
         let order = order_columns
@@ -543,6 +540,17 @@ fn reads(expr: &Expr, schema: &DFSchema, marked: &[bool]) -> bool {
             .maybe_index_of_column(column)
             .is_none_or(|index| marked.get(index) == Some(&true))
     })
+}
+
+/// Why rows of `fields` cannot be kept in order, where they cannot.
+pub(super) fn without_order<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) -> Option<NoForm> {
+    let field = fields
+        .into_iter()
+        .find(|field| !has_order(field.data_type()))?;
+    let kind = field.data_type();
+    Some(NoForm::because(format!(
+        "values of the type {kind} have no order"
+    )))
 }
 
 /// Whether the engine's order of such values is DataFusion's, and gives them back as they were.

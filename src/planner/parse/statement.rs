@@ -3,6 +3,7 @@
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
+use super::asof;
 use super::copy::{self, Copy, CopyFrom, CopyTo};
 use super::create::{
     self, CreateMaterializedView, CreateSink, CreateSource, CreateTable, CreateView,
@@ -146,6 +147,8 @@ fn parse_piece(piece: Piece<'_>) -> Result<Parsed> {
         _ => error,
     };
     guard::check_depth(&piece.tokens).map_err(located)?;
+    let mut piece = piece;
+    asof::rewrite_left(&mut piece.tokens).map_err(located)?;
     let text = piece.text.to_owned();
     let mut input = Input::new(piece);
     let statement = read(&mut input)

@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
+    arrays, asof, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -66,6 +66,13 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        let joins = select.from.iter_mut().map(|from| &mut from.joins);
+        if let Err(error) = joins
+            .into_iter()
+            .try_for_each(|joins| asof::rewrite(joins))
+        {
+            return ControlFlow::Break(error);
+        }
         flow(reject::select(select).map(|()| {
             from_functions::rewrite(select);
             names::rewrite(select);
@@ -73,6 +80,13 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::NestedJoin {
+            table_with_joins, ..
+        } = factor
+            && let Err(error) = asof::rewrite(&mut table_with_joins.joins)
+        {
+            return ControlFlow::Break(error);
+        }
         flow(window_tables::rewrite(factor).and_then(|()| reject::factor(factor)))
     }
 

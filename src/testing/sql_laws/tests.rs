@@ -222,6 +222,7 @@ laws_of! {
     recomputed_queries_obey_the_laws, recomputed_queries_have_the_stored_plans: "recomputed";
     rewritten_queries_obey_the_laws, rewritten_queries_have_the_stored_plans: "rewritten";
     sessions_obey_the_laws, sessions_have_the_stored_plans: "sessions";
+    asof_joins_obey_the_laws, asof_joins_have_the_stored_plans: "asof";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
 }
 
