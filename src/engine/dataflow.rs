@@ -218,6 +218,15 @@ impl Dataflow {
         }
     }
 
+    /// The next moment at which the result changes though no input does.
+    pub fn due_us(&self) -> Option<i64> {
+        let due = self.nodes.iter().filter_map(|node| match &node.work {
+            Work::Source(..) => None,
+            Work::Operator(operator) => operator.due_us(),
+        });
+        due.min()
+    }
+
     /// About how many bytes the state of all operators takes.
     pub fn state_bytes(&self) -> usize {
         self.stats().iter().map(|node| node.state_bytes).sum()

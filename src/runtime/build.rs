@@ -10,14 +10,14 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::instance::{Lotic, blocking};
-use super::model::{Model, ModelSeams};
+use super::model::{Model, ModelSeams, Moment};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
 use crate::base::{Error, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
-use crate::planner::lower::{DataFusionEvaluators, Lowered, lower};
+use crate::planner::lower::{self, DataFusionEvaluators, Lowered};
 use crate::planner::prepass;
 use crate::zset::Delta;
 
@@ -30,6 +30,7 @@ impl Lotic {
     ) -> Result<(Planned, LogicalPlan)> {
         let shape = self.plan_shape(world, query).await?;
         prepass::check_model_plan(&shape.0.plan)?;
+        lower::refuse_unstable(&shape.1)?;
         Ok(shape)
     }
 
@@ -55,7 +56,7 @@ impl Lotic {
         let catalog = Arc::clone(&world.catalog);
         let resolve =
             move |table: &TableReference| catalog.find(table.table()).map(|object| object.id);
-        lower(
+        lower::lower(
             optimised,
             &resolve,
             &DataFusionEvaluators::new(&planned.state),
@@ -89,6 +90,7 @@ impl Lotic {
         let pinned = self
             .driver()
             .run(move |driver| {
+                driver.catch_up();
                 driver.begin_building(id, watched);
                 driver.current_world()
             })
@@ -105,7 +107,11 @@ impl Lotic {
         );
         let filled = blocking(move || {
             let input = first_input(&pinned, &inputs)?;
-            model.step(&input, pinned.epoch, true)?;
+            let at = Moment {
+                epoch: pinned.epoch,
+                now_us: pinned.now_us,
+            };
+            model.step(&input, at, true)?;
             Ok(model)
         })
         .await;

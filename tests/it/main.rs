@@ -22,3 +22,4 @@ mod remote;
 mod rights;
 mod serving;
 mod tail;
+mod temporal;

@@ -155,8 +155,16 @@ impl AsofJoin {
     pub fn new(config: AsofConfig) -> Result<Self> {
         let pairs = config.keys.iter().chain([&config.times]);
         for (left, right) in pairs {
-            let left = config.left.fields().get(*left).map(|field| field.data_type());
-            let right = config.right.fields().get(*right).map(|field| field.data_type());
+            let left = config
+                .left
+                .fields()
+                .get(*left)
+                .map(|field| field.data_type());
+            let right = config
+                .right
+                .fields()
+                .get(*right)
+                .map(|field| field.data_type());
             if left.is_none() || left != right {
                 return Err(Error::internal("an ASOF join over columns of two types"));
             }

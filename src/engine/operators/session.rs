@@ -161,12 +161,9 @@ impl Session {
                 touched.push(Touched { row, copies });
             }
         }
-        touched
-            .sort_unstable_by(|left, right| keys.key(left.row).cmp(keys.key(right.row)));
+        touched.sort_unstable_by(|left, right| keys.key(left.row).cmp(keys.key(right.row)));
         let mut moved = Moved::default();
-        for group in
-            touched.chunk_by(|left, right| keys.group(left.row) == keys.group(right.row))
-        {
+        for group in touched.chunk_by(|left, right| keys.group(left.row) == keys.group(right.row)) {
             self.change_group(&keys, group, &mut moved);
         }
         self.output(&moved)

@@ -59,7 +59,11 @@ fn value(cell: &Cell) -> (bool, bool, f64) {
     match cell {
         Cell::Float(bits) => {
             let value = f64::from_bits(*bits);
-            (false, value.is_nan(), if value.is_nan() { 0.0 } else { value })
+            (
+                false,
+                value.is_nan(),
+                if value.is_nan() { 0.0 } else { value },
+            )
         }
         _ => (true, false, 0.0),
     }

@@ -85,7 +85,11 @@ impl Side {
             return Ok(());
         }
         let name = format!("{}_{}", self.prefix, self.added.len() + 1);
-        let expr = if is_kind { expr } else { cast(expr, kind.clone()) };
+        let expr = if is_kind {
+            expr
+        } else {
+            cast(expr, kind.clone())
+        };
         self.on.push(Expr::Column(Column::from_name(name.clone())));
         self.added.push(expr.alias(name));
         Ok(())

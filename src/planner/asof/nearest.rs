@@ -145,7 +145,10 @@ impl Nearest {
     /// The right row nearest to some keys and time, perhaps one of other keys.
     fn nearest(&self, wanted: &[u8]) -> Option<u32> {
         let from = self.order.partition_point(|row| self.bytes(*row) < wanted);
-        let is_there = self.order.get(from).is_some_and(|row| self.bytes(*row) == wanted);
+        let is_there = self
+            .order
+            .get(from)
+            .is_some_and(|row| self.bytes(*row) == wanted);
         let place = match self.compared.matching {
             AsofMatch::AtOrBefore if is_there => Some(from),
             AsofMatch::AtOrBefore | AsofMatch::Before => from.checked_sub(1),

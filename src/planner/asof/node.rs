@@ -4,12 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::{
-    DFSchemaRef, DataFusionError, FunctionalDependencies, JoinType, Result,
-};
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, UserDefinedLogicalNodeCore, build_join_schema,
-};
+use datafusion::common::{DFSchemaRef, DataFusionError, FunctionalDependencies, JoinType, Result};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore, build_join_schema};
 
 use crate::base::Error;
 use crate::engine::operators::AsofMatch;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
@@ -82,8 +84,30 @@ pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> 
         // The state itself is the context: DISTINCT ON looks its functions up there. Its start time would be frozen.
         let mut context = state.clone();
         context.execution_props_mut().query_execution_start_time = None;
-        Ok(state.optimizer().optimize(plan, &context, |_, _| {})?)
+        let mut rules = state.optimizer().rules.clone();
+        if reads_clock(&plan)? {
+            // Two calls of now() would become a column, of which no filter knows that time moves it.
+            rules.retain(|rule| rule.name() != COMMON_EXPRESSIONS);
+        }
+        let optimizer = Optimizer::with_rules(rules);
+        Ok(optimizer.optimize(plan, &context, |_, _| {})?)
     })
+}
+
+/// DataFusion's rule that computes an expression once that stands twice.
+const COMMON_EXPRESSIONS: &str = "common_sub_expression_eliminate";
+
+fn reads_clock(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| {
+                Ok(matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "now"))
+            })?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
 }
 
 /// The physical plan of a query that a session asks now: `now()` is the session's start of the statement.

@@ -19,7 +19,7 @@ use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
-use crate::planner::asof::LoticQueryPlanner;
+use crate::planner::asof::{LoticQueryPlanner, PushBelowAsof};
 use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF, all_udwfs, marks};
 
 /// The catalog's name, which clients see as the database.
@@ -69,6 +69,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
+    rules.insert(0, Arc::new(PushBelowAsof));
     let physical = after_join_selection(PhysicalOptimizer::new().rules);
     builder = builder
         .with_optimizer_rules(rules)

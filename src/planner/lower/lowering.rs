@@ -60,8 +60,9 @@ fn lower_here(
     resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
-    expressions::refuse_unstable(plan)?;
-    let plan = join_scalars(plan_for_both_modes(plan)?)?;
+    let plan = plan_for_both_modes(plan)?;
+    expressions::refuse_unstable(&plan)?;
+    let plan = join_scalars(plan)?;
     let mut lowering = Lowering {
         builder: Dataflow::builder(),
         sources: BTreeMap::new(),
@@ -120,6 +121,9 @@ impl Lowering<'_> {
         }
         if let Some(node) = self.sessions(plan, depth)? {
             return Ok(Ok(node));
+        }
+        if let Some(formed) = self.temporal(plan, depth)? {
+            return Ok(formed);
         }
         if let Some(formed) = self.asof(plan, depth)? {
             return Ok(formed);

@@ -24,6 +24,7 @@ mod rewrite;
 mod scalars;
 mod scan;
 mod session;
+mod temporal;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
@@ -34,5 +35,7 @@ mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
+pub use expressions::refuse_unstable;
 pub use lowering::{Lowered, lower};
+pub use temporal::at_moment;
 pub use tolerant::{RowErrors, is_row_error, tolerant_state};

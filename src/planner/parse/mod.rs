@@ -26,6 +26,7 @@ mod substitute;
 #[cfg(test)]
 mod tests;
 mod types;
+mod window_tables;
 
 pub use copy::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
 pub use create::{

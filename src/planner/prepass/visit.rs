@@ -6,7 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, expansion, fetch, from_functions, names, numbers, order, reject, table, window_tables,
+    arrays, asof, expansion, fetch, from_functions, names, numbers, order, reject, table,
+    window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -67,10 +68,7 @@ impl VisitorMut for Walk {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         let joins = select.from.iter_mut().map(|from| &mut from.joins);
-        if let Err(error) = joins
-            .into_iter()
-            .try_for_each(|joins| asof::rewrite(joins))
-        {
+        if let Err(error) = joins.into_iter().try_for_each(|joins| asof::rewrite(joins)) {
             return ControlFlow::Break(error);
         }
         flow(reject::select(select).map(|()| {

@@ -5,9 +5,9 @@
 //! its keys, which lowering knows.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, ObjectName, Query,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Value,
-    WildcardAdditionalOptions, WindowSpec, WindowType,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval,
+    ObjectName, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
+    Value, WildcardAdditionalOptions, WindowSpec, WindowType,
 };
 
 use super::from_functions::function;
@@ -65,12 +65,24 @@ fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
 fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
     args.iter()
         .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(described(expr).clone()),
             other => Err(Error::syntax(format!(
                 "unexpected argument {other} of a window table"
             ))),
         })
         .collect()
+}
+
+/// The column of `DESCRIPTOR(column)`, as Flink names a time.
+fn described(expr: &Expr) -> &Expr {
+    if let Expr::Function(call) = expr
+        && call.name.to_string().eq_ignore_ascii_case("descriptor")
+        && let FunctionArguments::List(list) = &call.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] = list.args.as_slice()
+    {
+        return column;
+    }
+    expr
 }
 
 fn tumble(args: &[Expr]) -> Result<Query> {
