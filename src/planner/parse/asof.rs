@@ -2,6 +2,7 @@
 //!
 //! GLOBAL JOIN is another database's and refused, so the words are free; the pre-pass knows them again.
 
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use super::input::word_of;
@@ -12,6 +13,10 @@ use crate::base::{Error, Result};
 /// # Errors
 /// 0A000 where GLOBAL ASOF was written.
 pub(super) fn rewrite_left(tokens: &mut [TokenWithSpan]) -> Result<()> {
+    let is_asof = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::ASOF);
+    if !tokens.iter().any(is_asof) {
+        return Ok(());
+    }
     let places: Vec<usize> = (0..tokens.len())
         .filter(|place| !matches!(tokens[*place].token, Token::Whitespace(_)))
         .collect();
@@ -35,8 +40,6 @@ pub(super) fn rewrite_left(tokens: &mut [TokenWithSpan]) -> Result<()> {
         if has_outer {
             tokens[places[at + 2]].token = Token::Whitespace(Whitespace::Space);
         }
-        // The ASOF that was written now is the one behind it.
-        return rewrite_left(&mut tokens[places[at + 1] + 1..]);
     }
     Ok(())
 }

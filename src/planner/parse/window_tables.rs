@@ -20,10 +20,13 @@ pub(super) fn rewrite(tokens: &mut Vec<TokenWithSpan>) {
 
 /// The place of the word TABLE behind a call that begins at `at`.
 fn table_word(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
-    if !matches!(
-        word_of(&tokens[at].token).as_str(),
-        "TUMBLE" | "HOP" | "SESSION"
-    ) {
+    let is_call = match &tokens[at].token {
+        Token::Word(word) => ["TUMBLE", "HOP", "SESSION"]
+            .iter()
+            .any(|name| word.value.eq_ignore_ascii_case(name)),
+        _ => false,
+    };
+    if !is_call {
         return None;
     }
     let mut behind = (at + 1..tokens.len())
