@@ -353,7 +353,7 @@ impl Error {
 
 /// Whether a cast failed because the number is too large for its type, not because it is no number.
 fn is_out_of_range(text: &str) -> bool {
-    if text.starts_with("Can't cast value") {
+    if text.starts_with("Can't cast value") || text.contains(" is out of range ") {
         return true;
     }
     let number = text

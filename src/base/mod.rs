@@ -3,6 +3,7 @@
 //! `base` imports nothing of Lotic. The seams (`clock`, `disk`, `rng`, `task`) are the only ways to
 //! time, files, randomness and threads, so that a test can own each of them.
 
+mod cancel;
 pub mod clock;
 pub mod copy_options;
 pub mod disk;
@@ -13,6 +14,7 @@ pub mod rng;
 mod store_error;
 pub mod task;
 
+pub use cancel::{CancelFlag, RaiseOnDrop};
 pub use error::{Error, Kind, Result};
 pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};
 pub(crate) use store_error::store_error;

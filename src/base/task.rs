@@ -59,6 +59,26 @@ where
     })
 }
 
+/// Runs `work` as a task of the current runtime and waits for it. The task goes on to its end when the caller stops
+/// waiting: for what must not be left half done.
+///
+/// # Errors
+/// Those of `work`; when it panics.
+pub async fn whole<T, F>(name: &'static str, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    spawn(name, async move {
+        // Whoever waited may be gone.
+        drop(sender.send(work.await));
+    });
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(Error::internal(format!("task {name} ended early"))))
+}
+
 /// The text of a panic's payload.
 pub fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {

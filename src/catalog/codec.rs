@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 1 | the first |
 //! | 2 | tables and topics have `defaults`; a 1 is a 2 without any |
+//! | 3 | there are indexes; a 2 is a 3 without any |
 //!
 //! Schemas are kept as base64 of an Arrow IPC schema message, the one stable form that Arrow has.
 
@@ -23,7 +24,7 @@ use super::object::{Definition, Object};
 use crate::base::{Error, ObjectId, Result};
 
 /// The number of this format. A higher one was written by a newer Lotic.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The oldest format that can be read.
 const FORMAT_MIN: u32 = 1;
 

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use crate::base::{Error, ObjectId, Result, TopicId};
 
 pub use codec::{decode_catalog, encode_catalog, schema_from_text, schema_to_text};
-pub use object::{Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition};
+pub use object::{
+    Definition, IndexColumn, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
+};
 
 /// All objects at one moment.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,13 @@ impl Catalog {
             .values()
             .filter(|object| object.dependencies.contains(&id))
             .collect()
+    }
+
+    /// The indexes of a table or model, oldest first.
+    pub fn indexes_of(&self, id: ObjectId) -> impl Iterator<Item = &Object> {
+        self.objects.values().filter(move |object| {
+            object.relation() == Relation::Index && object.dependencies.contains(&id)
+        })
     }
 
     /// An empty catalog whose first object gets number `first`.

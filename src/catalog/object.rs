@@ -68,6 +68,15 @@ pub enum Definition {
         /// Options of WITH.
         options: ModelOptions,
     },
+    /// Columns of a table or model, the first of its dependencies, by which rows are looked for.
+    Index {
+        /// In order, at least one.
+        columns: Vec<IndexColumn>,
+        /// Whether two rows may not agree in all of them, unless one is NULL.
+        unique: bool,
+        /// Whether a UNIQUE of CREATE TABLE made it: it goes with the table alone.
+        constraint: bool,
+    },
     /// Where the rows of an object or a query go.
     Sink {
         /// What it writes.
@@ -75,6 +84,17 @@ pub enum Definition {
         /// Options of the connector.
         connector: BTreeMap<String, String>,
     },
+}
+
+/// One column of an index.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct IndexColumn {
+    /// Its position in the table.
+    pub position: usize,
+    /// DESC was written.
+    pub descending: bool,
+    /// NULLS FIRST was written, or DESC alone.
+    pub nulls_first: bool,
 }
 
 /// How a topic is laid out and how long it keeps rows.
@@ -119,6 +139,8 @@ pub enum Relation {
     Model,
     /// `CREATE SINK`
     Sink,
+    /// `CREATE INDEX`
+    Index,
 }
 
 impl Relation {
@@ -130,6 +152,7 @@ impl Relation {
             Self::View => "view",
             Self::Model => "materialized view",
             Self::Sink => "sink",
+            Self::Index => "index",
         }
     }
 }
@@ -143,6 +166,7 @@ impl Object {
             Definition::View { .. } => Relation::View,
             Definition::Model { .. } => Relation::Model,
             Definition::Sink { .. } => Relation::Sink,
+            Definition::Index { .. } => Relation::Index,
         }
     }
 
@@ -172,6 +196,18 @@ impl Object {
         }
     }
 
+    /// Positions of the columns of a unique index; none for what is not one.
+    pub fn unique_columns(&self) -> Option<Vec<usize>> {
+        match &self.definition {
+            Definition::Index {
+                columns,
+                unique: true,
+                ..
+            } => Some(columns.iter().map(|column| column.position).collect()),
+            _ => None,
+        }
+    }
+
     /// The query of a view or model.
     pub fn query(&self) -> Option<&str> {
         match &self.definition {
@@ -182,6 +218,9 @@ impl Object {
 
     /// Whether a query reads it as a relation.
     pub fn is_readable(&self) -> bool {
-        !matches!(self.definition, Definition::Sink { .. })
+        !matches!(
+            self.definition,
+            Definition::Sink { .. } | Definition::Index { .. }
+        )
     }
 }

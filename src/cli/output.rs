@@ -28,6 +28,16 @@ pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
+/// Prints a result that is text.
+pub(crate) fn put(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // whoever reads may stop early, as head does
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Error::io("write to standard output", &error)),
+    }
+}
+
 /// Writes rows to standard output.
 pub(crate) fn print(schema: &SchemaRef, batches: &[RecordBatch], format: Format) -> Result<()> {
     if format == Format::Parquet && std::io::stdout().is_terminal() {

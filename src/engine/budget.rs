@@ -6,7 +6,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::base::{Error, Result};
+use crate::base::{CancelFlag, Error, Result};
+
+/// What a person can do about a model that needs too much.
+pub const MODEL_MEMORY_HINT: &str =
+    "look for a join without a key, or a key that very many rows share; or raise --model-memory";
 
 /// A limit in bytes and what counts against it. Threads of one step share it.
 #[derive(Debug)]
@@ -16,13 +20,21 @@ pub struct Budget {
     held_bytes: AtomicUsize,
     /// What the present operator has made.
     made_bytes: AtomicUsize,
+    /// Raised when nobody wants the result any more.
+    stop: CancelFlag,
 }
 
 impl Budget {
     /// A budget of `limit_bytes`, of which nothing is used.
     pub fn new(limit_bytes: usize) -> Self {
+        Self::with_stop(limit_bytes, CancelFlag::new())
+    }
+
+    /// As [`Budget::new`], for a step that ends with an error once `stop` is raised.
+    pub fn with_stop(limit_bytes: usize, stop: CancelFlag) -> Self {
         Self {
             limit_bytes,
+            stop,
             held_bytes: AtomicUsize::new(0),
             made_bytes: AtomicUsize::new(0),
         }
@@ -31,7 +43,7 @@ impl Budget {
     /// Says how much is held between operators. What the last operator made counts no longer.
     ///
     /// # Errors
-    /// 53200 when that is more than the limit.
+    /// 53200 when that is more than the limit, 57014 when the step shall end.
     pub fn hold(&self, bytes: usize) -> Result<()> {
         self.held_bytes.store(bytes, Ordering::Relaxed);
         self.made_bytes.store(0, Ordering::Relaxed);
@@ -41,7 +53,7 @@ impl Budget {
     /// Counts `bytes` that the present operator is about to keep until it ends.
     ///
     /// # Errors
-    /// 53200 when they pass the limit.
+    /// 53200 when they pass the limit, 57014 when the step shall end.
     pub fn charge(&self, bytes: usize) -> Result<()> {
         let made = self.made_bytes.fetch_add(bytes, Ordering::Relaxed);
         let held = self.held_bytes.load(Ordering::Relaxed);
@@ -49,6 +61,9 @@ impl Budget {
     }
 
     fn check(&self, bytes: usize) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::cancelled("canceling statement due to user request"));
+        }
         if bytes <= self.limit_bytes {
             return Ok(());
         }
@@ -56,15 +71,23 @@ impl Budget {
             "the model needs more than its {} MiB of memory",
             self.limit_bytes >> 20
         ))
-        .with_hint(
-            "look for a join without a key, or a key that very many rows share; or raise --model-memory",
-        ))
+        .with_hint(MODEL_MEMORY_HINT))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raised_flag_ends_the_step() {
+        let stop = CancelFlag::new();
+        let budget = Budget::with_stop(100, stop.clone());
+        budget.charge(1).expect("not raised");
+        stop.cancel();
+        assert_eq!(budget.charge(1).expect_err("raised").code(), "57014");
+        assert_eq!(budget.hold(1).expect_err("raised").code(), "57014");
+    }
 
     #[test]
     fn what_an_operator_makes_counts_until_the_next_one() {

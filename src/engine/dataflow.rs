@@ -47,6 +47,8 @@ enum Work {
 
 struct Node {
     work: Work,
+    /// Whether it never takes back a row that it gave.
+    append_only: bool,
     inputs: Vec<NodeId>,
     /// How many edges leave it, the graph's output included.
     readers: usize,
@@ -95,12 +97,27 @@ pub struct DataflowBuilder {
 impl DataflowBuilder {
     /// A node that gives the deltas of `object`. An object may have several such nodes.
     pub fn source(&mut self, object: ObjectId, schema: SchemaRef) -> NodeId {
-        self.push(Work::Source(object, schema), &[])
+        self.push(Work::Source(object, schema), &[], false)
+    }
+
+    /// As [`DataflowBuilder::source`], of an object whose rows are never taken back.
+    pub fn append_only_source(&mut self, object: ObjectId, schema: SchemaRef) -> NodeId {
+        self.push(Work::Source(object, schema), &[], true)
     }
 
     /// A node that runs `operator` over the outputs of `inputs`.
-    pub fn add(&mut self, operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
-        self.push(Work::Operator(operator), inputs)
+    pub fn add(&mut self, mut operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+        let known: Vec<bool> = inputs
+            .iter()
+            .map(|input| self.is_append_only(*input))
+            .collect();
+        let append_only = operator.learn_append_only(&known);
+        self.push(Work::Operator(operator), inputs, append_only)
+    }
+
+    /// Whether a node never takes back a row that it gave.
+    pub fn is_append_only(&self, node: NodeId) -> bool {
+        self.nodes.get(node.0).is_some_and(|node| node.append_only)
     }
 
     /// The graph whose result is what `output` gives.
@@ -123,9 +140,10 @@ impl DataflowBuilder {
         }
     }
 
-    fn push(&mut self, work: Work, inputs: &[NodeId]) -> NodeId {
+    fn push(&mut self, work: Work, inputs: &[NodeId], append_only: bool) -> NodeId {
         let node = Node {
             work,
+            append_only,
             inputs: inputs.to_vec(),
             readers: 0,
             steps: 0,
@@ -241,6 +259,9 @@ impl Dataflow {
         // What each node gave, and how many of its readers have yet to take it.
         let mut given: Vec<(Deltas, usize)> = Vec::with_capacity(self.nodes.len());
         let mut held: usize = self.nodes.iter().map(|node| node.measured.0).sum();
+        if let Some(progress) = &cx.progress {
+            progress.begin(self.nodes.len());
+        }
         for node in &mut self.nodes {
             let mut taken = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
@@ -254,7 +275,11 @@ impl Dataflow {
                         Deltas::new()
                     } else {
                         node.steps += 1;
-                        node.rows_in += taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        let rows = taken.iter().map(|deltas| count(deltas)).sum::<u64>();
+                        node.rows_in += rows;
+                        if let Some(progress) = &cx.progress {
+                            progress.take(rows);
+                        }
                         if let Some(budget) = &cx.budget {
                             budget.hold(held)?;
                         }
@@ -269,6 +294,9 @@ impl Dataflow {
                 }
             };
             node.rows_out += count(&output);
+            if let Some(progress) = &cx.progress {
+                progress.done();
+            }
             let output = output
                 .into_iter()
                 .filter(|delta| delta.rows() > 0)

@@ -14,11 +14,13 @@ pub mod dataflow;
 mod evaluate;
 pub mod operator;
 pub mod operators;
+mod progress;
 
 #[cfg(test)]
 mod tests;
 
-pub use budget::Budget;
+pub use budget::{Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};
+pub use progress::{Progress, Reached};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::budget::Budget;
+use super::progress::Progress;
 use crate::base::clock::ClockRef;
 use crate::base::{Error, Result};
 use crate::zset::Delta;
@@ -28,6 +29,8 @@ pub struct StepContext {
     pub clock: Option<ClockRef>,
     /// What the step may use; without it there is no limit.
     pub budget: Option<Arc<Budget>>,
+    /// Told how far the step is.
+    pub progress: Option<Arc<Progress>>,
 }
 
 /// A row that an expression failed on. The same row taken back gives the same error with the
@@ -48,6 +51,12 @@ pub struct RowError {
 pub trait Operator: Send {
     /// A word for EXPLAIN and for messages.
     fn name(&self) -> &'static str;
+
+    /// Told once, before the first step, which of the inputs never take a row back; says whether the output never does
+    /// either. A hint: an operator may keep less for such an input.
+    fn learn_append_only(&mut self, _inputs: &[bool]) -> bool {
+        false
+    }
 
     /// Takes what came in on each input since the last step and says how the output changes.
     ///

@@ -13,9 +13,10 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
+use super::key_index::KeyIndex;
 use super::row_index::{Place, RowIndex, Verdict};
 use super::snapshot::{Chunk, Snapshot};
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
 use crate::zset::canonical::canonical;
 use crate::zset::equal::RowEqual;
 use crate::zset::hash::row_hashes;
@@ -35,6 +36,8 @@ pub struct Collection {
     chunks: BTreeMap<u32, Chunk>,
     next_chunk: u32,
     index: RowIndex,
+    /// Indexes of further keys that hold once, by the object that asks for them.
+    keys: BTreeMap<ObjectId, KeyIndex>,
     /// Whether the index holds the live rows. One of rows that only come is made when the first goes.
     is_indexed: bool,
     rows: usize,
@@ -54,13 +57,14 @@ impl Collection {
             chunks: BTreeMap::new(),
             next_chunk: 0,
             index: RowIndex::default(),
+            keys: BTreeMap::new(),
             is_indexed: true,
             rows: 0,
         }
     }
 
-    /// An empty collection of rows that only come, as those of a stream do: it costs no index. Should a
-    /// row go after all, the index is made then, in one piece.
+    /// An empty collection of rows that as a rule only come, as those of a stream do: it costs no index.
+    /// When the first row goes, the index is made, in one piece.
     pub fn append_only(schema: SchemaRef) -> Self {
         Self {
             is_indexed: false,
@@ -136,6 +140,64 @@ impl Collection {
         Ok(found)
     }
 
+    /// Keeps an index of `columns` from now on, for [`Self::contains_key`]. Gives a row that has the key
+    /// of another one instead, if there is one: nothing is kept then.
+    ///
+    /// # Errors
+    /// When the types of the columns cannot be compared.
+    pub fn add_key(&mut self, id: ObjectId, columns: Vec<usize>) -> Result<Option<RecordBatch>> {
+        let mut key = KeyIndex::new(columns);
+        for (number, chunk) in &self.chunks {
+            let probe = key.columns_of(&chunk.batch);
+            let hashes = key.hashes(&probe, chunk.batch.num_rows())?;
+            let mut matcher = Matcher::new(probe, key.columns().to_vec());
+            for (row, hash) in (0_u32..).zip(&hashes) {
+                let Some(hash) = hash.filter(|_| !chunk.dead.is_dead(row as usize)) else {
+                    continue;
+                };
+                let judge = |place| matcher.judge(row as usize, place, &self.chunks);
+                if key.rows.find(hash, judge).is_some() {
+                    matcher.finish()?;
+                    return Ok(Some(chunk.batch.slice(row as usize, 1)));
+                }
+                let chunk = *number;
+                key.rows.insert(hash, Place { chunk, row });
+            }
+            matcher.finish()?;
+        }
+        self.keys.insert(id, key);
+        Ok(None)
+    }
+
+    /// Forgets what [`Self::add_key`] made.
+    pub fn remove_key(&mut self, id: ObjectId) {
+        self.keys.remove(&id);
+    }
+
+    /// For each row of `keys`, whether a row with these values in the columns of key `id` is here. One
+    /// with a NULL never is.
+    ///
+    /// # Errors
+    /// When there is no such key, or the types of `keys` are not those of its columns.
+    pub fn contains_key(&self, id: ObjectId, keys: &[ArrayRef], rows: usize) -> Result<Vec<bool>> {
+        let Some(key) = self.keys.get(&id) else {
+            return Err(Error::internal("a collection was not told of a key"));
+        };
+        let probe = canonical_all(keys)?;
+        let hashes = key.hashes(&probe, rows)?;
+        let mut matcher = Matcher::new(probe, key.columns().to_vec());
+        let mut found = Vec::with_capacity(rows);
+        for (row, hash) in hashes.iter().enumerate() {
+            let place = hash.and_then(|hash| {
+                let judge = |place| matcher.judge(row, place, &self.chunks);
+                key.rows.find(hash, judge)
+            });
+            found.push(place.is_some());
+        }
+        matcher.finish()?;
+        Ok(found)
+    }
+
     fn add(&mut self, delta: &Delta) -> Result<()> {
         let batch = match delta.weights() {
             Weights::Ones => delta.batch().clone(),
@@ -182,6 +244,9 @@ impl Collection {
                 self.index.insert(*hash, Place { chunk: number, row });
             }
         }
+        for key in self.keys.values_mut() {
+            key.add(number, &chunk)?;
+        }
         self.chunks.insert(number, chunk);
         Ok(())
     }
@@ -205,6 +270,7 @@ impl Collection {
             .collect();
         let mut hashes = Vec::new();
         row_hashes(&keys, delta.rows(), &mut hashes)?;
+        let gone = self.key_hashes(&probe, delta.rows())?;
         let all = (0..self.schema.fields().len()).collect();
         let mut matcher = Matcher::new(probe, all);
         for (row, weight) in weights.values().iter().enumerate() {
@@ -220,9 +286,20 @@ impl Collection {
                     ));
                 };
                 self.kill(place);
+                for (key, hashes) in self.keys.values_mut().zip(&gone) {
+                    key.remove(hashes[row], place, |chunk| self.chunks.contains_key(&chunk));
+                }
             }
         }
         matcher.finish()
+    }
+
+    /// The hashes of rows under every key, in the order of the keys.
+    fn key_hashes(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Vec<Option<u64>>>> {
+        self.keys
+            .values()
+            .map(|key| key.hashes(&key.pick(columns), rows))
+            .collect()
     }
 
     fn kill(&mut self, place: Place) {
@@ -250,6 +327,14 @@ impl Collection {
         }
         if self.index.links() > 2 * self.rows + CHUNK_ROWS {
             self.rebuild_index()?;
+        }
+        for key in self.keys.values_mut() {
+            if key.rows.links() > 2 * self.rows + CHUNK_ROWS {
+                key.rows.clear();
+                for (number, chunk) in &self.chunks {
+                    key.add(*number, chunk)?;
+                }
+            }
         }
         Ok(())
     }
@@ -421,6 +506,56 @@ mod tests {
             .collect();
         values.sort_unstable();
         values
+    }
+
+    #[test]
+    fn a_further_key_follows_rows_that_come_and_go() {
+        let schema = Schema::new(vec![
+            Field::new("k", DataType::Int64, true),
+            Field::new("v", DataType::Int64, true),
+        ]);
+        let schema = Arc::new(schema);
+        let batch = |rows: &[(Option<i64>, i64)]| {
+            let keys: Int64Array = rows.iter().map(|row| row.0).collect();
+            let values: Int64Array = rows.iter().map(|row| Some(row.1)).collect();
+            let columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(values)];
+            RecordBatch::try_new(Arc::clone(&schema), columns).expect("two columns")
+        };
+        let probe: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![
+            Some(1),
+            Some(2),
+            Some(3),
+            None,
+        ]))];
+        let id = ObjectId(7);
+        let mut collection = Collection::new(Arc::clone(&schema), &[]);
+        let apply = |collection: &mut Collection, delta: Delta| {
+            collection.apply(&[delta]).expect("it applies");
+        };
+        let rows = [(Some(1), 10), (Some(2), 20), (None, 30), (None, 30)];
+        apply(&mut collection, Delta::inserts(batch(&rows)));
+        assert!(collection.add_key(id, vec![0]).expect("a key").is_none());
+        let seen = |collection: &Collection| collection.contains_key(id, &probe, 4).expect("known");
+        assert_eq!(seen(&collection), [true, true, false, false]);
+        apply(&mut collection, Delta::inserts(batch(&[(Some(3), 1)])));
+        apply(
+            &mut collection,
+            Delta::deletes(batch(&[(Some(1), 10), (None, 30)])),
+        );
+        assert_eq!(seen(&collection), [false, true, true, false]);
+        // many small chunks are merged and rewritten, and the key follows them
+        for round in 0..200 {
+            apply(&mut collection, Delta::inserts(batch(&[(Some(1), round)])));
+            assert_eq!(seen(&collection), [true, true, true, false]);
+            apply(&mut collection, Delta::deletes(batch(&[(Some(1), round)])));
+            assert_eq!(seen(&collection), [false, true, true, false]);
+        }
+        apply(&mut collection, Delta::inserts(batch(&[(Some(5), 20)])));
+        let twice = collection.add_key(ObjectId(8), vec![1]).expect("compared");
+        assert_eq!(twice.map(|row| row.num_rows()), Some(1));
+        collection
+            .contains_key(ObjectId(8), &probe, 4)
+            .expect_err("no such key is kept");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! few pointers. [`SnapshotTable`] gives a snapshot to DataFusion.
 
 mod collection;
+mod key_index;
 mod row_index;
 mod snapshot;
 mod table;

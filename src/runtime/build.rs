@@ -9,15 +9,16 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 
+use super::filling::Filling;
 use super::instance::{Lotic, blocking};
 use super::model::{Model, ModelSeams, Moment};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
-use crate::base::{Error, ObjectId, Result};
+use crate::base::{CancelFlag, Error, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
-use crate::planner::lower::{self, DataFusionEvaluators, Lowered};
+use crate::planner::lower::{self, DataFusionEvaluators, Lowered, Resolved};
 use crate::planner::prepass;
 use crate::zset::Delta;
 
@@ -54,8 +55,13 @@ impl Lotic {
         optimised: &LogicalPlan,
     ) -> Result<Lowered> {
         let catalog = Arc::clone(&world.catalog);
-        let resolve =
-            move |table: &TableReference| catalog.find(table.table()).map(|object| object.id);
+        let resolve = move |table: &TableReference| {
+            catalog.find(table.table()).map(|object| Resolved {
+                id: object.id,
+                // nothing ever goes from a stream, nor do its rows change
+                append_only: matches!(object.definition, Definition::Stream { .. }),
+            })
+        };
         lower::lower(
             optimised,
             &resolve,
@@ -69,24 +75,28 @@ impl Lotic {
     /// # Errors
     /// When the query cannot be planned or its first run fails; nothing is left behind then.
     pub(super) async fn start_model(self: &Arc<Self>, object: &Object) -> Result<()> {
-        self.fill_model(object, None).await
+        self.fill_model(object, None, &CancelFlag::new()).await
     }
 
-    /// As [`Self::start_model`], with a catalog to publish in the epoch in which the model appears.
+    /// As [`Self::start_model`], with a catalog to publish in the epoch in which the model appears. It ends with 57014
+    /// once `stop` is raised.
     pub(super) async fn fill_model(
         self: &Arc<Self>,
         object: &Object,
         publish: Option<Arc<Catalog>>,
+        stop: &CancelFlag,
     ) -> Result<()> {
         let Definition::Model { query, options } = &object.definition else {
             return Err(Error::internal("only a model can be filled"));
         };
+        let mut filling = Filling::begin(self, object.id, &object.name, stop);
         let world = self.world();
         let (planned, optimised) = self.plan_model(&world, query).await?;
         self.load_inputs(&world, &planned.reads).await?;
         let lowered = Self::lower_model(&world, &planned, &optimised)?;
         let inputs: Vec<ObjectId> = lowered.sources.iter().map(|(id, _)| *id).collect();
         let (id, watched) = (object.id, inputs.clone());
+        filling.open();
         let pinned = self
             .driver()
             .run(move |driver| {
@@ -98,11 +108,14 @@ impl Lotic {
         let mut model = Model::new(
             lowered.dataflow,
             inputs.clone(),
-            Collection::new(Arc::clone(&object.schema), &[]),
+            // most models over streams only grow, and one that does not makes its index then
+            Collection::append_only(Arc::clone(&object.schema)),
             options.clone(),
             ModelSeams {
                 clock: Arc::clone(&self.options().clock),
                 memory_bytes: self.options().model_memory_bytes,
+                stop: stop.clone(),
+                progress: Arc::clone(&filling.progress),
             },
         );
         let filled = blocking(move || {
@@ -115,23 +128,23 @@ impl Lotic {
             Ok(model)
         })
         .await;
-        let model = match filled {
-            Ok(model) => model,
-            Err(error) => {
-                self.driver()
-                    .run(move |driver| driver.abandon_building(id))
-                    .await?;
-                return Err(error);
-            }
-        };
-        self.driver()
-            .run(move |driver| {
-                driver.finish_building(id, model)?;
-                let catalog = publish.unwrap_or_else(|| driver.current_catalog());
-                driver.set_catalog(catalog, &[id]);
-                Ok(())
+        let finished = self
+            .driver()
+            .run(move |driver| match filled {
+                Ok(model) => {
+                    driver.finish_building(id, model)?;
+                    let catalog = publish.unwrap_or_else(|| driver.current_catalog());
+                    driver.set_catalog(catalog, &[id]);
+                    Ok(())
+                }
+                Err(error) => {
+                    driver.abandon_building(id);
+                    Err(error)
+                }
             })
-            .await?
+            .await?;
+        filling.finish();
+        finished
     }
 
     /// Reads what a model needs from sources other than Parquet and Arrow files into memory, so that

@@ -9,14 +9,17 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::defaults::only_where_written;
+use super::index::{check_droppable, with_constraints};
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
+use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
-use crate::base::{Error, Kind, ObjectId, Result};
+use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
+use crate::planner::parse::Unique;
 use crate::planner::prepass;
 
 /// The columns and options of a table or source that is to be made.
@@ -25,6 +28,8 @@ pub(crate) struct NewRelation {
     /// Declared columns; none where they are inferred from the connector.
     pub(crate) schema: Option<SchemaRef>,
     pub(crate) primary_key: Vec<String>,
+    /// The UNIQUE constraints of a table.
+    pub(crate) unique: Vec<Unique>,
     /// The expressions of DEFAULT, by column.
     pub(crate) defaults: BTreeMap<String, String>,
     pub(crate) options: BTreeMap<String, String>,
@@ -75,7 +80,7 @@ impl Lotic {
             defaults: new.defaults.clone(),
         };
         let object = self.object(&new, schema, definition)?;
-        self.add_relation(object).await
+        self.add_relation(object, &new.unique).await
     }
 
     /// Makes a source: a push topic, a tailed topic, or a bounded source that is read in place.
@@ -89,6 +94,13 @@ impl Lotic {
                 new.name
             ))
             .with_hint("CREATE TABLE ... WITH (connector = ...) keeps one row a key"));
+        }
+        if !new.unique.is_empty() {
+            return Err(Error::unsupported(format!(
+                "source \"{}\" has a UNIQUE constraint, and sources are append-only",
+                new.name
+            ))
+            .with_hint("CREATE TABLE ... WITH (connector = ...) may have some"));
         }
         only_where_written(&new.defaults, options.is_empty())?;
         let (schema, definition) = if options.is_empty() {
@@ -122,7 +134,7 @@ impl Lotic {
             (schema, definition)
         };
         let object = self.object(&new, schema, definition)?;
-        self.add_relation(object).await
+        self.add_relation(object, &[]).await
     }
 
     /// Makes a view.
@@ -147,8 +159,13 @@ impl Lotic {
         self.publish_with(object).await
     }
 
-    /// Makes a model and fills it.
-    pub(super) async fn create_model(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
+    /// Makes a model and fills it, or ends with 57014 once `stop` is raised.
+    pub(super) async fn create_model(
+        self: &Arc<Self>,
+        new: NewQuery,
+        replace: bool,
+        stop: &CancelFlag,
+    ) -> Result<()> {
         let _guard = self.definitions.lock().await;
         if replace {
             self.clear_for_replacement(&new.name, Relation::Model)
@@ -172,7 +189,8 @@ impl Lotic {
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
-        self.fill_model(&object, Some(Arc::clone(&catalog))).await?;
+        self.fill_model(&object, Some(Arc::clone(&catalog)), stop)
+            .await?;
         // readers see it a moment before its definition is durable; a crash between loses a
         // statement that nobody was told had worked
         if let Err(error) = self.save(&catalog) {
@@ -222,31 +240,46 @@ impl Lotic {
     ) -> Result<()> {
         let _guard = self.definitions.lock().await;
         let catalog = Arc::clone(&self.world().catalog);
-        let object = catalog.get(name)?;
+        let object = match catalog.find(name) {
+            None if kind == Relation::Index => {
+                let message = format!("index \"{name}\" does not exist");
+                return Err(Error::new(Kind::Missing, "42704", message));
+            }
+            None => return Err(Error::no_relation(name)),
+            Some(object) => object,
+        };
         if object.relation() != kind {
+            let article = if kind == Relation::Index { "an" } else { "a" };
             return Err(Error::new(
                 Kind::Invalid,
                 "42809",
-                format!("\"{name}\" is not a {}", kind.words()),
+                format!("\"{name}\" is not {article} {}", kind.words()),
             )
             .with_hint(format!(
-                "use DROP {} to remove a {}",
+                "use DROP {} to remove {} {}",
                 object.relation().words().to_ascii_uppercase(),
+                if object.relation() == Relation::Index {
+                    "an"
+                } else {
+                    "a"
+                },
                 object.relation().words()
             )));
         }
-        let readers = all_dependents(&catalog, object.id);
+        check_droppable(&catalog, object)?;
+        let mut gone = all_dependents(&catalog, object.id);
+        let readers = without_indexes(&catalog, &gone);
         if !cascade && !readers.is_empty() {
             return Err(in_use(&catalog, object, &readers));
         }
-        let mut gone = readers;
         gone.push(object.id);
         self.drop_objects(&gone, true).await
     }
 
     /// Takes objects out of the catalog, the driver and the log.
     async fn drop_objects(self: &Arc<Self>, gone: &[ObjectId], durable: bool) -> Result<()> {
-        let mut catalog = Catalog::clone(&self.world().catalog);
+        let before = Arc::clone(&self.world().catalog);
+        let mut catalog = Catalog::clone(&before);
         for id in gone {
             catalog = catalog.without(*id);
         }
@@ -266,13 +299,18 @@ impl Lotic {
                 driver.set_catalog(catalog, &ids);
             })
             .await?;
+        for index in gone.iter().filter_map(|id| before.by_id(*id)) {
+            let table = index.dependencies.first().and_then(|id| self.writer(*id));
+            if let (Some(_), Some(writer)) = (index.unique_columns(), table) {
+                // a statement that checks its keys now needs what is taken away
+                let _exclusive = writer.exclusive().await?;
+                writer.remove_unique(index.id);
+            }
+        }
         for id in gone {
-            let had_topic = self
-                .writer(*id)
-                .is_some_and(|writer| writer.topic().is_some());
             self.remove_writer(*id);
-            if let (true, Some(store)) = (had_topic, self.store()) {
-                store.log.drop_topic(Catalog::topic_of(*id))?;
+            if let Some(store) = self.store() {
+                store.drop_topic(Catalog::topic_of(*id))?;
             }
         }
         Ok(())
@@ -295,20 +333,26 @@ impl Lotic {
                 ),
             ));
         }
-        let readers = all_dependents(&catalog, object.id);
+        let mut gone = all_dependents(&catalog, object.id);
+        let readers = without_indexes(&catalog, &gone);
         if !readers.is_empty() {
             return Err(in_use(&catalog, object, &readers)
                 .with_hint("drop these first, or put them in the pipeline folder: serving it again rebuilds all of them"));
         }
-        self.drop_objects(&[object.id], true).await
+        gone.push(object.id);
+        self.drop_objects(&gone, true).await
     }
 
-    /// Adds a table or source and brings it to life.
-    async fn add_relation(self: &Arc<Self>, object: Object) -> Result<()> {
-        self.publish_with(object.clone()).await?;
+    /// Adds a table or source with its UNIQUE constraints and brings it to life.
+    async fn add_relation(self: &Arc<Self>, object: Object, unique: &[Unique]) -> Result<()> {
+        let catalog = self.world().catalog.with(object.clone())?;
+        let catalog = with_constraints(catalog, &object, unique)?;
+        self.publish(&object, catalog).await?;
         let outcome = self.bring_up(&object).await;
         if outcome.is_err() {
-            self.drop_objects(&[object.id], true).await?;
+            let mut gone = all_dependents(&self.world().catalog, object.id);
+            gone.push(object.id);
+            self.drop_objects(&gone, true).await?;
         }
         outcome
     }
@@ -342,9 +386,26 @@ impl Lotic {
     }
 
     /// Stores and publishes the catalog with `object` in it.
-    async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
-        let catalog = Arc::new(self.world().catalog.with(object)?);
-        self.save(&catalog)?;
+    pub(super) async fn publish_with(self: &Arc<Self>, object: Object) -> Result<()> {
+        let catalog = self.world().catalog.with(object.clone())?;
+        self.publish(&object, catalog).await
+    }
+
+    /// Stores and publishes `catalog`, in which `object` is new. Its topic is made before, so that a topic that the
+    /// stored catalog names is there or lost.
+    async fn publish(self: &Arc<Self>, object: &Object, catalog: Catalog) -> Result<()> {
+        let catalog = Arc::new(catalog);
+        if let (Some(store), Some(layout)) = (self.store(), object.topic()) {
+            store.make_topic(topic_spec(object, layout))?;
+        }
+        if let Err(error) = self.save(&catalog) {
+            if let Some(store) = self.store()
+                && let Err(left) = store.drop_topic(Catalog::topic_of(object.id))
+            {
+                tracing::warn!(%left, "a topic without an owner is left for the next start to drop");
+            }
+            return Err(error);
+        }
         self.driver()
             .run(move |driver| driver.set_catalog(catalog, &[]))
             .await
@@ -512,6 +573,16 @@ pub(super) fn all_dependents(catalog: &Catalog, id: ObjectId) -> Vec<ObjectId> {
         }
     }
     found.into_iter().rev().collect()
+}
+
+/// Indexes do not read: they go with what they are on.
+fn without_indexes(catalog: &Catalog, ids: &[ObjectId]) -> Vec<ObjectId> {
+    let is_index = |id: &ObjectId| {
+        catalog
+            .by_id(*id)
+            .is_some_and(|object| object.relation() == Relation::Index)
+    };
+    ids.iter().copied().filter(|id| !is_index(id)).collect()
 }
 
 fn in_use(catalog: &Catalog, object: &Object, readers: &[ObjectId]) -> Error {

@@ -11,7 +11,7 @@ use sqlparser::ast;
 use super::defaults::{Defaults, is_default};
 use super::instance::Lotic;
 use super::plan::{Planner, Purpose};
-use super::values::{check_not_null, literal_rows, strict_cast};
+use super::values::{check_not_null, literal_rows, place_of, strict_cast};
 use super::writer::{Exclusive, Receipt, WriteOptions, Writer};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::{Definition, Object};
@@ -68,6 +68,7 @@ impl Lotic {
                 return Err(not_for(&object, "change the tables that it reads"));
             }
             Definition::Sink { .. } => return Err(not_for(&object, "it is a sink")),
+            Definition::Index { .. } => return Err(not_for(&object, "it is an index")),
         }
         self.hold_contents(&object).await?;
         let writer = self
@@ -97,7 +98,7 @@ impl Lotic {
                 } else {
                     targets.as_slice()
                 };
-                literal_rows(&rows, targets, &object.schema, &defaults, parameters)?
+                literal_rows(&rows, targets, &object, &defaults, parameters)?
             }
             None => None,
         };
@@ -335,14 +336,8 @@ fn place<'a>(
     let schema: &SchemaRef = &object.schema;
     let mut columns = defaults.columns(schema, rows)?;
     for (target, column) in given {
-        let field = schema.field(target);
-        columns[target] = strict_cast(column, field.data_type()).map_err(|error| {
-            error.at(format!(
-                "column \"{}\" of \"{}\"",
-                field.name(),
-                object.name
-            ))
-        })?;
+        columns[target] = strict_cast(column, schema.field(target).data_type())
+            .map_err(|error| error.at(place_of(object, target)))?;
     }
     check_not_null(schema, &columns)?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)

@@ -92,6 +92,18 @@ impl DriverHandle {
         wait.await.map_err(|_| stopping())
     }
 
+    /// Runs `command` between two epochs, some time, and waits for nothing.
+    pub(crate) fn post<F>(&self, command: F)
+    where
+        F: FnOnce(&mut Driver) + Send + 'static,
+    {
+        let handle = self.clone();
+        task::spawn("driver-post", async move {
+            // an engine that stops has nothing left to do it to
+            drop(handle.send(Message::Command(Box::new(command))).await);
+        });
+    }
+
     /// Waits until everything that was durable before the call is visible.
     ///
     /// # Errors
@@ -300,8 +312,8 @@ impl Driver {
                 inputs.insert(object, deltas);
             }
             self.keep_for_building(&inputs);
-            let changed = self.step_models(inputs);
-            self.publish(&changed);
+            let stepped = self.step_models(inputs);
+            self.publish(&stepped.changed, &stepped.unchanged);
         }
         for visible in collected.visible {
             // a session that went away needs no answer
@@ -338,11 +350,11 @@ impl Driver {
     }
 
     /// Steps the models in the order of their making, which is an order of dependency, and gives
-    /// what changed.
-    fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Vec<ObjectId> {
+    /// what changed, and the models that took a step and whose rows are as they were.
+    fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Stepped {
         let at = self.moment();
         let mut failed: Vec<(ObjectId, String)> = Vec::new();
-        let mut restated = Vec::new();
+        let mut stepped = Vec::new();
         for (id, model) in &mut self.models {
             if model.failure().is_some() {
                 continue;
@@ -379,10 +391,10 @@ impl Driver {
                                 .extend_from_slice(&output);
                         }
                     }
-                    if !output.is_empty() {
+                    if output.is_empty() {
+                        stepped.push(*id);
+                    } else {
                         inputs.insert(*id, output);
-                    } else if model.errors_changed() {
-                        restated.push(*id);
                     }
                 }
                 Err(error) => {
@@ -396,21 +408,29 @@ impl Driver {
                 }
             }
         }
-        inputs
+        let changed = inputs
             .into_keys()
-            .chain(failed.into_iter().map(|(id, _)| id))
-            .chain(restated)
-            .collect()
+            .chain(failed.into_iter().map(|(id, _)| id));
+        Stepped {
+            changed: changed.collect(),
+            unchanged: stepped,
+        }
     }
 
-    /// Makes the present state of `changed` what readers see, at once.
-    fn publish(&mut self, changed: &[ObjectId]) {
+    /// Makes the present state of `changed` what readers see, at once. Of `unchanged` models only the figures
+    /// and the rows that failed are told.
+    fn publish(&mut self, changed: &[ObjectId], unchanged: &[ObjectId]) {
         let mut contents = self.world.load().contents.clone();
         for id in changed {
             match self.content(*id) {
                 Some(content) => contents.insert(*id, content),
                 None => contents.remove(id),
             };
+        }
+        for id in unchanged {
+            if let (Some(content), Some(model)) = (contents.get_mut(id), self.models.get(id)) {
+                content.health = Arc::new(model.health());
+            }
         }
         let world = Arc::new(World {
             epoch: self.epoch,
@@ -440,7 +460,7 @@ impl Driver {
     pub(crate) fn set_catalog(&mut self, catalog: Arc<Catalog>, touched: &[ObjectId]) {
         self.begin_epoch();
         self.catalog = catalog;
-        self.publish(touched);
+        self.publish(touched, &[]);
     }
 
     /// The world as it is between two epochs.
@@ -491,6 +511,7 @@ impl Driver {
         if !missed.is_empty() || model.is_due(self.now_us) {
             model.step(&missed, self.moment(), false)?;
         }
+        model.follow();
         self.models.insert(id, model);
         Ok(())
     }
@@ -512,6 +533,14 @@ impl Driver {
         world.epoch = self.epoch;
         self.world.store(Arc::new(world));
     }
+}
+
+/// What the models did in one epoch.
+struct Stepped {
+    /// What has other rows now, tables and sources included, or has stopped.
+    changed: Vec<ObjectId>,
+    /// Models that took a step and whose rows are as they were.
+    unchanged: Vec<ObjectId>,
 }
 
 /// What one epoch has collected.

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
+use super::filling::Build;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
@@ -40,6 +41,8 @@ pub struct Lotic {
     quarantine: Arc<QuarantineLog>,
     users: Arc<Users>,
     pub(super) feeds: Feeds,
+    /// Models that are being filled.
+    pub(super) builds: Mutex<BTreeMap<ObjectId, Build>>,
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
     /// Defaults of columns that never change.
@@ -93,6 +96,7 @@ impl Lotic {
             writers: RwLock::default(),
             users,
             feeds: Feeds::default(),
+            builds: Mutex::default(),
             functions: Functions::new(),
             states: Mutex::default(),
             constant_defaults: Mutex::default(),

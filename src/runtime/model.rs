@@ -7,9 +7,9 @@ use arrow::array::RecordBatch;
 
 use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
 use crate::base::clock::ClockRef;
-use crate::base::{Epoch, Error, ObjectId, Result};
+use crate::base::{CancelFlag, Epoch, Error, ObjectId, Result};
 use crate::catalog::ModelOptions;
-use crate::engine::{Budget, Dataflow, RowError, StepContext};
+use crate::engine::{Budget, Dataflow, Progress, RowError, StepContext};
 use crate::models::Collection;
 use crate::zset::{Delta, Weights};
 
@@ -20,6 +20,10 @@ pub(crate) struct ModelSeams {
     pub(crate) clock: ClockRef,
     /// What its state and its rows may take, in bytes.
     pub(crate) memory_bytes: usize,
+    /// Raised when nobody wants the model any more before it follows its inputs.
+    pub(crate) stop: CancelFlag,
+    /// How far it is until then.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// When a step is.
@@ -38,15 +42,18 @@ pub(crate) struct Model {
     collection: Collection,
     options: ModelOptions,
     failed_rows: FailedRows,
-    /// Whether the last step changed `failed_rows`.
-    errors_changed: bool,
     failure: Option<Error>,
     changed: Epoch,
     step_us: u64,
     /// The next moment at which its rows change by themselves.
     due_us: Option<i64>,
+    /// Time of all steps, in microseconds.
+    busy_us: u64,
     clock: ClockRef,
+    memory_bytes: usize,
     budget: Arc<Budget>,
+    /// Told how far the fill is; none once it has ended.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Model {
@@ -64,13 +71,15 @@ impl Model {
             collection,
             options,
             failed_rows: FailedRows::default(),
-            errors_changed: false,
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
             due_us: None,
+            busy_us: 0,
             clock: seams.clock,
-            budget: Arc::new(Budget::new(seams.memory_bytes)),
+            memory_bytes: seams.memory_bytes,
+            budget: Arc::new(Budget::with_stop(seams.memory_bytes, seams.stop)),
+            progress: Some(seams.progress),
         }
     }
 
@@ -84,6 +93,12 @@ impl Model {
         self.due_us.filter(|_| self.failure.is_none())
     }
 
+    /// It is filled: from now on nobody can stop it but the driver.
+    pub(crate) fn follow(&mut self) {
+        self.budget = Arc::new(Budget::new(self.memory_bytes));
+        self.progress = None;
+    }
+
     /// The objects that it reads.
     pub(crate) fn inputs(&self) -> &[ObjectId] {
         &self.inputs
@@ -92,12 +107,6 @@ impl Model {
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
-    }
-
-    /// Whether its last step changed which rows have failed: readers must hear of that, also where
-    /// its own rows are as they were.
-    pub(crate) fn errors_changed(&self) -> bool {
-        self.errors_changed
     }
 
     /// Stops it: its rows stay as they are, the state of its operators goes.
@@ -122,11 +131,11 @@ impl Model {
             now_us: at.now_us,
             clock: Some(Arc::clone(&self.clock)),
             budget: Some(Arc::clone(&self.budget)),
+            progress: self.progress.clone(),
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
         self.due_us = self.dataflow.due_us();
-        self.errors_changed = !context.errors.is_empty();
         self.keep_errors(context.errors)?;
         self.budget
             .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;
@@ -136,11 +145,20 @@ impl Model {
         }
         let spent = self.clock.monotonic().saturating_sub(start);
         self.step_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        self.busy_us = self.busy_us.saturating_add(self.step_us);
         Ok(output)
     }
 
     /// What readers see of it.
     pub(crate) fn content(&self) -> Content {
+        Content {
+            snapshot: Arc::new(self.collection.snapshot()),
+            health: Arc::new(self.health()),
+        }
+    }
+
+    /// How it is doing.
+    pub(crate) fn health(&self) -> Health {
         let operators = self
             .dataflow
             .figures()
@@ -154,15 +172,13 @@ impl Model {
                 state_rows: node.state_rows as u64,
             })
             .collect();
-        Content {
-            snapshot: Arc::new(self.collection.snapshot()),
-            health: Arc::new(Health {
-                failure: self.failure.clone(),
-                failed_rows: self.failed_rows.clone(),
-                operators,
-                changed: self.changed,
-                step_us: self.step_us,
-            }),
+        Health {
+            failure: self.failure.clone(),
+            failed_rows: self.failed_rows.clone(),
+            operators,
+            changed: self.changed,
+            step_us: self.step_us,
+            busy_us: self.busy_us,
         }
     }
 

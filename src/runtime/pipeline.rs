@@ -59,6 +59,7 @@ impl Step {
                 Some(("materialized view", &create.view.name.name))
             }
             Statement::CreateSink(create) => Some(("sink", &create.name.name)),
+            Statement::CreateIndex(create) => Some(("index", create.name.as_ref()?.name.as_str())),
             _ => None,
         }
     }
@@ -175,6 +176,7 @@ fn names_read(statement: &Statement) -> Result<Vec<String>> {
             parse::SinkInput::Relation(name) => return Ok(vec![name.name.clone()]),
             parse::SinkInput::Query(query) => query,
         },
+        Statement::CreateIndex(create) => return Ok(vec![create.relation.name.clone()]),
         _ => return Ok(Vec::new()),
     };
     let mut tree = query.query.as_ref().clone();
@@ -267,6 +269,9 @@ impl Lotic {
             made.insert(name.to_owned());
             return Ok(Applied::Ran);
         }
+        if matches!(parsed.statement, Statement::CreateIndex(_)) && self.has_index(&parsed.text) {
+            return Ok(Applied::Unchanged);
+        }
         let target = match &parsed.statement {
             Statement::Insert(insert) => Some(&insert.table.name),
             Statement::Update(update) => Some(&update.table.name),
@@ -284,6 +289,14 @@ impl Lotic {
                     .with_hint("run queries with lotic sql, or with psql against lotic serve"),
             ),
         }
+    }
+
+    /// Whether an index was made by this very text: one that has no name of its own is known by it.
+    fn has_index(&self, text: &str) -> bool {
+        let catalog = Arc::clone(&self.world().catalog);
+        catalog
+            .objects()
+            .any(|object| object.relation() == Relation::Index && object.sql == text)
     }
 
     /// Drops views, models and sinks whose text has changed, and what reads them: the pipeline makes
@@ -325,7 +338,8 @@ impl Lotic {
             .collect();
         let mut open = vec![object.id];
         while let Some(id) = open.pop() {
-            for reader in catalog.dependents(id) {
+            let readers = catalog.dependents(id).into_iter();
+            for reader in readers.filter(|reader| reader.relation() != Relation::Index) {
                 if !defined.contains(reader.name.as_str()) {
                     let kind = reader.relation().words();
                     return Err(Error::new(

@@ -11,7 +11,7 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
 };
 use datafusion::datasource::ViewTable;
-use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -23,10 +23,10 @@ use super::source;
 use super::system;
 use super::topic_table::TopicTable;
 use super::world::World;
-use crate::base::{Error, ObjectId, Result};
-use crate::catalog::{Definition, Object};
+use crate::base::{Error, Kind, ObjectId, Result};
+use crate::catalog::{Definition, Object, Relation};
 use crate::models::{Snapshot, SnapshotTable};
-use crate::planner::context::{self, ContextOptions, PlanFor};
+use crate::planner::context::{self, ContextOptions, ModelMemory, PlanFor};
 use crate::planner::parse::{self, Name, Statement};
 use crate::planner::prepass;
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
@@ -187,14 +187,11 @@ impl Planner {
         }
         let options = self.lotic.options();
         let memory_bytes = options.statement_memory_bytes;
-        // DataFusion's exchange counts the shared buffers of text columns once a slice, up to a
-        // hundred times too much, so a budget would refuse models that fit with ease. A model's
-        // own definition is trusted with memory; an ad-hoc query is not.
         let (plan_for, memory_pool): (_, Option<Arc<dyn MemoryPool>>) = match self.purpose {
             Purpose::Read => (PlanFor::Query, None),
             Purpose::Batch | Purpose::Shape => (
                 PlanFor::Model,
-                Some(Arc::new(UnboundedMemoryPool::default())),
+                Some(Arc::new(ModelMemory::new(options.model_memory_bytes))),
             ),
         };
         let mut state = context::session_state(&ContextOptions {
@@ -267,9 +264,7 @@ impl Planner {
                     return Ok(None);
                 };
                 if !object.is_readable() {
-                    return Err(Error::invalid(format!(
-                        "\"{name}\" is a sink and cannot be read"
-                    )));
+                    return Err(not_readable(object));
                 }
                 Ok(Some(self.object_table(state, object, reads).await?))
             }
@@ -337,6 +332,15 @@ impl Planner {
         }
         source::in_place(&self.lotic, state, object).await
     }
+}
+
+fn not_readable(object: &Object) -> Error {
+    if object.relation() == Relation::Index {
+        let message = format!("cannot open relation \"{}\"", object.name);
+        return Error::new(Kind::Invalid, "42809", message)
+            .with_detail("This operation is not supported for indexes.");
+    }
+    Error::invalid(format!("\"{}\" is a sink and cannot be read", object.name))
 }
 
 /// The one query in `text`.

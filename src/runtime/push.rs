@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::instance::{Lotic, blocking};
 use super::values::check_not_null;
-use super::writer::WriteOptions;
-use crate::base::Result;
+use super::writer::{Receipt, WriteOptions};
+use crate::base::{Error, Result};
 use crate::sources::{BadRecord, PushedRows, Quarantine, decode_push};
 
 pub use crate::sources::PushFormat;
@@ -69,16 +69,60 @@ impl Lotic {
             });
         }
         let receipt = writer.insert(batches, WriteOptions::default()).await?;
-        let offsets = receipt
-            .places
-            .iter()
-            .map(|(partition, offset, rows)| (partition.0, offset.0, *rows))
-            .collect();
-        Ok(Pushed {
-            rows: receipt.rows,
-            quarantined,
-            offsets,
-        })
+        Ok(pushed(&receipt, quarantined))
+    }
+
+    /// Appends rows that are columns already to a table or push topic: its columns, in their order.
+    /// Returns when they are on disk.
+    ///
+    /// # Errors
+    /// When there is no such topic, the columns are not its own, or the log cannot write.
+    pub async fn push_batches(
+        self: &Arc<Self>,
+        topic: &str,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Pushed> {
+        let (object, writer) = self.writable(topic, true).await?;
+        let mut rows = Vec::with_capacity(batches.len());
+        for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
+            check_not_null(&object.schema, batch.columns())?;
+            let batch = RecordBatch::try_new(Arc::clone(&object.schema), batch.columns().to_vec())
+                .map_err(|error| {
+                    Error::invalid(format!("these are not the columns of \"{topic}\""))
+                        .with_detail(error.to_string())
+                })?;
+            rows.push(batch);
+        }
+        if rows.is_empty() {
+            return Ok(Pushed {
+                rows: 0,
+                quarantined: 0,
+                offsets: Vec::new(),
+            });
+        }
+        let receipt = writer.insert(rows, WriteOptions::default()).await?;
+        Ok(pushed(&receipt, 0))
+    }
+
+    /// Waits until every row that was on disk before the call is visible.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn flush(&self) -> Result<()> {
+        self.driver().flush().await.map(drop)
+    }
+}
+
+fn pushed(receipt: &Receipt, quarantined: u64) -> Pushed {
+    let offsets = receipt
+        .places
+        .iter()
+        .map(|(partition, offset, rows)| (partition.0, offset.0, *rows))
+        .collect();
+    Pushed {
+        rows: receipt.rows,
+        quarantined,
+        offsets,
     }
 }
 

@@ -23,6 +23,9 @@ impl Lotic {
     /// rest goes on; a topic that is damaged ends the start.
     pub(super) async fn recover(self: &Arc<Self>) -> Result<()> {
         let catalog = Arc::clone(&self.world().catalog);
+        if let Some(store) = self.store() {
+            store.drop_orphans(&catalog)?;
+        }
         for object in catalog.objects() {
             match &object.definition {
                 Definition::Table { .. } | Definition::Stream { .. } => {
@@ -73,7 +76,10 @@ impl Lotic {
     /// Opens the topic of a table or stream, reads what it holds, and gives it a writer.
     pub(super) async fn open_writer(self: &Arc<Self>, object: &Object) -> Result<Arc<Writer>> {
         let topic = match (self.store(), object.topic()) {
-            (Some(store), Some(layout)) => Some(store.topic(topic_spec(object, layout))?),
+            (Some(store), Some(_)) => {
+                let owner = format!("{} \"{}\"", object.relation().words(), object.name);
+                Some(store.topic(Catalog::topic_of(object.id), &owner)?)
+            }
             _ => None,
         };
         let collection = match &topic {
@@ -90,6 +96,16 @@ impl Lotic {
             Arc::clone(&shared),
             self.driver().clone(),
         )?);
+        let (keyed, catalog, table) = (
+            Arc::clone(&writer),
+            Arc::clone(&self.world().catalog),
+            object.id,
+        );
+        blocking(move || {
+            let mut indexes = catalog.indexes_of(table);
+            indexes.try_for_each(|index| keyed.add_unique(index))
+        })
+        .await?;
         let id = object.id;
         self.driver()
             .run(move |driver| driver.add_base(id, shared))
@@ -100,7 +116,7 @@ impl Lotic {
 }
 
 /// The topic of an object as the log wants it.
-fn topic_spec(object: &Object, layout: &TopicDefinition) -> TopicSpec {
+pub(super) fn topic_spec(object: &Object, layout: &TopicDefinition) -> TopicSpec {
     TopicSpec {
         id: Catalog::topic_of(object.id),
         partitions: layout.partitions.max(1),

@@ -11,6 +11,7 @@
 //! | `password` | the generated password of the first user, mode 0600 |
 //! | `topics/` | the log |
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use super::instance::{FIRST_OBJECT, QUARANTINE_TOPIC};
 use super::options::{Options, Secret};
 use crate::base::disk::{DataLock, DiskRef};
 use crate::base::rng::RngRef;
-use crate::base::{Epoch, Error, ObjectId, Result, TopicId};
+use crate::base::{Epoch, Error, ObjectId, Offset, PartitionId, Result, TopicId};
 use crate::catalog::{Catalog, decode_catalog, encode_catalog};
 use crate::crypto::{Keyring, load_or_create_key, read_sealed, write_sealed};
 use crate::security::users::generate_password;
@@ -114,6 +115,15 @@ impl Store {
         if self.log.topics().iter().any(of_a_table) {
             return Err(self.files.lost("catalog"));
         }
+        // before the catalog, with which its absence is a loss
+        if !self.log.topics().contains(&QUARANTINE_TOPIC) {
+            self.log.create_topic(TopicSpec {
+                id: QUARANTINE_TOPIC,
+                partitions: 1,
+                retention: Retention::default(),
+                durability: Durability::Disk,
+            })?;
+        }
         let catalog = Catalog::starting_at(FIRST_OBJECT);
         self.save_catalog(&catalog)?;
         Ok(catalog)
@@ -130,26 +140,75 @@ impl Store {
     /// The topic of the quarantine.
     ///
     /// # Errors
-    /// When it cannot be opened or made.
+    /// XX001 when it is missing.
     pub(crate) fn quarantine_topic(&self) -> Result<Arc<Topic>> {
-        self.topic(TopicSpec {
-            id: QUARANTINE_TOPIC,
-            partitions: 1,
-            retention: Retention::default(),
-            durability: Durability::Disk,
-        })
+        self.topic(QUARANTINE_TOPIC, "the quarantine")
     }
 
-    /// The topic that `spec` describes, made where it is missing.
+    /// The topic `id`, which holds the rows of `owner`.
     ///
     /// # Errors
-    /// When it cannot be opened or made.
-    pub(crate) fn topic(&self, spec: TopicSpec) -> Result<Arc<Topic>> {
-        if self.log.topics().contains(&spec.id) {
-            self.log.topic(spec.id)
-        } else {
-            self.log.create_topic(spec)
+    /// XX001 when it is missing: topics are made before the catalog that names them is stored.
+    pub(crate) fn topic(&self, id: TopicId, owner: &str) -> Result<Arc<Topic>> {
+        if !self.log.topics().contains(&id) {
+            let path = self.files.dir.join("topics").join(id.to_string());
+            return Err(Error::corrupt(format!(
+                "{} is missing, which holds the rows of {owner}",
+                path.display()
+            ))
+            .with_hint("the folder is not whole: put the topic back from a copy of the folder"));
         }
+        self.log.topic(id)
+    }
+
+    /// Makes the topic of an object that no stored catalog has yet.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn make_topic(&self, spec: TopicSpec) -> Result<()> {
+        // of an earlier try whose catalog could not be stored
+        self.drop_topic(spec.id)?;
+        self.log.create_topic(spec).map(drop)
+    }
+
+    /// Drops the topic `id`, where there is one.
+    ///
+    /// # Errors
+    /// Those of the disk; the next start finishes it.
+    pub(crate) fn drop_topic(&self, id: TopicId) -> Result<()> {
+        if self.log.topics().contains(&id) {
+            self.log.drop_topic(id)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the topics that a stop half-way through CREATE or DROP left.
+    ///
+    /// # Errors
+    /// XX001 for rows of an object that `catalog` is too old to know; those of the disk.
+    pub(crate) fn drop_orphans(&self, catalog: &Catalog) -> Result<()> {
+        let owned: BTreeSet<TopicId> = catalog
+            .objects()
+            .filter(|object| object.topic().is_some())
+            .map(|object| Catalog::topic_of(object.id))
+            .collect();
+        for id in self.log.topics() {
+            if id < Catalog::topic_of(ObjectId(FIRST_OBJECT)) || owned.contains(&id) {
+                continue;
+            }
+            // what was made under a catalog that was never stored has no rows: nobody could write any
+            let is_known = id < Catalog::topic_of(catalog.next_id());
+            if !is_known && has_rows(self.log.topic(id)?.as_ref()) {
+                let path = self.files.dir.join("catalog");
+                return Err(Error::corrupt(format!(
+                    "{} is older than the rows of topic {id}",
+                    path.display()
+                ))
+                .with_hint("the files of the folder are not of one time: put all of them back from one copy"));
+            }
+            self.log.drop_topic(id)?;
+        }
+        Ok(())
     }
 
     /// Where epoch numbers are reserved.
@@ -158,6 +217,10 @@ impl Store {
             files: self.files.clone(),
         }
     }
+}
+
+fn has_rows(topic: &Topic) -> bool {
+    (0..topic.partitions()).any(|partition| topic.bounds(PartitionId(partition)).1 > Offset(0))
 }
 
 /// Keeps epoch numbers from being used twice.

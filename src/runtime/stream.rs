@@ -18,8 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::base::Error;
-use crate::planner::context::CancelFlag;
+use crate::base::{CancelFlag, Error};
 
 /// Ends the statement that runs now. The next statement is not touched.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::filling::BuildState;
 use super::instance::Lotic;
 use super::world::World;
 use crate::base::Result;
@@ -78,8 +79,20 @@ const RELATIONS: &[SystemRelation] = &[
             ("last_error", Shape::Text),
             ("changed_epoch", Shape::Number),
             ("step_us", Shape::Number),
+            ("busy_us", Shape::Number),
         ],
         rows: models,
+    },
+    SystemRelation {
+        name: "builds",
+        columns: &[
+            ("name", Shape::Text),
+            ("operators", Shape::Number),
+            ("operators_done", Shape::Number),
+            ("rows_taken", Shape::Number),
+            ("running_ms", Shape::Number),
+        ],
+        rows: builds,
     },
     SystemRelation {
         name: "operators",
@@ -117,6 +130,17 @@ const RELATIONS: &[SystemRelation] = &[
             ("bytes", Shape::Bytes),
         ],
         rows: quarantine,
+    },
+    SystemRelation {
+        name: "indexes",
+        columns: &[
+            ("name", Shape::Text),
+            ("relation", Shape::Text),
+            ("columns", Shape::Text),
+            ("is_unique", Shape::Flag),
+            ("is_constraint", Shape::Flag),
+        ],
+        rows: indexes,
     },
     SystemRelation {
         name: "objects",
@@ -251,7 +275,9 @@ fn connector_of(object: &Object) -> Option<String> {
             connector.as_ref()?
         }
         Definition::Bounded { connector } | Definition::Sink { connector, .. } => connector,
-        Definition::View { .. } | Definition::Model { .. } => return None,
+        Definition::View { .. } | Definition::Model { .. } | Definition::Index { .. } => {
+            return None;
+        }
     };
     Some(
         options
@@ -316,6 +342,19 @@ fn topics(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     Ok(rows)
 }
 
+fn builds(lotic: &Lotic, _world: &World) -> Result<Vec<Vec<Cell>>> {
+    let row = |build: BuildState| {
+        vec![
+            Cell::Text(build.name),
+            Cell::Number(count(build.reached.operators)),
+            Cell::Number(count(build.reached.done)),
+            Cell::Number(large(build.reached.rows)),
+            Cell::Number(i64::try_from(build.running.as_millis()).unwrap_or(i64::MAX)),
+        ]
+    };
+    Ok(lotic.builds().into_iter().map(row).collect())
+}
+
 fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for object in world.catalog.objects() {
@@ -344,6 +383,7 @@ fn models(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             Cell::MaybeText(error.or(start_error)),
             Cell::MaybeNumber(health.map(|health| large(health.changed.0))),
             Cell::MaybeNumber(health.map(|health| large(health.step_us))),
+            Cell::MaybeNumber(health.map(|health| large(health.busy_us))),
         ]);
     }
     Ok(rows)
@@ -404,6 +444,35 @@ fn quarantine(lotic: &Lotic, _: &World) -> Result<Vec<Vec<Cell>>> {
             ]
         })
         .collect())
+}
+
+fn indexes(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    for object in world.catalog.objects() {
+        let on = object.dependencies.first();
+        let (
+            Definition::Index {
+                columns,
+                unique,
+                constraint,
+            },
+            Some(table),
+        ) = (
+            &object.definition,
+            on.and_then(|id| world.catalog.by_id(*id)),
+        )
+        else {
+            continue;
+        };
+        rows.push(vec![
+            Cell::Text(object.name.clone()),
+            Cell::Text(table.name.clone()),
+            Cell::Text(super::index::columns_text(table, columns)),
+            Cell::Flag(*unique),
+            Cell::Flag(*constraint),
+        ]);
+    }
+    Ok(rows)
 }
 
 fn objects(_: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {

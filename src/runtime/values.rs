@@ -14,20 +14,22 @@ use sqlparser::ast;
 
 use super::defaults::Defaults;
 use crate::base::{Error, Kind, Result};
+use crate::catalog::Object;
 
-/// The rows of `values` as a batch of `schema`, or `None` where an expression is not so simple.
+/// The rows of `values` as a batch for `object`, or `None` where an expression is not so simple.
 ///
 /// `targets[i]` is the column that position `i` of a row goes to; other columns get their defaults.
 ///
 /// # Errors
-/// 22P02 when a literal does not fit its column, 42601 when rows differ in length.
+/// 22P02 or 22003, naming column and row, when a literal does not fit, 42601 when rows differ in length.
 pub(crate) fn literal_rows(
     rows: &[Vec<&ast::Expr>],
     targets: &[usize],
-    schema: &SchemaRef,
+    object: &Object,
     defaults: &Defaults,
     parameters: &[ScalarValue],
 ) -> Result<Option<RecordBatch>> {
+    let schema = &object.schema;
     if rows.iter().any(|row| row.len() > targets.len()) {
         return Err(Error::syntax(
             "INSERT has more expressions than target columns",
@@ -42,13 +44,32 @@ pub(crate) fn literal_rows(
     for (position, target) in targets.iter().enumerate() {
         let data_type = schema.field(*target).data_type();
         let cells: Vec<&ast::Expr> = rows.iter().map(|row| row[position]).collect();
-        let Some(column) = column_of(&cells, data_type, parameters)? else {
+        let column = column_of(&cells, data_type, parameters).map_err(|error| {
+            let row = failing_cell(&cells, data_type, parameters);
+            error.at(format!("{}, row {row}", place_of(object, *target)))
+        })?;
+        let Some(column) = column else {
             return Ok(None);
         };
         columns[*target] = column;
     }
     check_not_null(schema, &columns)?;
     Ok(Some(RecordBatch::try_new(Arc::clone(schema), columns)?))
+}
+
+/// The number of the first cell that does not fit, from 1.
+fn failing_cell(cells: &[&ast::Expr], data_type: &DataType, parameters: &[ScalarValue]) -> usize {
+    let fits = |cell: &&ast::Expr| column_of(&[*cell], data_type, parameters).is_ok();
+    1 + cells.iter().take_while(|cell| fits(cell)).count()
+}
+
+/// A column of a table, for people.
+pub(super) fn place_of(object: &Object, column: usize) -> String {
+    format!(
+        "column \"{}\" of \"{}\"",
+        object.schema.field(column).name(),
+        object.name
+    )
 }
 
 /// Refuses NULL where the schema does.

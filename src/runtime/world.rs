@@ -42,6 +42,8 @@ pub(crate) struct Health {
     pub(crate) changed: Epoch,
     /// Time that its last step took, in microseconds.
     pub(crate) step_us: u64,
+    /// Time of all its steps, in microseconds.
+    pub(crate) busy_us: u64,
 }
 
 /// Figures of one operator of a model.

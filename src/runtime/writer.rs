@@ -11,14 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
-use arrow::row::{OwnedRow, RowConverter, SortField};
 use bytes::Bytes;
-use hashbrown::HashSet;
-use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, oneshot};
 
 use super::driver::{DriverHandle, Rows, SharedCollection};
-use crate::base::{Epoch, Error, Kind, ObjectId, Offset, PartitionId, Result};
+use super::unique::{KeyHold, UniqueKey};
+use crate::base::{Epoch, Error, ObjectId, Offset, PartitionId, Result};
+use crate::catalog::Object;
 use crate::transport::{Appended, Record, Topic};
 use crate::zset::encode::encode_delta;
 use crate::zset::hash::partition_hashes;
@@ -35,13 +34,13 @@ pub(crate) const POSITION: u16 = 2;
 /// Writes to one table or stream.
 pub(crate) struct Writer {
     object: ObjectId,
-    name: String,
     key: Vec<usize>,
     topic: Option<Arc<Topic>>,
     collection: SharedCollection,
     driver: DriverHandle,
     order: Arc<RwLock<()>>,
-    reserved: Arc<ReservedKeys>,
+    /// What must hold once: the primary key first.
+    unique: parking_lot::RwLock<Vec<Arc<UniqueKey>>>,
     turn: AtomicU64,
 }
 
@@ -70,28 +69,26 @@ pub(crate) struct WriteOptions {
 impl Writer {
     /// A writer for `object`. Without a topic, rows live in memory alone.
     pub(crate) fn new(
-        object: &crate::catalog::Object,
+        object: &Object,
         topic: Option<Arc<Topic>>,
         collection: SharedCollection,
         driver: DriverHandle,
     ) -> Result<Self> {
         let key = object.primary_key().to_vec();
-        let fields = key
-            .iter()
-            .map(|column| SortField::new(object.schema.field(*column).data_type().clone()))
-            .collect();
+        let mut unique = Vec::new();
+        if !key.is_empty() {
+            let name = format!("{}_pkey", object.name);
+            let primary = UniqueKey::new(name, &object.schema, key.clone(), None)?;
+            unique.push(Arc::new(primary));
+        }
         Ok(Self {
             object: object.id,
-            name: object.name.clone(),
             key,
             topic,
             collection,
             driver,
             order: Arc::default(),
-            reserved: Arc::new(ReservedKeys {
-                converter: RowConverter::new(fields)?,
-                keys: Mutex::default(),
-            }),
+            unique: parking_lot::RwLock::new(unique),
             turn: AtomicU64::new(0),
         })
     }
@@ -144,7 +141,10 @@ impl Writer {
         deltas: Vec<Delta>,
         options: WriteOptions,
     ) -> Result<Receipt> {
-        self.check_changed_keys(&deltas)?;
+        let unique = self.unique.read().clone();
+        for key in &unique {
+            key.check_change(&self.collection, &deltas)?;
+        }
         self.write(
             deltas,
             options,
@@ -300,119 +300,44 @@ impl Writer {
             .collect()
     }
 
-    /// Checks that no key of `batches` is there, and holds them until they are visible.
-    fn reserve(&self, batches: &[RecordBatch]) -> Result<Option<KeyHold>> {
-        if self.key.is_empty() {
-            return Ok(None);
-        }
-        let mut hold = KeyHold {
-            from: Arc::clone(&self.reserved),
-            keys: Vec::new(),
-        };
-        let mut keys = self.reserved.keys.lock();
-        for batch in batches {
-            let columns = self.key_columns(batch);
-            let present = self
-                .collection
-                .read()
-                .contains(&columns, batch.num_rows())?;
-            let rows = self.reserved.converter.convert_columns(&columns)?;
-            for (row, present) in present.into_iter().enumerate() {
-                let key = rows.row(row).owned();
-                if present || !keys.insert(key.clone()) {
-                    drop(keys);
-                    return Err(self.duplicate(batch, row));
-                }
-                hold.keys.push(key);
-            }
-        }
-        drop(keys);
-        Ok(Some(hold))
+    /// Holds the keys of rows that come, every constraint's.
+    fn reserve(&self, batches: &[RecordBatch]) -> Result<Vec<KeyHold>> {
+        let unique = self.unique.read().clone();
+        unique
+            .iter()
+            .map(|key| key.reserve(&self.collection, batches))
+            .collect()
     }
 
-    fn check_changed_keys(&self, deltas: &[Delta]) -> Result<()> {
-        if self.key.is_empty() {
+    /// Lets a unique index hold from now on. The caller has the exclusive right.
+    ///
+    /// # Errors
+    /// 23505 when rows that are there break it.
+    pub(crate) fn add_unique(&self, index: &Object) -> Result<()> {
+        let Some(columns) = index.unique_columns() else {
             return Ok(());
-        }
-        let mut gone = HashSet::new();
-        for delta in deltas {
-            let rows = self
-                .reserved
-                .converter
-                .convert_columns(&self.key_columns(delta.batch()))?;
-            gone.extend(
-                (0..delta.rows())
-                    .filter(|row| delta.weight(*row) < 0)
-                    .map(|row| rows.row(row).owned()),
-            );
-        }
-        let mut come = HashSet::new();
-        for delta in deltas {
-            let columns = self.key_columns(delta.batch());
-            let present = self.collection.read().contains(&columns, delta.rows())?;
-            let rows = self.reserved.converter.convert_columns(&columns)?;
-            for (row, present) in present.into_iter().enumerate() {
-                if delta.weight(row) <= 0 {
-                    continue;
-                }
-                let key = rows.row(row).owned();
-                if (present && !gone.contains(&key)) || !come.insert(key) {
-                    return Err(self.duplicate(delta.batch(), row));
-                }
-            }
-        }
+        };
+        let schema = Arc::clone(self.collection.read().schema());
+        let key = UniqueKey::new(index.name.clone(), &schema, columns, Some(index.id))?;
+        key.attach(&self.collection)?;
+        self.unique.write().push(Arc::new(key));
         Ok(())
     }
 
-    fn duplicate(&self, batch: &RecordBatch, row: usize) -> Error {
-        let schema = batch.schema();
-        let mut names = Vec::new();
-        let mut values = Vec::new();
-        for column in &self.key {
-            names.push(schema.field(*column).name().clone());
-            let text = arrow::util::display::array_value_to_string(batch.column(*column), row);
-            values.push(text.unwrap_or_else(|_| "?".to_owned()));
-        }
-        let message = format!(
-            "duplicate key value violates unique constraint \"{}_pkey\"",
-            self.name
-        );
-        Error::new(Kind::Conflict, "23505", message).with_detail(format!(
-            "Key ({})=({}) already exists.",
-            names.join(", "),
-            values.join(", ")
-        ))
+    /// Lets a unique index go.
+    pub(crate) fn remove_unique(&self, index: ObjectId) {
+        self.unique.write().retain(|key| key.index() != Some(index));
+        self.collection.write().remove_key(index);
     }
 }
 
 struct Held {
     _order: Option<OwnedRwLockReadGuard<()>>,
-    _keys: Option<KeyHold>,
+    _keys: Vec<KeyHold>,
 }
 
 struct HeldExclusive {
     _order: OwnedRwLockWriteGuard<()>,
-}
-
-/// Keys of rows that are on their way.
-struct ReservedKeys {
-    converter: RowConverter,
-    keys: Mutex<HashSet<OwnedRow>>,
-}
-
-/// Keys that one statement holds until its rows are visible or have failed.
-struct KeyHold {
-    from: Arc<ReservedKeys>,
-    keys: Vec<OwnedRow>,
-}
-
-impl Drop for KeyHold {
-    fn drop(&mut self) {
-        let mut held = self.from.keys.lock();
-        for key in &self.keys {
-            held.remove(key);
-        }
-    }
 }
 
 fn take(delta: &Delta, rows: &UInt64Array) -> Result<Delta> {

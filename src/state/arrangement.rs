@@ -290,7 +290,7 @@ impl Arrangement {
             slots.push(slot);
         }
         self.chunks
-            .admit(delta.batch.columns(), rows.to_vec(), slots.clone())?;
+            .admit(delta.batch.columns(), rows, slots.clone())?;
         self.live += slots.len();
         let Self {
             rows: table,

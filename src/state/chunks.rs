@@ -41,6 +41,11 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// How many rows there are, dead ones included.
+    pub(super) fn rows(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether no row is dead.
     pub(super) fn all_live(&self) -> bool {
         self.live == self.slots.len()
@@ -73,13 +78,20 @@ impl Chunks {
     pub(super) fn admit(
         &mut self,
         columns: &[ArrayRef],
-        rows: Vec<u32>,
+        rows: &[u32],
         slots: Vec<u32>,
     ) -> Result<()> {
-        let rows = UInt32Array::from(rows);
+        let in_order = (0u32..).zip(rows).all(|(place, row)| place == *row);
+        let rows = UInt32Array::from(rows.to_vec());
         let columns = columns
             .iter()
-            .map(|column| Ok(compact(take(column, &rows, None)?)))
+            .map(|column| {
+                let is_whole = in_order && column.len() == rows.len() && owns_its_buffers(column);
+                if is_whole {
+                    return Ok(compact(ArrayRef::clone(column)));
+                }
+                Ok(compact(take(column, &rows, None)?))
+            })
             .collect::<Result<Vec<_>>>()?;
         self.insert(columns, slots)
     }
@@ -268,6 +280,18 @@ fn tier(rows: usize) -> Option<usize> {
         256..4096 => Some(2),
         4096..32768 => Some(3),
         _ => None,
+    }
+}
+
+/// Whether the buffers of a column hold little beside its rows, so that to keep it is no waste. Those of views
+/// are compacted anyway.
+fn owns_its_buffers(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Utf8View | DataType::BinaryView => true,
+        _ => {
+            let own = column.to_data().get_slice_memory_size().unwrap_or(0);
+            own + own / 4 >= column.get_array_memory_size()
+        }
     }
 }
 

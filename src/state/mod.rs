@@ -1,15 +1,18 @@
 //! Arrangements: what a stateful operator remembers.
 //!
 //! An [`Arrangement`] keeps different rows with a weight each and finds them by the whole row or by
-//! a key. `chunks` holds the columns; the tables and the arrays a row live beside it. An [`Ordered`] keeps
-//! them in a total order, for operators that ask which rows come first.
+//! a key. A [`Keyed`] finds them by key alone, and takes rows in without looking for equal ones. `chunks` holds
+//! the columns; the tables and the arrays a row live beside it. An [`Ordered`] keeps them in a total order, for
+//! operators that ask which rows come first.
 
 mod arrangement;
 mod chunks;
+mod keyed;
 mod ordered;
 
 #[cfg(test)]
 mod tests;
 
 pub use arrangement::{Arrangement, Emit, Keys};
+pub use keyed::Keyed;
 pub use ordered::{Change, OrderKey, Ordered, OrderedRows, Standing};

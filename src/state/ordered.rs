@@ -77,10 +77,9 @@ impl OrderedRows {
         self.group.as_ref().map_or(&[], |rows| rows.row(row).data())
     }
 
-    /// The part of the bytes that is the row's group and its place in the order.
+    /// The part of the bytes that the row shares with the rows of its group that the order calls equal.
     pub fn peers(&self, row: usize) -> &[u8] {
-        let key = self.key(row);
-        key.get(..self.peer_bytes(row)).unwrap_or(key)
+        self.peers.as_ref().map_or(&[], |rows| rows.row(row).data())
     }
 
     fn peer_bytes(&self, row: usize) -> usize {
@@ -202,6 +201,20 @@ impl Ordered {
         })
     }
 
+    /// Rows as bytes of which only the columns of the group and the order are known, in that order. They compare with
+    /// those parts of other rows.
+    ///
+    /// # Errors
+    /// When these are other columns.
+    pub fn encode_leading(&self, columns: &[ArrayRef]) -> Result<Rows> {
+        match &self.peers {
+            Some((width, converter)) if *width == columns.len() => {
+                Ok(converter.convert_columns(columns)?)
+            }
+            _ => Err(Error::internal("the keys of an order are other columns")),
+        }
+    }
+
     /// Adds to the weight of row `row` of `rows`.
     ///
     /// # Errors
@@ -262,6 +275,20 @@ impl Ordered {
         taken
     }
 
+    /// Forgets the rows behind `key` that begin with the bytes `group`, all of them where that is empty.
+    pub fn forget_behind(&mut self, key: &[u8], group: &[u8]) {
+        let behind = self
+            .rows
+            .range::<[u8], _>((Excluded(key), Unbounded))
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(group));
+        let gone: Vec<Box<[u8]>> = behind.cloned().collect();
+        for key in gone {
+            self.key_bytes -= key.len();
+            self.rows.remove(&key);
+        }
+    }
+
     /// How many copies of a row are there.
     pub fn copies(&self, key: &[u8]) -> i64 {
         self.rows.get(key).map_or(0, |held| held.weight.max(0))
@@ -272,6 +299,13 @@ impl Ordered {
         let from = key.map_or(Unbounded, Excluded);
         self.rows
             .range::<[u8], _>((from, Unbounded))
+            .filter_map(|(key, held)| standing(key, *held))
+    }
+
+    /// The rows from `key` on, its own included.
+    pub fn onward<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = Standing<'a>> {
+        self.rows
+            .range::<[u8], _>((Included(key), Unbounded))
             .filter_map(|(key, held)| standing(key, *held))
     }
 
@@ -294,10 +328,8 @@ impl Ordered {
     /// The rows of a group, in order.
     pub fn of_group<'a>(&'a self, group: &'a [u8]) -> impl Iterator<Item = Standing<'a>> {
         // No row's group is the beginning of another's: the format ends each value.
-        self.rows
-            .range::<[u8], _>((Included(group), Unbounded))
-            .take_while(move |(key, _)| key.starts_with(group))
-            .filter_map(|(key, held)| standing(key, *held))
+        self.onward(group)
+            .take_while(move |row| row.key.starts_with(group))
     }
 
     /// The rows behind some bytes that this store gave, in that order: a column a column of the schema.

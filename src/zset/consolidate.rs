@@ -15,14 +15,15 @@ use crate::base::{Error, Result};
 /// The most rows that [`merge`] puts in one piece, unless one delta is larger.
 const PIECE_ROWS: usize = 1 << 16;
 
-/// Rows that are all different, with the weights and hashes that merging them found.
+/// Rows that are all different, with the weights and hashes that merging them found; or, from [`gather`], rows
+/// that may be equal.
 #[derive(Clone, Debug)]
 pub struct Merged {
     /// The rows, canonical, no two equal.
     pub batch: RecordBatch,
     /// A weight a row, never 0.
     pub weights: Vec<i64>,
-    /// A hash a row, over all columns (see [`super::hash::row_hashes`]).
+    /// A hash a row, over all columns (see [`super::hash::row_hashes`]). Empty where rows were not merged.
     pub hashes: Vec<u64>,
 }
 
@@ -30,6 +31,11 @@ impl Merged {
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.weights.len()
+    }
+
+    /// Whether equal rows were merged.
+    pub fn is_merged(&self) -> bool {
+        self.hashes.len() == self.weights.len()
     }
 
     /// As a delta.
@@ -50,6 +56,43 @@ impl Merged {
 /// # Errors
 /// When a column cannot be hashed or compared, or a weight passes 64 bits.
 pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
+    let pieces = pieces_of(deltas);
+    let merged = if pieces.len() > 1 {
+        pieces
+            .par_iter()
+            .map(|piece| merge_piece(piece))
+            .collect::<Result<Vec<_>>>()?
+    } else {
+        pieces
+            .iter()
+            .map(|piece| merge_piece(piece))
+            .collect::<Result<Vec<_>>>()?
+    };
+    Ok(merged
+        .into_iter()
+        .filter(|merged| merged.rows() > 0)
+        .collect())
+}
+
+/// The rows in pieces like those of [`merge`], but equal ones stay apart and nothing is hashed: for rows that
+/// are known to be different, or where that does not matter. No weight may be 0.
+///
+/// # Errors
+/// When batches cannot be joined.
+pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
+    let gathered = pieces_of(deltas).into_iter().map(|piece| {
+        let (batch, weights) = joined(&piece)?;
+        Ok(Merged {
+            batch,
+            weights,
+            hashes: Vec::new(),
+        })
+    });
+    gathered.collect()
+}
+
+/// The deltas dealt to pieces of about [`PIECE_ROWS`] rows.
+fn pieces_of(deltas: &[Delta]) -> Vec<Vec<Delta>> {
     let mut pieces: Vec<Vec<Delta>> = Vec::new();
     let mut room = 0;
     for delta in deltas
@@ -68,21 +111,7 @@ pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
             }
         }
     }
-    let merged = if pieces.len() > 1 {
-        pieces
-            .par_iter()
-            .map(|piece| merge_piece(piece))
-            .collect::<Result<Vec<_>>>()?
-    } else {
-        pieces
-            .iter()
-            .map(|piece| merge_piece(piece))
-            .collect::<Result<Vec<_>>>()?
-    };
-    Ok(merged
-        .into_iter()
-        .filter(|merged| merged.rows() > 0)
-        .collect())
+    pieces
 }
 
 /// Equal rows merged, zeros dropped: at most one row of each value comes back.

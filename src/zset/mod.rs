@@ -15,6 +15,6 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use consolidate::{Merged, consolidate, differences, merge, net};
+pub use consolidate::{Merged, consolidate, differences, gather, merge, net};
 pub use delta::{Delta, Weights, batch_of};
 pub use size::own_bytes;

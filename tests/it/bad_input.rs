@@ -290,9 +290,13 @@ async fn statement_that_breaks_a_rule_changes_nothing_and_names_why() {
         (
             "INSERT INTO t VALUES (2, 20), (3, 99999999999)",
             "22003",
-            "99999999999",
+            "column \"n\" of \"t\", row 2",
         ),
-        ("INSERT INTO t VALUES (2, 20), (3, 'x')", "22P02", "x"),
+        (
+            "INSERT INTO t VALUES (2, 20), (3, 'x')",
+            "22P02",
+            "column \"n\" of \"t\", row 2",
+        ),
         ("INSERT INTO t VALUES (2, 20), (NULL, 1)", "23502", "id"),
         ("INSERT INTO t (id, lost) VALUES (2, 20)", "42703", "lost"),
         ("SELECT 1 / 0", "22012", "division by zero"),

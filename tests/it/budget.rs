@@ -100,3 +100,35 @@ async fn a_model_that_outgrows_its_memory_stops_alone() {
         .expect("a failed model can go");
     lotic.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_run_of_a_models_query_has_the_budget_of_the_model() {
+    let options = Options {
+        model_memory_bytes: 64 << 20,
+        maintain: false,
+        ..Options::default()
+    };
+    let lotic = Lotic::open(options).await.expect("an engine");
+    lotic
+        .session("lotic")
+        .run(
+            "CREATE TABLE t (k INT, v BIGINT);
+             INSERT INTO t SELECT 1, value FROM generate_series(1, 20000);
+             CREATE MATERIALIZED VIEW pairs AS SELECT a.v, b.v AS w FROM t a JOIN t b ON a.v < b.v;
+             CREATE MATERIALIZED VIEW groups AS
+                 SELECT a.v % 3 AS g, b.v + a.v * 20000 AS w FROM t a CROSS JOIN t b GROUP BY 1, 2",
+        )
+        .await
+        .expect("definitions alone");
+    for model in ["pairs", "groups"] {
+        let error = error_of(&lotic, &format!("SELECT count(*) FROM {model}")).await;
+        assert_eq!(error.code(), "53200", "{model}: {error}");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("--model-memory")),
+            "{model}: {error}"
+        );
+    }
+    lotic.shutdown().await;
+}

@@ -5,7 +5,7 @@
 //! damages of an earlier run, which prints its seed:
 //! `LOTIC_DAMAGES=200 cargo test --test it damage -- --nocapture`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
@@ -276,6 +276,120 @@ async fn any_file_cut_emptied_or_taken_away_gives_the_same_rows_or_an_error_with
         let is_spare = path.to_str().is_some_and(|name| spare.contains(&name));
         assert_eq!(error.is_none(), is_spare, "{what}: {error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_topic_taken_away_is_told() {
+    count_panics();
+    let (stopped, _, rows) = sample().await;
+    let topics: BTreeSet<PathBuf> = stopped
+        .keys()
+        .filter(|path| path.starts_with("topics"))
+        .map(|path| path.components().take(2).collect())
+        .collect();
+    // three tables and the quarantine
+    assert_eq!(topics.len(), 4, "{topics:?}");
+    for topic in &topics {
+        let mut files = stopped.clone();
+        files.retain(|path, _| !path.starts_with(topic));
+        let what = format!("{} taken away", topic.display());
+        let error = try_out(&files, topic, &rows, &what).await;
+        assert!(error.is_some(), "{what}: not told");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn catalog_that_is_older_than_the_rows_is_refused_and_what_a_crash_left_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let run = async |sql: &str| {
+        let lotic = open(&data).await.unwrap();
+        lotic.session("lotic").run(sql).await.unwrap();
+        lotic.shutdown().await;
+        std::fs::read(data.join("catalog")).unwrap()
+    };
+    let restore = |catalog: &[u8]| std::fs::write(data.join("catalog"), catalog).unwrap();
+    let before = run("CREATE TABLE a (id INT); INSERT INTO a VALUES (1)").await;
+    let topics = || std::fs::read_dir(data.join("topics")).unwrap().count();
+    let own = topics();
+    let without_rows = run("CREATE TABLE b (id INT)").await;
+    assert_eq!(topics(), own + 1);
+    restore(&before);
+    open(&data).await.unwrap().shutdown().await;
+    assert_eq!(topics(), own, "the topic of an unborn table is kept");
+    // the table is not there for this catalog either, and its rows were acknowledged
+    let with_rows = run("CREATE TABLE b (id INT); INSERT INTO b VALUES (1)").await;
+    assert_ne!(with_rows, without_rows);
+    restore(&before);
+    let error = open(&data).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    assert!(
+        error
+            .message()
+            .contains(data.join("catalog").to_str().unwrap()),
+        "{error}"
+    );
+    restore(&with_rows);
+    let lotic = open(&data).await.unwrap();
+    let rows = lotic.session("lotic").run("SELECT * FROM b").await.unwrap();
+    assert_eq!(
+        rows[0]
+            .1
+            .iter()
+            .map(|batch| batch.num_rows())
+            .sum::<usize>(),
+        1
+    );
+    lotic.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_under_a_running_server_is_told_by_who_reads_it_and_the_others_go_on() {
+    count_panics();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let lotic = open(&data).await.unwrap();
+    let mut session = lotic.session("lotic");
+    session
+        .run(
+            "CREATE SOURCE s (id INT, name TEXT); CREATE TABLE t (id INT PRIMARY KEY);
+             CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM s;
+             INSERT INTO s SELECT i, 'a name' FROM generate_series(1, 1000) AS g(i);
+             INSERT INTO t VALUES (1)",
+        )
+        .await
+        .unwrap();
+    let topic = data.join("topics/16");
+    let (path, bytes) = files_of(&topic)
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|end| end == "seg"))
+        .max_by_key(|(_, bytes)| bytes.len())
+        .unwrap();
+    let mut changed = bytes.clone();
+    let at = bytes.len() / 2;
+    changed[at] ^= 4;
+    std::fs::write(&path, &changed).unwrap();
+    let panics = PANICS.load(Ordering::SeqCst);
+    let error = session
+        .run("SELECT count(name), max(_offset) FROM topics.s")
+        .await
+        .unwrap_err();
+    assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+    for sql in [
+        "SELECT n FROM m",
+        "INSERT INTO t VALUES (2)",
+        "INSERT INTO s VALUES (1001, 'more')",
+        "SELECT * FROM t JOIN m ON true",
+    ] {
+        session.run(sql).await.unwrap();
+    }
+    assert_eq!(PANICS.load(Ordering::SeqCst), panics, "a panic");
+    drop(session);
+    lotic.shutdown().await;
+    drop(lotic);
+    let error = open(&data).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    assert!(error.message().contains(path.to_str().unwrap()), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,14 +9,17 @@
 
 mod bad_input;
 mod budget;
+mod builds;
 mod checks;
 mod connectors;
+mod consistency;
 mod damage;
 mod defaults;
 mod durability;
 mod flights;
 mod full_disk;
 mod hostile_clients;
+mod indexes;
 mod object_server;
 mod remote;
 mod rights;

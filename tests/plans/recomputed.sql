@@ -1,15 +1,3 @@
--- a rank
-SELECT k, a, rank() OVER (PARTITION BY k ORDER BY a) AS r FROM t;
--- a row number over a total order
-SELECT k, a, row_number() OVER (PARTITION BY k ORDER BY a, b, s, x, d, f, ts) AS r FROM t;
--- a running sum
-SELECT k, sum(b) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS b FROM t;
--- the row before
-SELECT k, ts, lag(a) OVER (PARTITION BY k ORDER BY ts, a, b, s, x, d, f) AS before FROM t;
--- a window over an aggregate
-SELECT k, count(*) AS n, sum(count(*)) OVER () AS total FROM t GROUP BY k;
--- two windows
-SELECT k, count(*) OVER (PARTITION BY k) AS nk, max(a) OVER (PARTITION BY s) AS ma FROM t;
 -- the first rows of a window
 SELECT k, a FROM (SELECT k, a, row_number() OVER (PARTITION BY k ORDER BY a, b, s, x, d, f, ts) AS r FROM t) AS q WHERE r <= 2;
 -- LIMIT with ties that cannot be told apart

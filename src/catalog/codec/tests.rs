@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{decode_catalog, encode_catalog};
-use crate::catalog::{Catalog, Definition, Object, TopicDefinition};
+use crate::catalog::{Catalog, Definition, IndexColumn, Object, TopicDefinition};
 
 fn catalog(defaults: BTreeMap<String, String>) -> Catalog {
     let empty = Catalog::starting_at(16);
@@ -38,15 +38,50 @@ fn defaults_come_back() {
 }
 
 #[test]
-fn the_first_format_is_read_and_a_later_one_is_refused() {
+fn indexes_come_back_with_their_table() {
+    let catalog = catalog(BTreeMap::new());
+    let table = catalog.get("t").unwrap().id;
+    let columns = vec![IndexColumn {
+        position: 0,
+        descending: true,
+        nulls_first: true,
+    }];
+    let index = Object {
+        id: catalog.next_id(),
+        name: "t_a_idx".to_owned(),
+        sql: "CREATE UNIQUE INDEX ON t (a DESC)".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        definition: Definition::Index {
+            columns: columns.clone(),
+            unique: true,
+            constraint: false,
+        },
+        dependencies: vec![table],
+        base_dir: String::new(),
+    };
+    let bytes = encode_catalog(&catalog.with(index).unwrap()).unwrap();
+    let back = decode_catalog(&bytes).unwrap();
+    let found: Vec<&Object> = back.indexes_of(table).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].unique_columns(), Some(vec![0]));
+    let Definition::Index { columns: kept, .. } = &found[0].definition else {
+        panic!("{:?}", found[0].definition)
+    };
+    assert_eq!(kept, &columns);
+}
+
+#[test]
+fn earlier_formats_are_read_and_a_later_one_is_refused() {
     let bytes = encode_catalog(&catalog(BTreeMap::new())).unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.starts_with("{\"format\":2,"), "{text}");
-    // without defaults the formats differ in their number alone
-    let first = text.replace("{\"format\":2,", "{\"format\":1,");
-    let back = decode_catalog(first.as_bytes()).unwrap();
-    assert_eq!(back.get("t").unwrap().defaults(), Some(&BTreeMap::new()));
-    let later = text.replace("{\"format\":2,", "{\"format\":3,");
+    assert!(text.starts_with("{\"format\":3,"), "{text}");
+    // without defaults and indexes the formats differ in their number alone
+    for earlier in ["{\"format\":1,", "{\"format\":2,"] {
+        let first = text.replace("{\"format\":3,", earlier);
+        let back = decode_catalog(first.as_bytes()).unwrap();
+        assert_eq!(back.get("t").unwrap().defaults(), Some(&BTreeMap::new()));
+    }
+    let later = text.replace("{\"format\":3,", "{\"format\":4,");
     let error = decode_catalog(later.as_bytes()).unwrap_err();
     assert_eq!(error.kind(), crate::base::Kind::Corrupt);
 }

@@ -1,5 +1,7 @@
 //! DISTINCT arguments: each value counts once, however often it is there.
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ListArray, UInt64Array};
@@ -8,39 +10,107 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
+use super::key::{Codec, KeyColumn, Keys, ShortCodec};
 use super::states::{GroupError, GroupStates, Groups, Rows, argument};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
+/// The arguments of a call as keys of a map, and back.
+pub trait DistinctKeys<K>: Debug + Send + Sync {
+    /// The keys of the rows of `args`, which are canonical.
+    ///
+    /// # Errors
+    /// When the arguments have other types than the keys were made for.
+    fn encode(&self, args: &[ArrayRef]) -> Result<KeyColumn<K>>;
+
+    /// The arguments behind keys.
+    ///
+    /// # Errors
+    /// When Arrow cannot rebuild a column.
+    fn decode(&self, keys: &[&K]) -> Result<Vec<ArrayRef>>;
+
+    /// About what one key takes in a map.
+    fn entry_bytes(&self) -> usize;
+}
+
+/// Arguments of any types, in Arrow's row format.
+#[derive(Debug)]
+pub struct RowKeys(RowConverter);
+
+impl RowKeys {
+    /// # Errors
+    /// When a type has no row format.
+    pub fn new(inputs: &[DataType]) -> Result<Self> {
+        let fields = inputs.iter().map(|input| SortField::new(input.clone()));
+        Ok(Self(RowConverter::new(fields.collect())?))
+    }
+}
+
+impl DistinctKeys<OwnedRow> for RowKeys {
+    fn encode(&self, args: &[ArrayRef]) -> Result<KeyColumn<OwnedRow>> {
+        let rows = self.0.convert_columns(args)?;
+        Ok(KeyColumn::Made(Box::new(move |row| rows.row(row).owned())))
+    }
+
+    fn decode(&self, keys: &[&OwnedRow]) -> Result<Vec<ArrayRef>> {
+        Ok(self.0.convert_rows(keys.iter().map(|key| key.row()))?)
+    }
+
+    fn entry_bytes(&self) -> usize {
+        // a boxed row of some tens of bytes; a slot is its pointer, length, configuration and weight
+        96
+    }
+}
+
+/// One argument that fits 64 bits: no key is allocated.
+impl DistinctKeys<i64> for ShortCodec {
+    fn encode(&self, args: &[ArrayRef]) -> Result<KeyColumn<i64>> {
+        match args {
+            [arg] => Codec::encode(self, arg),
+            _ => Err(Error::internal("a short key is of one argument")),
+        }
+    }
+
+    fn decode(&self, keys: &[&i64]) -> Result<Vec<ArrayRef>> {
+        let keys: Vec<Option<&i64>> = keys.iter().map(|key| Some(*key)).collect();
+        Ok(vec![Codec::decode(self, &keys)?])
+    }
+
+    fn entry_bytes(&self) -> usize {
+        // a map is about half full, and has a control byte a slot
+        2 * (size_of::<(i64, i64)>() + 1)
+    }
+}
+
 /// Weights of the distinct values of each group, in front of the states of the function itself.
 #[derive(Debug)]
-pub struct DistinctStates {
-    seen: Vec<HashMap<OwnedRow, i64>>,
-    converter: RowConverter,
+pub struct DistinctStates<K> {
+    seen: Vec<HashMap<K, i64>>,
+    keys: Box<dyn DistinctKeys<K>>,
     inputs: Vec<DataType>,
     inner: Box<dyn GroupStates>,
-    /// Total of entries in `seen`, and of their bytes.
+    /// Total of entries in `seen`.
     entries: usize,
 }
 
-impl DistinctStates {
+impl<K> DistinctStates<K> {
     /// Puts the filter in front of `inner`, which takes arguments of the types `inputs`.
     ///
     /// # Errors
-    /// When a type has no row format, or there are no arguments.
-    pub fn new(inputs: &[DataType], inner: Box<dyn GroupStates>) -> Result<Self> {
+    /// When there are no arguments.
+    pub fn new(
+        inputs: &[DataType],
+        keys: Box<dyn DistinctKeys<K>>,
+        inner: Box<dyn GroupStates>,
+    ) -> Result<Self> {
         if inputs.is_empty() {
             return Err(Error::internal("DISTINCT needs an argument"));
         }
-        let fields = inputs
-            .iter()
-            .map(|input| SortField::new(input.clone()))
-            .collect();
-        let converter = RowConverter::new(fields)?;
         Ok(Self {
             seen: Vec::new(),
-            converter,
+            keys,
             inputs: inputs.to_vec(),
             inner,
             entries: 0,
@@ -48,7 +118,32 @@ impl DistinctStates {
     }
 }
 
-impl GroupStates for DistinctStates {
+/// Adds to the weight of a key; gives the weight before and now.
+fn add<K: Hash + Eq>(seen: &mut HashMap<K, i64>, key: K, weight: i64) -> (i64, i64) {
+    match seen.entry(key) {
+        Entry::Occupied(mut held) => {
+            let before = *held.get();
+            let after = before.wrapping_add(weight);
+            if after == 0 {
+                held.remove();
+            } else {
+                *held.get_mut() = after;
+            }
+            (before, after)
+        }
+        Entry::Vacant(place) => {
+            if weight != 0 {
+                place.insert(weight);
+            }
+            (0, weight)
+        }
+    }
+}
+
+impl<K> GroupStates for DistinctStates<K>
+where
+    K: Hash + Eq + Clone + Debug + Send + Sync + 'static,
+{
     fn grow(&mut self, groups: usize) {
         if groups > self.seen.len() {
             self.seen.resize_with(groups, HashMap::new);
@@ -58,7 +153,7 @@ impl GroupStates for DistinctStates {
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
         let args: Vec<ArrayRef> = args.iter().map(canonical).collect::<Result<_>>()?;
-        let encoded = self.converter.convert_columns(&args)?;
+        let encoded = self.keys.encode(&args)?;
         let mut nulls = None;
         for array in &args {
             nulls = NullBuffer::union(nulls.as_ref(), array.logical_nulls().as_ref());
@@ -66,14 +161,9 @@ impl GroupStates for DistinctStates {
         let (mut changed, mut groups, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         let (seen, entries) = (&mut self.seen, &mut self.entries);
         rows.visit(nulls.as_ref(), |row, group, weight| {
-            let key = encoded.row(row).owned();
-            let before = seen[group].get(&key).copied().unwrap_or(0);
-            let after = before.wrapping_add(weight);
-            if after == 0 {
-                *entries -= usize::from(seen[group].remove(&key).is_some());
-            } else {
-                *entries += usize::from(seen[group].insert(key, after).is_none());
-            }
+            let (before, after) = add(&mut seen[group], encoded.key(row), weight);
+            *entries += usize::from(before == 0 && after != 0);
+            *entries -= usize::from(before != 0 && after == 0);
             let step = i64::from(after > 0) - i64::from(before > 0);
             if step != 0 {
                 changed.push(row as u64);
@@ -119,13 +209,13 @@ impl GroupStates for DistinctStates {
             let before = values.len();
             for (key, weight) in &self.seen[*group] {
                 if *weight > 0 {
-                    values.push(key.row());
+                    values.push(key);
                 }
             }
             lengths.push(values.len() - before);
         }
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-        let columns = self.converter.convert_rows(values)?.into_iter();
+        let columns = self.keys.decode(&values)?.into_iter();
         let lists = columns.map(|values| -> Result<ArrayRef> {
             let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
             let list = ListArray::try_new(field, offsets.clone(), values, None)?;
@@ -165,9 +255,8 @@ impl GroupStates for DistinctStates {
     }
 
     fn bytes(&self) -> usize {
-        // a key is a boxed row of some tens of bytes, a slot its pointer, length, configuration and weight
         self.inner.bytes()
-            + self.seen.capacity() * size_of::<HashMap<OwnedRow, i64>>()
-            + self.entries * 96
+            + self.seen.capacity() * size_of::<HashMap<K, i64>>()
+            + self.entries * self.keys.entry_bytes()
     }
 }

@@ -1,42 +1,41 @@
-//! MIN and MAX of floats over rows that are never taken back: one value a group.
+//! MIN and MAX over rows that are never taken back: one value a group.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
 
-use super::key::{float_key, key_float};
-use super::states::{GroupError, GroupStates, Groups, Rows};
+use super::key::{Codec, KeyColumn, Keys};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument};
 use crate::base::{Error, Result};
 
-/// The least or greatest float a group; NaN is above everything, -0.0 is 0.0.
+/// The least or greatest value a group, as a key of type `K`.
 #[derive(Debug)]
-pub struct FloatExtremumStates {
-    best: Vec<Option<i64>>,
-    output: DataType,
+pub struct ExtremumStates<K> {
+    best: Vec<Option<K>>,
+    codec: Arc<dyn Codec<K>>,
+    data_type: DataType,
     greatest: bool,
 }
 
-impl FloatExtremumStates {
-    /// No groups yet; `greatest` for MAX, results of the float type `output`.
-    pub fn new(output: &DataType, greatest: bool) -> Self {
+impl<K: Ord + Clone> ExtremumStates<K> {
+    /// No groups yet; values of `data_type`, `greatest` for MAX.
+    pub fn new(codec: Arc<dyn Codec<K>>, data_type: &DataType, greatest: bool) -> Self {
         Self {
             best: Vec::new(),
-            output: output.clone(),
+            codec,
+            data_type: data_type.clone(),
             greatest,
         }
     }
 
     fn take(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args
-            .first()
-            .ok_or_else(|| Error::internal("min and max need an argument"))?;
-        let array = cast(array, &DataType::Float64)?;
-        let values = array.as_primitive::<Float64Type>();
+        let array = any_argument(args, 0)?;
+        let keys: KeyColumn<K> = self.codec.encode(array)?;
         let (best, greatest) = (&mut self.best, self.greatest);
-        rows.visit(values.nulls(), |row, group, _| {
-            let key = float_key(values.value(row));
+        rows.visit(array.logical_nulls().as_ref(), |row, group, _| {
+            let key = keys.key(row);
             let slot = &mut best[group];
             match slot {
                 Some(held) if (*held >= key) == greatest || *held == key => {}
@@ -47,7 +46,10 @@ impl FloatExtremumStates {
     }
 }
 
-impl GroupStates for FloatExtremumStates {
+impl<K> GroupStates for ExtremumStates<K>
+where
+    K: Ord + Clone + Debug + Send + Sync + 'static,
+{
     fn grow(&mut self, groups: usize) {
         if groups > self.best.len() {
             self.best.resize(groups, None);
@@ -57,7 +59,7 @@ impl GroupStates for FloatExtremumStates {
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
         if rows
             .weights
-            .is_some_and(|weights| weights.iter().any(|weight| *weight <= 0))
+            .is_some_and(|weights| weights.iter().any(|weight| *weight < 0))
         {
             return Err(Error::internal(
                 "a row was taken back from an append-only min or max",
@@ -75,9 +77,24 @@ impl GroupStates for FloatExtremumStates {
     }
 
     fn results(&self, groups: &[usize], _errors: &mut Vec<GroupError>) -> Result<ArrayRef> {
-        let values = groups.iter().map(|group| self.best[*group].map(key_float));
-        let values: ArrayRef = Arc::new(values.collect::<Float64Array>());
-        Ok(cast(&values, &self.output)?)
+        let keys: Vec<Option<&K>> = groups
+            .iter()
+            .map(|group| self.best[*group].as_ref())
+            .collect();
+        self.codec.decode(&keys)
+    }
+
+    fn read(
+        &self,
+        reading: Reading<'_>,
+        groups: &[usize],
+        errors: &mut Vec<GroupError>,
+    ) -> Result<ArrayRef> {
+        match reading {
+            // the one that they keep: calls do not share these states
+            Reading::Own | Reading::Pick { .. } => self.results(groups, errors),
+            Reading::Evaluated(_) => Err(Error::internal("no function runs over one value")),
+        }
     }
 
     fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
@@ -85,7 +102,7 @@ impl GroupStates for FloatExtremumStates {
     }
 
     fn partial_types(&self) -> Vec<DataType> {
-        vec![self.output.clone()]
+        vec![self.data_type.clone()]
     }
 
     fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
@@ -98,6 +115,6 @@ impl GroupStates for FloatExtremumStates {
     }
 
     fn bytes(&self) -> usize {
-        self.best.capacity() * size_of::<Option<i64>>()
+        self.best.capacity() * size_of::<Option<K>>()
     }
 }

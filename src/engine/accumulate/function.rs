@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use arrow::row::OwnedRow;
 
 use super::bits::{BitOperation, BitStates};
 use super::count::{BooleanStates, CountStates};
-use super::distinct::DistinctStates;
+use super::distinct::{DistinctStates, RowKeys};
+use super::extremum::ExtremumStates;
 use super::float::FloatStates;
 use super::integer::{IntegerStates, Outcome};
 use super::key::{DecimalCodec, RowCodec, ShortCodec, is_short};
@@ -65,9 +67,26 @@ impl AggregateFunction {
         }
         let plain = self.plain_states(inputs, output)?;
         if distinct && !self.is_idle_on_repeats() && self != Self::CountRows {
-            return Ok(Box::new(DistinctStates::new(inputs, plain)?));
+            return distinct_states(inputs, plain);
         }
         Ok(plain)
+    }
+
+    /// As [`Self::states`], for rows that are never taken back; `None` where that spares nothing.
+    ///
+    /// # Errors
+    /// When the function has no states for such arguments.
+    pub fn append_only_states(
+        self,
+        inputs: &[DataType],
+        output: &DataType,
+    ) -> Result<Option<Box<dyn GroupStates>>> {
+        match (self, inputs) {
+            (Self::Min | Self::Max, [input]) if input == output => {
+                extremum_states(input, self == Self::Max).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether the result is 0 and not NULL where no row counts.
@@ -135,6 +154,22 @@ impl AggregateFunction {
     }
 }
 
+fn distinct_states(
+    inputs: &[DataType],
+    plain: Box<dyn GroupStates>,
+) -> Result<Box<dyn GroupStates>> {
+    if let [input] = inputs
+        && is_short(input)
+    {
+        let keys = Box::new(ShortCodec(input.clone()));
+        return Ok(Box::new(DistinctStates::<i64>::new(inputs, keys, plain)?));
+    }
+    let keys = Box::new(RowKeys::new(inputs)?);
+    Ok(Box::new(DistinctStates::<OwnedRow>::new(
+        inputs, keys, plain,
+    )?))
+}
+
 fn pair_states(inputs: &[DataType], measure: PairMeasure) -> Result<Box<dyn GroupStates>> {
     if *inputs == [DataType::Float64, DataType::Float64] {
         Ok(Box::new(MomentStates::of_pairs(measure)))
@@ -164,6 +199,19 @@ fn number_states(
                 "a sum or average of {other} has no incremental form"
             )));
         }
+    })
+}
+
+fn extremum_states(input: &DataType, greatest: bool) -> Result<Box<dyn GroupStates>> {
+    Ok(if is_short(input) {
+        let codec = Arc::new(ShortCodec(input.clone()));
+        Box::new(ExtremumStates::new(codec, input, greatest))
+    } else if matches!(input, DataType::Decimal128(..)) {
+        let codec = Arc::new(DecimalCodec(input.clone()));
+        Box::new(ExtremumStates::new(codec, input, greatest))
+    } else {
+        let codec = Arc::new(RowCodec::new(input)?);
+        Box::new(ExtremumStates::new(codec, input, greatest))
     })
 }
 

@@ -1,6 +1,7 @@
 //! MIN, MAX, percentiles and MODE with retraction: every value of a group in order, with its weight.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -19,11 +20,14 @@ enum Bag<K> {
     #[default]
     Empty,
     One(K, i64),
+    /// Values that have only come so far, where nothing but the ends is asked for.
+    Grown(Box<Grown<K>>),
     Many(BTreeMap<K, i64>),
 }
 
 impl<K: Ord + Clone> Bag<K> {
-    fn add(&mut self, key: K, weight: i64) {
+    /// `sorted`: more than the ends will be asked for, so the order is kept at all times.
+    fn add(&mut self, key: K, weight: i64, sorted: bool) {
         if weight == 0 {
             return;
         }
@@ -37,14 +41,26 @@ impl<K: Ord + Clone> Bag<K> {
             }
             Self::One(held, total) => {
                 let pairs = [(held.clone(), *total), (key, weight)];
-                *self = Self::Many(BTreeMap::from(pairs));
+                *self = if sorted || *total < 0 || weight < 0 {
+                    Self::Many(BTreeMap::from(pairs))
+                } else {
+                    Self::Grown(Box::new(Grown::of(pairs)))
+                };
+            }
+            Self::Grown(grown) => {
+                if weight < 0 || !grown.push(&key, weight) {
+                    *self = Self::Many(std::mem::take(&mut grown.values).into_iter().fold(
+                        BTreeMap::new(),
+                        |mut tree, (key, weight)| {
+                            add_to(&mut tree, key, weight);
+                            tree
+                        },
+                    ));
+                    self.add(key, weight, sorted);
+                }
             }
             Self::Many(tree) => {
-                let total = tree.entry(key.clone()).or_insert(0);
-                *total = total.wrapping_add(weight);
-                if *total == 0 {
-                    tree.remove(&key);
-                }
+                add_to(tree, key, weight);
                 if tree.is_empty() {
                     *self = Self::Empty;
                 }
@@ -58,6 +74,8 @@ impl<K: Ord + Clone> Bag<K> {
         match self {
             Self::Empty => None,
             Self::One(key, weight) => (*weight > 0).then_some(key),
+            Self::Grown(grown) if greatest => Some(&grown.greatest),
+            Self::Grown(grown) => Some(&grown.least),
             Self::Many(tree) => {
                 let there = |pair: &(&K, &i64)| *pair.1 > 0;
                 let found = if greatest {
@@ -81,6 +99,17 @@ impl<K: Ord + Clone> Bag<K> {
             Self::Empty => {}
             Self::One(key, weight) => {
                 there((key, weight));
+            }
+            Self::Grown(grown) => {
+                let mut tree: BTreeMap<&K, i64> = BTreeMap::new();
+                for (key, weight) in &grown.values {
+                    add_to(&mut tree, key, *weight);
+                }
+                if descending {
+                    tree.iter().rev().all(|(key, weight)| there((*key, weight)));
+                } else {
+                    tree.iter().all(|(key, weight)| there((*key, weight)));
+                }
             }
             Self::Many(tree) if descending => {
                 tree.iter().rev().all(there);
@@ -133,8 +162,81 @@ impl<K: Ord + Clone> Bag<K> {
     fn len(&self) -> usize {
         match self {
             Self::Empty | Self::One(..) => 0,
+            Self::Grown(grown) => grown.values.capacity(),
             Self::Many(tree) => tree.len(),
         }
+    }
+}
+
+fn add_to<K: Ord>(tree: &mut BTreeMap<K, i64>, key: K, weight: i64) {
+    match tree.entry(key) {
+        Entry::Vacant(place) => {
+            place.insert(weight);
+        }
+        Entry::Occupied(mut held) => {
+            let total = held.get().wrapping_add(weight);
+            if total == 0 {
+                held.remove();
+            } else {
+                *held.get_mut() = total;
+            }
+        }
+    }
+}
+
+/// Values of positive weight as they came, and their ends. A value may stand several times.
+#[derive(Clone, Debug)]
+struct Grown<K> {
+    least: K,
+    greatest: K,
+    values: Vec<(K, i64)>,
+    /// How many values there may be before equal ones are looked for.
+    room: usize,
+}
+
+/// How many values a [`Grown`] takes before it looks for equal ones for the first time.
+const FIRST_ROOM: usize = 64;
+
+impl<K: Ord + Clone> Grown<K> {
+    fn of([one, other]: [(K, i64); 2]) -> Self {
+        let (least, greatest) = if one.0 < other.0 {
+            (one.0.clone(), other.0.clone())
+        } else {
+            (other.0.clone(), one.0.clone())
+        };
+        Self {
+            least,
+            greatest,
+            values: vec![one, other],
+            room: FIRST_ROOM,
+        }
+    }
+
+    /// Takes a value in; false, and nothing done, where a tree is the better form: values repeat.
+    fn push(&mut self, key: &K, weight: i64) -> bool {
+        if self.values.len() >= self.room {
+            self.values
+                .sort_unstable_by(|left, right| left.0.cmp(&right.0));
+            let before = self.values.len();
+            self.values.dedup_by(|later, first| {
+                let is_same = later.0 == first.0;
+                if is_same {
+                    first.1 = first.1.wrapping_add(later.1);
+                }
+                is_same
+            });
+            if self.values.len() * 2 < before {
+                return false;
+            }
+            self.room = self.values.len() * 2;
+        }
+        if *key < self.least {
+            self.least = key.clone();
+        } else if *key > self.greatest {
+            self.greatest = key.clone();
+        }
+        self.values.push((key.clone(), weight));
+        true
     }
 }
 
@@ -146,6 +248,8 @@ pub struct OrderedStates<K> {
     data_type: DataType,
     pick: Pick,
     distinct: bool,
+    /// Whether more than the ends of a group is asked for.
+    sorted: bool,
 }
 
 impl<K: Ord + Clone> OrderedStates<K> {
@@ -157,6 +261,7 @@ impl<K: Ord + Clone> OrderedStates<K> {
             data_type: data_type.clone(),
             pick,
             distinct,
+            sorted: !pick.is_end(),
         }
     }
 
@@ -214,15 +319,17 @@ where
     }
 
     fn update(&mut self, args: &[ArrayRef], rows: &Rows<'_>) -> Result<()> {
-        let array = args
-            .first()
-            .ok_or_else(|| Error::internal("an ordered aggregate needs an argument"))?;
+        let array = any_argument(args, 0)?;
         let keys: KeyColumn<K> = self.codec.encode(array)?;
-        let bags = &mut self.bags;
+        let (bags, sorted) = (&mut self.bags, self.sorted);
         rows.visit(array.logical_nulls().as_ref(), |row, group, weight| {
-            bags[group].add(keys.key(row), weight);
+            bags[group].add(keys.key(row), weight, sorted);
         });
         Ok(())
+    }
+
+    fn keep_sorted(&mut self) {
+        self.sorted = true;
     }
 
     fn is_zero(&self, group: usize) -> bool {
@@ -303,12 +410,12 @@ where
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| Error::internal("the weights of a partial state are no integers"))?
             .clone();
-        let bags = &mut self.bags;
+        let (bags, sorted) = (&mut self.bags, self.sorted);
         let offsets = values.value_offsets();
         Rows::once(groups, values.len()).visit(values.nulls(), |row, group, _| {
             let place = |offset: i32| usize::try_from(offset).unwrap_or(0);
             for at in place(offsets[row])..place(offsets[row + 1]) {
-                bags[group].add(keys.key(at), weights.value(at));
+                bags[group].add(keys.key(at), weights.value(at), sorted);
             }
         });
         Ok(())

@@ -42,6 +42,13 @@ pub enum Pick {
     },
 }
 
+impl Pick {
+    /// Whether it is the first or the last value.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Least | Self::Greatest)
+    }
+}
+
 /// Ranks of values, from 0, and how far the result is on the way from the first to the second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ranks {

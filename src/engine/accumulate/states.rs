@@ -120,6 +120,10 @@ pub trait GroupStates: Debug + Send + Sync {
     /// Makes groups up to `groups` exist, empty.
     fn grow(&mut self, groups: usize);
 
+    /// Told before the first rows come, where another call will ask these states for more than the first
+    /// or last value.
+    fn keep_sorted(&mut self) {}
+
     /// Takes a batch in. Every group named exists.
     ///
     /// # Errors
@@ -178,11 +182,18 @@ pub trait GroupStates: Debug + Send + Sync {
     fn bytes(&self) -> usize;
 }
 
+/// Argument `at` of an aggregate, of any type.
+///
+/// # Errors
+/// When it is missing.
+pub(super) fn any_argument(args: &[ArrayRef], at: usize) -> Result<&ArrayRef> {
+    args.get(at)
+        .ok_or_else(|| Error::internal(format!("an aggregate lacks argument {at}")))
+}
+
 /// The argument at `at` as an array of type `A`.
 pub(super) fn argument<A: Array + 'static>(args: &[ArrayRef], at: usize) -> Result<&A> {
-    let array = args
-        .get(at)
-        .ok_or_else(|| Error::internal(format!("an aggregate lacks argument {at}")))?;
+    let array = any_argument(args, at)?;
     array.as_any().downcast_ref::<A>().ok_or_else(|| {
         Error::internal(format!(
             "an aggregate's argument has the unexpected type {}",

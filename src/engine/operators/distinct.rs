@@ -31,6 +31,10 @@ impl Operator for Distinct {
         "distinct"
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|append_only| *append_only)
+    }
+
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
         for piece in merge(input(inputs, 0, self.name())?)? {

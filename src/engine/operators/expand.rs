@@ -38,6 +38,10 @@ impl Operator for Expand {
         "expand"
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|append_only| *append_only)
+    }
+
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
         for delta in input(inputs, 0, self.name())? {

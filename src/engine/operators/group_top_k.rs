@@ -2,7 +2,8 @@
 //!
 //! Law: `out = { (r, rank(r)) | first <= rank(r) <= last }`, with row_number, rank or dense_rank within the group; a
 //! row of weight w stands w times. Beyond the keys all other columns order the rows, so that
-//! row_number leaves nothing open. State: every row, by group and order.
+//! row_number leaves nothing open. State: every row, by group and order; of an input that never takes a row back those that are in,
+//! and the first behind them.
 //!
 //! A step looks at the first rows of the groups it touches, before and after; a group all of whose changes lie behind its
 //! last rank is only looked at once, and the rest of the state not at all.
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, UInt64Array};
 use arrow::datatypes::SchemaRef;
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::consolidate::add_weights;
@@ -73,6 +74,8 @@ pub struct GroupTopKConfig {
 pub struct GroupTopK {
     config: GroupTopKConfig,
     rows: Ordered,
+    /// Whether the input never takes a row back: what is out stays out, and of it the first row of each group is kept.
+    append_only: bool,
 }
 
 impl GroupTopK {
@@ -84,6 +87,7 @@ impl GroupTopK {
         Ok(Self {
             rows: Ordered::new(&config.input, &config.group, &config.order)?,
             config,
+            append_only: false,
         })
     }
 
@@ -98,10 +102,19 @@ impl GroupTopK {
             return Ok(());
         };
         let group = keys.group(*first);
+        let out = self.walk(group, &mut |_, _, _| Ok(()))?;
         // A change behind the first row that is out leaves every rank before it as it is.
-        let unseen = self
-            .walk(group, &mut |_, _, _| Ok(()))?
-            .is_some_and(|out| keys.key(*first) >= out);
+        let unseen = out.is_some_and(|out| keys.key(*first) >= out);
+        if unseen && self.append_only {
+            return Ok(());
+        }
+        let run = if self.append_only {
+            let behind = |(row, _): &(usize, i64)| out.is_some_and(|out| keys.key(*row) > out);
+            let near = run.iter().take_while(|row| !behind(row)).count();
+            &run[..near.min(self.enough(run)?)]
+        } else {
+            run
+        };
         if !unseen {
             self.walk(group, &mut |key, rank, copies| {
                 count(moved, key, rank, -copies)
@@ -110,12 +123,34 @@ impl GroupTopK {
         for (row, weight) in run {
             self.rows.add(keys, *row, *weight)?;
         }
-        if !unseen {
-            self.walk(group, &mut |key, rank, copies| {
-                count(moved, key, rank, copies)
-            })?;
+        if unseen {
+            return Ok(());
+        }
+        let out = self.walk(group, &mut |key, rank, copies| {
+            count(moved, key, rank, copies)
+        })?;
+        if self.append_only
+            && let Some(out) = out.map(Box::<[u8]>::from)
+        {
+            self.rows.forget_behind(&out, group);
         }
         Ok(())
+    }
+
+    /// How many of the rows of a run can matter where none is ever taken back: those that can be in, and one that is out.
+    fn enough(&self, run: &[(usize, i64)]) -> Result<usize> {
+        let mut copies: u64 = 0;
+        for (place, (_, weight)) in run.iter().enumerate() {
+            let weight = u64::try_from(*weight).map_err(|_| {
+                Error::internal("a row was taken back from an append-only group top-k")
+            })?;
+            // Equal rows of the order share a rank, so that how many can be in is open.
+            if self.config.rank == Numbering::RowNumber && copies >= self.config.last {
+                return Ok(place + 1);
+            }
+            copies = copies.saturating_add(weight);
+        }
+        Ok(run.len())
     }
 
     /// Gives the rows of a group that are in, with the rank to show and a number of copies. Comes back with the first
@@ -184,6 +219,11 @@ impl GroupTopK {
 impl Operator for GroupTopK {
     fn name(&self) -> &'static str {
         "group_top_k"
+    }
+
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        self.append_only = inputs.iter().all(|append_only| *append_only);
+        false
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

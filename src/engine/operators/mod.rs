@@ -14,6 +14,7 @@ mod temporal_filter;
 mod top_k;
 mod union;
 mod values;
+mod window;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use asof::{AsofConfig, AsofJoin, AsofMatch};
@@ -29,5 +30,6 @@ pub use temporal_filter::{Moving, TemporalFilter, TimeBound};
 pub use top_k::TopK;
 pub use union::Union;
 pub use values::Values;
+pub use window::{Extent, Reach, Window, WindowConfig, WindowFunction};
 
 pub use crate::state::OrderKey;

@@ -1,7 +1,8 @@
 //! Top-k: the rows in the places `skip .. skip + fetch` of an order.
 //!
 //! Law: `out = the rows of the input, each as often as its weight says, sorted, without the first skip, the next fetch of
-//! them`. The order is total: after the keys all other columns count. State: every row, in order.
+//! them`. The order is total: after the keys all other columns count. State: every row, in order; of an
+//! input that never takes a row back those before the end alone.
 //!
 //! The window is what the first `skip + fetch` rows have and the first `skip` have not. Each of the two beginnings is
 //! held by its end alone, which moves over as many rows as a step pushes across it: a step costs the
@@ -30,6 +31,8 @@ pub struct TopK {
     start: Option<Cut>,
     /// Where it ends; `None`: behind the last row.
     end: Option<Cut>,
+    /// Whether the input never takes a row back: what is behind the end stays there, and is not kept.
+    append_only: bool,
 }
 
 impl TopK {
@@ -56,6 +59,7 @@ impl TopK {
             schema,
             start: (skip > 0).then(|| cut(skip)).transpose()?,
             end: end.transpose()?,
+            append_only: false,
         })
     }
 }
@@ -65,11 +69,24 @@ impl Operator for TopK {
         "top_k"
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        self.append_only = inputs.iter().all(|append_only| *append_only);
+        false
+    }
+
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let mut moved = Moved::new();
         for piece in merge(input(inputs, 0, "top_k")?)? {
             let keys = self.rows.encode(&piece.batch)?;
             for (row, weight) in piece.weights.iter().enumerate() {
+                if self.append_only
+                    && self
+                        .end
+                        .as_ref()
+                        .is_some_and(|end| end.is_past(keys.key(row)))
+                {
+                    continue;
+                }
                 let change = self.rows.add(&keys, row, *weight)?;
                 if change.before == change.after {
                     continue;
@@ -91,6 +108,11 @@ impl Operator for TopK {
             end.settle(&self.rows, &mut |key, copies| {
                 count(&mut moved, key, copies)
             })?;
+            if self.append_only
+                && let Some(last) = end.full()
+            {
+                self.rows.forget_behind(last, &[]);
+            }
         }
         if let Some(start) = &mut self.start {
             start.settle(&self.rows, &mut |key, copies| {
@@ -149,6 +171,16 @@ impl Cut {
             last: None,
             taken: 0,
         }
+    }
+
+    /// The last row that is inside, when as many are as can be.
+    fn full(&self) -> Option<&[u8]> {
+        self.last.as_deref().filter(|_| self.inside >= self.places)
+    }
+
+    /// Whether a row stands behind an end that can only come nearer.
+    fn is_past(&self, key: &[u8]) -> bool {
+        self.full().is_some_and(|last| key > last)
     }
 
     /// Takes note that the copies of a row have changed, and says by how many those inside have. The end stays

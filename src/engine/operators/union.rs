@@ -28,6 +28,10 @@ impl Operator for Union {
         "union"
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|append_only| *append_only)
+    }
+
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
         for delta in inputs.iter().flatten() {

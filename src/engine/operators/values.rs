@@ -26,6 +26,10 @@ impl Operator for Values {
         "values"
     }
 
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|append_only| *append_only)
+    }
+
     fn step(&mut self, _inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let rows = self.rows.take().filter(|rows| rows.num_rows() > 0);
         Ok(rows.map(Delta::inserts).into_iter().collect())

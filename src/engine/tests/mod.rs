@@ -7,6 +7,7 @@ mod linear;
 mod session;
 mod stateful;
 mod top_k;
+mod windows;
 
 use std::sync::Arc;
 

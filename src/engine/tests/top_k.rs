@@ -12,7 +12,7 @@ use crate::engine::operators::{GroupTopK, GroupTopKConfig, Numbering, OrderKey, 
 use crate::testing::laws::strategy::histories;
 use crate::testing::laws::{Cell, Row, Subject, Table, add, check, made_proper};
 
-fn mixed() -> SchemaRef {
+pub(super) fn mixed() -> SchemaRef {
     schema(&[
         ("i", DataType::Int64),
         ("f", DataType::Float64),
@@ -22,21 +22,21 @@ fn mixed() -> SchemaRef {
 
 /// The order that the references sort by: column `column`, falling or rising, NULL first or last; then all columns, rising.
 #[derive(Clone, Copy, Debug)]
-struct By {
-    column: usize,
-    falling: bool,
-    nulls_first: bool,
+pub(super) struct By {
+    pub(super) column: usize,
+    pub(super) falling: bool,
+    pub(super) nulls_first: bool,
 }
 
 impl By {
-    fn key(self) -> OrderKey {
+    pub(super) fn key(self) -> OrderKey {
         OrderKey {
             column: self.column,
             options: SortOptions::new(self.falling, self.nulls_first),
         }
     }
 
-    fn keys(self, left: &Row, right: &Row) -> Ordering {
+    pub(super) fn keys(self, left: &Row, right: &Row) -> Ordering {
         compare(
             &left[self.column],
             &right[self.column],
@@ -74,7 +74,7 @@ fn compare(left: &Cell, right: &Cell, falling: bool, nulls_first: bool) -> Order
 }
 
 /// Every copy of every row, in order.
-fn sorted<'a>(rows: impl Iterator<Item = (&'a Row, &'a i64)>, by: By) -> Vec<Row> {
+pub(super) fn sorted<'a>(rows: impl Iterator<Item = (&'a Row, &'a i64)>, by: By) -> Vec<Row> {
     let mut copies: Vec<Row> = rows
         .flat_map(|(row, weight)| {
             std::iter::repeat_n(row.clone(), usize::try_from(*weight).unwrap_or(0))

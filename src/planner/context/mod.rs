@@ -3,14 +3,16 @@
 //! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
-//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `models` is the list of optimizer rules for models; `cancel` lets a running plan end.
+//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `one_zero` lets -0.0 meet 0.0; `models` is the list of optimizer rules for models, `model_memory` the budget of their batch runs; `cancel` lets a running plan end.
 
 mod cancel;
 mod correlated;
 mod floats;
 mod join_sides;
+mod model_memory;
 mod models;
 mod multiset;
+mod one_zero;
 mod options;
 mod plan;
 mod session;
@@ -19,7 +21,8 @@ mod tests;
 mod total_order;
 mod types;
 
-pub use cancel::{CancelFlag, make_cancellable};
+pub use cancel::make_cancellable;
+pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 pub use options::{ContextOptions, PlanFor};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};

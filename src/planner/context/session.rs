@@ -15,6 +15,7 @@ use datafusion::prelude::SessionConfig;
 use super::floats::FloatOverDecimal;
 use super::join_sides::after_join_selection;
 use super::models::model_optimizer;
+use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
@@ -49,6 +50,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer
         .rules
         .push(Arc::new(TotalOrder::new(options.plan_for)));
+    analyzer.rules.push(Arc::new(OneZero));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
     let mut builder = SessionStateBuilder::new()
@@ -70,6 +72,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
     rules.insert(0, Arc::new(PushBelowAsof));
+    rules.push(Arc::new(OneZero));
     let physical = after_join_selection(PhysicalOptimizer::new().rules);
     builder = builder
         .with_optimizer_rules(rules)

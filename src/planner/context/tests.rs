@@ -16,7 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{collect, displayable};
 
 use super::*;
-use crate::base::{Error, Result};
+use crate::base::{CancelFlag, Error, Result};
 use crate::planner::parse::{Statement, parse};
 use crate::planner::prepass::{check_model_plan, prepare_query, restore_names};
 

@@ -243,7 +243,11 @@ fn leaves_ties(call: &WindowFunction) -> bool {
         "last_value" | "nth_value" => {
             (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
         }
-        // Aggregates: a frame counted in rows cuts through peers.
+        // The order of a whole partition is free, but what is collected has it.
+        "array_agg" | "string_agg" => {
+            (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
+        }
+        // Other aggregates: a frame counted in rows cuts through peers.
         _ => frame.units == WindowFrameUnits::Rows && !(starts_open && ends_open),
     }
 }
@@ -276,7 +280,7 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
 }
 
 /// A window node whose columns keep their names though their expressions have changed.
-fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
+pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
     let is_changed = |expr: &&Expr| matches!(expr, Expr::Alias(_));
     let calls = |changed: bool| -> Vec<Expr> {
         let chosen = window_expr

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::{Operation, is_exact_number, plain};
+use super::durations::as_duration;
 use super::joined::{self, joins_text};
 
 /// The rule, to be registered after DataFusion's own analyzer rules: operands have their final types then, and
@@ -19,7 +20,7 @@ pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(CheckedArithmetic)
 }
 
-/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, and `||` over text (whose size is checked). Dates and floats keep DataFusion's operators; division and
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, and `||` over text (whose size is checked). An interval of time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and
 /// remainder raise errors by themselves.
 #[derive(Debug, Default)]
 pub struct CheckedArithmetic;
@@ -84,10 +85,19 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             })))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let kind = left.get_type(schema)?;
+            let adds = matches!(op, Operator::Plus | Operator::Minus);
+            if let Some(length) = adds.then(|| as_duration(&kind, &right)).flatten() {
+                let right = Box::new(length);
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr {
+                    left,
+                    op,
+                    right,
+                })));
+            }
             let operation = match Operation::of(op) {
                 Some(operation)
-                    if is_exact_number(&left.get_type(schema)?)
-                        && is_exact_number(&right.get_type(schema)?) =>
+                    if is_exact_number(&kind) && is_exact_number(&right.get_type(schema)?) =>
                 {
                     operation
                 }

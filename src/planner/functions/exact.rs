@@ -19,10 +19,8 @@ use datafusion::logical_expr::{
 };
 
 use super::adapter::{MakeStates, ManyStates, SingleState};
-use crate::engine::accumulate::extremum::FloatExtremumStates;
-use crate::engine::accumulate::{
-    AggregateFunction, BitOperation, GroupStates, PairMeasure, Spread,
-};
+use crate::base::Error;
+use crate::engine::accumulate::{AggregateFunction, BitOperation, PairMeasure, Spread};
 
 /// The engine's function of that name, for lowering a plan; none when it has no incremental form.
 ///
@@ -206,12 +204,11 @@ impl ExactAggregate {
             // -0.0 and 0.0 are one value
             AggregateFunction::Count if !(distinct && floats && inputs.len() == 1) => return None,
             AggregateFunction::Min | AggregateFunction::Max if !retract => {
-                let greatest = function == AggregateFunction::Max;
-                return Some(Arc::new(
-                    move || -> crate::base::Result<Box<dyn GroupStates>> {
-                        Ok(Box::new(FloatExtremumStates::new(&output, greatest)))
-                    },
-                ));
+                function.append_only_states(&inputs, &output).ok()??;
+                return Some(Arc::new(move || {
+                    let states = function.append_only_states(&inputs, &output)?;
+                    states.ok_or_else(|| Error::internal("min and max have append-only states"))
+                }));
             }
             _ => {}
         }

@@ -7,13 +7,16 @@
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the mark on the condition of an ASOF join.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
+//! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
 pub mod asof;
+pub mod canonical;
 pub mod checked;
 pub mod collect;
+mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;

@@ -7,12 +7,12 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf};
 use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::logical_expr::expr::{AggregateFunction as Call, Alias};
+use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
-use super::expressions::NoForm;
+use super::expressions::{NoForm, unaliased};
 use super::grouping::{Set, Sets, sets_of};
 use super::lowering::{Formed, Lowering};
 use super::scan::unit_rows;
@@ -251,13 +251,6 @@ impl Lowering<'_> {
     }
 }
 
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(Alias { expr, .. }) => unaliased(expr),
-        expr => expr,
-    }
-}
-
 /// The engine's function behind a call, if it computes this very function for these types; its arguments; and whether
 /// each value counts once.
 fn exact_call(
@@ -295,7 +288,7 @@ fn exact_call(
 
 /// Whether `udaf` is one that the engine's states compute too: another function of the same name does something
 /// else.
-fn is_known(udaf: &AggregateUDF) -> bool {
+pub(super) fn is_known(udaf: &AggregateUDF) -> bool {
     KNOWN.iter().any(|known| known.as_ref() == udaf)
 }
 

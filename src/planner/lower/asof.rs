@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::expressions::NoForm;
+use super::keyed::without_order;
 use super::lowering::{Formed, Lowering};
-use super::top_k::without_order;
 use crate::base::Result;
 use crate::engine::operators::{self, AsofConfig};
 use crate::planner::asof::AsofNode;

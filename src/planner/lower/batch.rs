@@ -5,16 +5,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{self, ExecutionPlan};
+use futures::StreamExt;
 
 use super::evaluator::with_schema;
 use super::rewrite::plan_for_both_modes;
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
-use crate::base::Result;
-use crate::engine::RowError;
+use crate::base::{Error, Result};
+use crate::engine::{MODEL_MEMORY_HINT, RowError};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
+use crate::zset::own_bytes;
 
 /// What a batch run gave.
 #[derive(Debug)]
@@ -49,11 +52,10 @@ pub async fn run_batch(state: &SessionState, plan: &LogicalPlan) -> Result<Batch
     let schema = Arc::clone(plan.schema().inner());
     let errors = RowErrors::default();
     let batches = match collect(state, &plan).await {
-        Err(error) if is_row_error(&error) => {
-            collect(&tolerant_state(state, &errors), &plan).await?
-        }
-        outcome => outcome?,
+        Err(error) if is_row_error(&error) => collect(&tolerant_state(state, &errors), &plan).await,
+        outcome => outcome,
     };
+    let batches = batches.map_err(|error| over_budget(error.into()))?;
     let batches = batches
         .iter()
         .map(|batch| with_schema(batch, &schema))
@@ -72,7 +74,24 @@ pub(super) async fn collect(
     plan: &LogicalPlan,
 ) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {
     let physical = physical(state, plan).await?;
-    physical_plan::collect(physical, state.task_ctx()).await
+    let context = state.task_ctx();
+    let held = MemoryConsumer::new("result rows").register(context.memory_pool());
+    let mut rows = physical_plan::execute_stream(physical, context)?;
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        held.try_grow(own_bytes(&batch))?;
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// `error` with the setting that bounds models where it is one of memory.
+pub(super) fn over_budget(error: Error) -> Error {
+    if error.code() == "53200" {
+        return error.with_hint(MODEL_MEMORY_HINT);
+    }
+    error
 }
 
 /// The physical plan of a rewritten plan. The logical optimizer has run already and does not run again: what

@@ -93,7 +93,8 @@ impl Evaluate for Evaluator {
                 }
                 outcome => outcome,
             }
-        })??;
+        })?
+        .map_err(|error| batch::over_budget(error.into()))?;
         let schema = self.plan.schema().inner();
         batches
             .into_iter()

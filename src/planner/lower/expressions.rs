@@ -16,6 +16,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::temporal;
 use crate::base::{Error, Result};
+use crate::planner::functions::canonical;
 
 /// Why a node has no incremental form; the text stands in EXPLAIN.
 #[derive(Debug)]
@@ -67,6 +68,15 @@ fn needs_more_than_a_row(expr: &Expr) -> Result<Option<&'static str>> {
         })
     })?;
     Ok(reason)
+}
+
+/// What `expr` is under all its names.
+pub(super) fn unaliased(expr: &Expr) -> &Expr {
+    let mut expr = expr;
+    while let Expr::Alias(alias) = expr {
+        expr = alias.expr.as_ref();
+    }
+    expr
 }
 
 /// The columns of `from` by position, cast where `to` has another type.
@@ -194,7 +204,9 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
             Ok(from) => always_casts(&from, cast.field.data_type()),
             Err(_) => false,
         },
-        Expr::ScalarFunction(call) => matches!(call.func.name(), "coalesce" | "nullif"),
+        Expr::ScalarFunction(call) => {
+            matches!(call.func.name(), "coalesce" | "nullif" | canonical::NAME)
+        }
         _ => false,
     }
 }

@@ -14,6 +14,7 @@ use super::expressions::{self, NoForm};
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
 use super::scalars::join_scalars;
+use super::shared::Shared;
 use crate::base::{ObjectId, Result};
 use crate::engine::operators::{self, Recompute};
 use crate::engine::{Dataflow, DataflowBuilder, NodeId, Operator};
@@ -42,6 +43,25 @@ impl std::fmt::Debug for Lowered {
     }
 }
 
+/// The collection behind a table of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved {
+    /// Which one.
+    pub id: ObjectId,
+    /// Whether its rows are never taken back.
+    pub append_only: bool,
+}
+
+impl From<ObjectId> for Resolved {
+    /// A collection whose rows come and go.
+    fn from(id: ObjectId) -> Self {
+        Self {
+            id,
+            append_only: false,
+        }
+    }
+}
+
 /// Lowers an optimised plan. `resolve` names the collection behind a table of the plan.
 ///
 /// # Errors
@@ -49,7 +69,7 @@ impl std::fmt::Debug for Lowered {
 /// not know, or is one that DataFusion cannot run either.
 pub fn lower(
     plan: &LogicalPlan,
-    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
     on_big_stack(|| lower_here(plan, resolve, evaluators))
@@ -57,7 +77,7 @@ pub fn lower(
 
 fn lower_here(
     plan: &LogicalPlan,
-    resolve: &dyn Fn(&TableReference) -> Option<ObjectId>,
+    resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
     let plan = plan_for_both_modes(plan)?;
@@ -70,6 +90,7 @@ fn lower_here(
         props: evaluators.execution_props(),
         resolve,
         evaluators,
+        shared: Shared::default(),
     };
     let output = lowering.node(&plan, 0)?;
     let Lowering {
@@ -97,16 +118,24 @@ pub(super) struct Lowering<'a> {
     pub(super) sources: BTreeMap<ObjectId, (NodeId, SchemaRef)>,
     pub(super) explain: Explain,
     pub(super) props: ExecutionProps,
-    pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<ObjectId>,
+    pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
+    pub(super) shared: Shared,
 }
 
 impl Lowering<'_> {
     /// The operators of `plan` and everything below it.
     pub(super) fn node(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
         let line = self.explain.open(plan, depth);
+        if let Some(node) = self.made(plan) {
+            self.explain.note(line, "the same as above, kept once");
+            return Ok(node);
+        }
         match self.incremental(plan, depth)? {
-            Ok(node) => Ok(node),
+            Ok(node) => {
+                self.remember(plan, node)?;
+                Ok(node)
+            }
             Err(NoForm(reason)) => {
                 self.explain.recomputed(line, &reason);
                 self.recompute(plan, depth)
@@ -146,6 +175,7 @@ impl Lowering<'_> {
             LogicalPlan::Union(union) => self.union(union, depth),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, depth),
             LogicalPlan::Join(join) => self.join(join, depth),
+            LogicalPlan::Window(window) => self.window(window, depth),
             other => Ok(Err(NoForm(no_form_yet(other).to_owned()))),
         }
     }
@@ -252,7 +282,6 @@ impl Lowering<'_> {
 /// Why a kind of node is recomputed.
 fn no_form_yet(plan: &LogicalPlan) -> &'static str {
     match plan {
-        LogicalPlan::Window(_) => "window functions have no incremental form yet",
         LogicalPlan::Unnest(_) => "unnest has no incremental form yet",
         LogicalPlan::RecursiveQuery(_) => "recursion has no incremental form yet",
         LogicalPlan::Extension(_) => "an extension node has no incremental form",

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{EmptyRelation, LogicalPlan, TableScan, Values};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
-use super::lowering::{Formed, Lowering};
+use super::lowering::{Formed, Lowering, Resolved};
 use crate::base::{Error, Result};
 use crate::engine::{NodeId, operators};
 
@@ -23,14 +23,22 @@ impl Lowering<'_> {
     ///
     /// A row limit in the scan is a hint to the source and is not taken: the LIMIT itself stands above.
     pub(super) fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Formed> {
-        let Some(id) = (self.resolve)(&scan.table_name) else {
+        let Some(Resolved { id, append_only }) = (self.resolve)(&scan.table_name) else {
             return self.constant_table(scan, plan);
         };
+        if append_only {
+            self.explain.note(self.explain.current(), "append-only");
+        }
         let schema = scan.source.schema();
         let mut node = match self.sources.get(&id) {
             Some((node, _)) => *node,
             None => {
-                let node = self.builder.source(id, Arc::clone(&schema));
+                let rows = Arc::clone(&schema);
+                let node = if append_only {
+                    self.builder.append_only_source(id, rows)
+                } else {
+                    self.builder.source(id, rows)
+                };
                 self.sources.insert(id, (node, Arc::clone(&schema)));
                 node
             }

@@ -13,8 +13,8 @@ use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprSchemable, Filter, LogicalPlan, Operator,
 };
 
+use super::keyed::without_order;
 use super::lowering::{Formed, Lowering};
-use super::top_k::without_order;
 use crate::base::Result;
 use crate::engine::operators::{Moving, TemporalFilter, TimeBound};
 

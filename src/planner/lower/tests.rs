@@ -221,7 +221,7 @@ fn a_group_beyond_the_limit_has_no_row_until_it_shrinks() {
     let sql = "SELECT k, array_agg(b ORDER BY b) AS items, count(*) AS n FROM u GROUP BY k";
     let plan = planned(&state, sql);
     let evaluators = DataFusionEvaluators::new(&state);
-    let mut lowered = lower(&plan, &|_| Some(ObjectId(1)), &evaluators).unwrap();
+    let mut lowered = lower(&plan, &|_| Some(ObjectId(1).into()), &evaluators).unwrap();
     let text = |text: &str, weight| (text.to_owned(), weight);
     assert_eq!(
         step(&mut lowered, &[(1, 7), (1, 5), (2, 9)], 1),

@@ -5,51 +5,23 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::{Sort as SortKey, WindowFunction};
-use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{
-    Aggregate, Between, Expr, ExprSchemable, FetchType, Filter, Limit, LogicalPlan,
-    Operator as Binary, SkipType, Sort, Window,
+    Aggregate, Expr, FetchType, Filter, Limit, LogicalPlan, SkipType, Sort,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::expressions::{NoForm, columns_as, may_fail};
+use super::expressions::{NoForm, may_fail, unaliased};
+use super::keyed::Keyed;
 use super::lowering::{Formed, Lowering};
+use super::ranks::{Ranked, chain_below, ranked_of, reads};
 use crate::base::Result;
 use crate::engine::NodeId;
-use crate::engine::operators::{self, GroupTopKConfig, Numbering, OrderKey, RankColumn};
+use crate::engine::operators::{self, GroupTopKConfig, Numbering, RankColumn};
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
-
-/// Groups and an order over the columns of an input, which has more columns where a key is no column of its own.
-pub(super) struct Keyed {
-    pub(super) group: Vec<usize>,
-    pub(super) order: Vec<OrderKey>,
-    /// The input's columns and the keys behind them.
-    pub(super) wide: SchemaRef,
-    /// What computes them; `None` when no key was added.
-    widen: Option<Exprs>,
-}
-
-/// A filter that bounds the rank of a window function below it.
-struct Ranked<'p> {
-    window: &'p Window,
-    /// The nodes between the filter and the window, from above.
-    chain: Vec<&'p LogicalPlan>,
-    call: WindowFunction,
-    rank: Numbering,
-    /// Which of the columns that the filter sees are the rank.
-    ranks: Vec<bool>,
-    first: u64,
-    last: u64,
-    /// What else the filter asks.
-    rest: Option<Expr>,
-    /// Whether an expression between filter and window, or the rest of the filter, reads the rank.
-    read: bool,
-}
 
 impl Lowering<'_> {
     /// LIMIT and OFFSET over a Sort.
@@ -243,70 +215,6 @@ impl Lowering<'_> {
         Ok(self.add(rows, &[input]))
     }
 
-    /// Groups and order as columns, or why they cannot be.
-    pub(super) fn keyed(
-        &self,
-        group: &[Expr],
-        order: &[SortKey],
-        schema: &DFSchema,
-    ) -> Result<Partly<Keyed>> {
-        let mut fields: Vec<FieldRef> = schema.fields().iter().map(Arc::clone).collect();
-        let mut widen = columns_as(schema.inner(), schema.inner());
-        let mut columns = Vec::with_capacity(group.len() + order.len());
-        for expr in group.iter().chain(order.iter().map(|key| &key.expr)) {
-            if let Some(column) = column_of(expr, schema) {
-                columns.push(column);
-                continue;
-            }
-            if may_fail(expr, schema) {
-                return Ok(Err(NoForm::because("a key of the order can fail on a row")));
-            }
-            match self.physical(expr, schema)? {
-                Ok(expr) => widen.push(expr),
-                Err(reason) => return Ok(Err(reason)),
-            }
-            columns.push(fields.len());
-            let name = format!("__lotic_key_{}", fields.len());
-            fields.push(Arc::new(Field::new(name, expr.get_type(schema)?, true)));
-        }
-        if fields.is_empty() {
-            return Ok(Err(NoForm::because("rows without columns have no order")));
-        }
-        if let Some(reason) = without_order(&fields) {
-            return Ok(Err(reason));
-        }
-        let order_columns = columns.split_off(group.len());
-        let order = order_columns
-            .into_iter()
-            .zip(order)
-            .map(|(column, key)| OrderKey {
-                column,
-                options: arrow::compute::SortOptions::new(!key.asc, key.nulls_first),
-            })
-            .collect();
-        let added = fields.len() > schema.fields().len();
-        Ok(Ok(Keyed {
-            group: columns,
-            order,
-            wide: if added {
-                Arc::new(Schema::new(fields))
-            } else {
-                Arc::clone(schema.inner())
-            },
-            widen: added.then_some(widen),
-        }))
-    }
-
-    pub(super) fn widened(&mut self, input: NodeId, keyed: &Keyed) -> NodeId {
-        match &keyed.widen {
-            None => input,
-            Some(exprs) => {
-                let wide = Arc::clone(&keyed.wide);
-                self.add(operators::Project::new(exprs.clone(), wide), &[input])
-            }
-        }
-    }
-
     /// The expressions of the nodes of `chain`. One that can fail would change which rows are the first.
     fn passes(&self, chain: &[&LogicalPlan]) -> Result<Partly<Vec<Exprs>>> {
         let mut passes = Vec::with_capacity(chain.len());
@@ -357,137 +265,6 @@ impl Lowering<'_> {
     }
 }
 
-/// The nodes that neither drop nor add rows, from `plan` down, and the first other one.
-fn chain_below(plan: &LogicalPlan) -> (Vec<&LogicalPlan>, &LogicalPlan) {
-    let mut chain = Vec::new();
-    let mut below = plan;
-    loop {
-        let next = match below {
-            LogicalPlan::Projection(projection) => projection.input.as_ref(),
-            LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-            end => return (chain, end),
-        };
-        chain.push(below);
-        below = next;
-    }
-}
-
-/// `filter` as a bound on a rank from above, when it is one.
-fn ranked_of(filter: &Filter) -> Option<Ranked<'_>> {
-    let (chain, end) = chain_below(&filter.input);
-    let LogicalPlan::Window(window) = end else {
-        return None;
-    };
-    let [expr] = window.window_expr.as_slice() else {
-        return None;
-    };
-    let (call, rank) = rank_of(expr)?;
-    let mut ranks = vec![false; window.input.schema().fields().len()];
-    ranks.push(true);
-    let mut read = false;
-    for node in chain.iter().rev() {
-        let LogicalPlan::Projection(projection) = node else {
-            continue;
-        };
-        let schema = projection.input.schema();
-        let mut above = Vec::with_capacity(projection.expr.len());
-        for expr in &projection.expr {
-            let column = column_of(expr, schema);
-            let is_rank = column.is_some_and(|column| ranks.get(column) == Some(&true));
-            read |= column.is_none() && reads(expr, schema, &ranks);
-            above.push(is_rank);
-        }
-        ranks = above;
-    }
-    let schema = filter.input.schema();
-    let (mut first, mut last) = (1, u64::MAX);
-    let mut rest = Vec::new();
-    for part in split_conjunction(&filter.predicate) {
-        match bounds(part, schema, &ranks) {
-            Some((from, to)) => (first, last) = (first.max(from), last.min(to)),
-            None => {
-                read |= reads(part, schema, &ranks);
-                rest.push(part.clone());
-            }
-        }
-    }
-    (last < u64::MAX).then(|| Ranked {
-        window,
-        chain,
-        call,
-        rank,
-        ranks,
-        first,
-        last,
-        rest: conjunction(rest),
-        read,
-    })
-}
-
-fn rank_of(expr: &Expr) -> Option<(WindowFunction, Numbering)> {
-    let Expr::WindowFunction(call) = expr.clone().unalias() else {
-        return None;
-    };
-    let rank = match call.fun.name() {
-        "row_number" => Numbering::RowNumber,
-        "rank" => Numbering::Rank,
-        "dense_rank" => Numbering::DenseRank,
-        _ => return None,
-    };
-    let params = &call.params;
-    let plain = params.args.is_empty()
-        && params.filter.is_none()
-        && params.null_treatment.is_none()
-        && !params.distinct;
-    plain.then_some((*call, rank))
-}
-
-/// The ranks that `expr` lets through, when it says nothing else.
-fn bounds(expr: &Expr, schema: &DFSchema, ranks: &[bool]) -> Option<(u64, u64)> {
-    let is_rank = |expr: &Expr| {
-        matches!(expr, Expr::Column(_))
-            && column_of(expr, schema).is_some_and(|column| ranks.get(column) == Some(&true))
-    };
-    match expr {
-        Expr::BinaryExpr(binary) => {
-            let (op, number) = if is_rank(&binary.left) {
-                (binary.op, number_of(&binary.right)?)
-            } else if is_rank(&binary.right) {
-                (binary.op.swap()?, number_of(&binary.left)?)
-            } else {
-                return None;
-            };
-            Some(match op {
-                Binary::Eq => (number, number),
-                Binary::Lt => (1, number.saturating_sub(1)),
-                Binary::LtEq => (1, number),
-                Binary::Gt => (number.saturating_add(1), u64::MAX),
-                Binary::GtEq => (number, u64::MAX),
-                _ => return None,
-            })
-        }
-        Expr::Between(Between {
-            expr,
-            negated: false,
-            low,
-            high,
-        }) if is_rank(expr) => Some((number_of(low)?, number_of(high)?)),
-        _ => None,
-    }
-}
-
-fn number_of(expr: &Expr) -> Option<u64> {
-    let Expr::Literal(value, _) = expr else {
-        return None;
-    };
-    match value {
-        ScalarValue::UInt64(number) => *number,
-        ScalarValue::Int64(number) => number.and_then(|number| u64::try_from(number).ok()),
-        ScalarValue::Int32(number) => number.and_then(|number| u64::try_from(number).ok()),
-        _ => None,
-    }
-}
-
 /// The arguments of an aggregation of first values by one order, and that order.
 fn first_values(aggregate: &Aggregate) -> Option<(Vec<&Expr>, &[SortKey])> {
     let grouped = !aggregate.group_expr.is_empty()
@@ -498,11 +275,7 @@ fn first_values(aggregate: &Aggregate) -> Option<(Vec<&Expr>, &[SortKey])> {
     let mut args = Vec::with_capacity(aggregate.aggr_expr.len());
     let mut order: Option<&[SortKey]> = None;
     for expr in &aggregate.aggr_expr {
-        let mut expr = expr;
-        while let Expr::Alias(alias) = expr {
-            expr = alias.expr.as_ref();
-        }
-        let Expr::AggregateFunction(call) = expr else {
+        let Expr::AggregateFunction(call) = unaliased(expr) else {
             return None;
         };
         let params = &call.params;
@@ -519,53 +292,4 @@ fn first_values(aggregate: &Aggregate) -> Option<(Vec<&Expr>, &[SortKey])> {
         order = Some(&params.order_by);
     }
     order.filter(|_| grouped).map(|order| (args, order))
-}
-
-/// The column that `expr` is, perhaps under another name.
-fn column_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
-    let mut expr = expr;
-    while let Expr::Alias(alias) = expr {
-        expr = alias.expr.as_ref();
-    }
-    match expr {
-        Expr::Column(column) => schema.maybe_index_of_column(column),
-        _ => None,
-    }
-}
-
-/// Whether `expr` reads one of the marked columns.
-fn reads(expr: &Expr, schema: &DFSchema, marked: &[bool]) -> bool {
-    expr.column_refs().into_iter().any(|column| {
-        schema
-            .maybe_index_of_column(column)
-            .is_none_or(|index| marked.get(index) == Some(&true))
-    })
-}
-
-/// Why rows of `fields` cannot be kept in order, where they cannot.
-pub(super) fn without_order<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) -> Option<NoForm> {
-    let field = fields
-        .into_iter()
-        .find(|field| !has_order(field.data_type()))?;
-    let kind = field.data_type();
-    Some(NoForm::because(format!(
-        "values of the type {kind} have no order"
-    )))
-}
-
-/// Whether the engine's order of such values is DataFusion's, and gives them back as they were.
-fn has_order(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Map(..)
-        | DataType::Union(..)
-        | DataType::Dictionary(..)
-        | DataType::RunEndEncoded(..) => false,
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _) => has_order(field.data_type()),
-        DataType::Struct(fields) => fields.iter().all(|field| has_order(field.data_type())),
-        _ => true,
-    }
 }

@@ -6,6 +6,7 @@ use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::tokenizer::{Location, Token};
 
 use super::external;
+use super::index;
 use super::input::{DIALECT, Input, parser_over, unsupported};
 use super::names::Name;
 use super::options::{self, Encoding, Options};
@@ -24,6 +25,15 @@ pub struct Column {
     pub nullable: bool,
     /// The DEFAULT expression.
     pub default: Option<ast::Expr>,
+}
+
+/// A UNIQUE constraint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// What CONSTRAINT called it.
+    pub name: Option<String>,
+    /// Names of its columns, in order.
+    pub columns: Vec<String>,
 }
 
 /// `WATERMARK FOR column AS expression`.
@@ -48,6 +58,8 @@ pub struct CreateRelation {
     pub columns: Vec<Column>,
     /// Names of the key's columns, in order; empty means no key.
     pub primary_key: Vec<String>,
+    /// The UNIQUE constraints, in order.
+    pub unique: Vec<Unique>,
     /// The event-time bound.
     pub watermark: Option<Watermark>,
     /// WITH (...).
@@ -148,8 +160,13 @@ pub(super) fn create(input: &mut Input<'_>) -> Result<Statement> {
     if input.accept(&["SINK"]) {
         return Ok(Statement::CreateSink(sink(input, or_replace)?));
     }
+    let is_unique = input.peek_word() == "UNIQUE" && input.peek_nth_word(1) == "INDEX";
+    if !or_replace && (is_unique || input.accept(&["INDEX"])) {
+        return Ok(Statement::CreateIndex(index::create(input)?));
+    }
     match input.peek_word().as_str() {
-        "" => input.unexpected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or EXTERNAL TABLE"),
+        "" => input
+            .unexpected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK, INDEX or EXTERNAL TABLE"),
         word => unsupported(format!("CREATE {word}")),
     }
 }
@@ -183,6 +200,7 @@ fn relation(input: &mut Input<'_>, or_replace: bool, table: bool) -> Result<Crea
         if_not_exists,
         columns: body.columns,
         primary_key: body.primary_key,
+        unique: body.unique,
         watermark: body.watermark,
         options,
         encoding,
@@ -197,6 +215,8 @@ pub(super) struct Body {
     pub columns: Vec<Column>,
     /// The key's columns.
     pub primary_key: Vec<String>,
+    /// The UNIQUE constraints.
+    pub unique: Vec<Unique>,
     /// At most one.
     pub watermark: Option<Watermark>,
 }
@@ -238,11 +258,12 @@ fn watermark(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
 }
 
 fn constraint(input: &mut Input<'_>, body: &mut Body) -> Result<bool> {
+    let mut name = None;
     if input.accept(&["CONSTRAINT"]) {
-        input.ident()?;
+        name = Some(input.ident()?);
     } else if !matches!(
         (input.peek_word().as_str(), input.peek_nth_word(1).as_str()),
-        ("PRIMARY" | "FOREIGN", "KEY") | ("UNIQUE" | "CHECK" | "EXCLUDE", "")
+        ("PRIMARY" | "FOREIGN", "KEY") | ("UNIQUE" | "CHECK" | "EXCLUDE", "") | ("UNIQUE", "NULLS")
     ) {
         return Ok(false);
     }
@@ -254,10 +275,28 @@ fn constraint(input: &mut Input<'_>, body: &mut Body) -> Result<bool> {
         set_key(body, key)?;
         return Ok(true);
     }
+    if input.accept(&["UNIQUE"]) {
+        nulls_distinct(input)?;
+        let columns = input.ident_list()?;
+        if columns.is_empty() {
+            return input.unexpected("(column, ...)");
+        }
+        body.unique.push(Unique { name, columns });
+        return Ok(true);
+    }
     match input.peek_word().as_str() {
         "" => input.unexpected("a constraint"),
         word => unsupported(format!("constraint {word}")),
     }
+}
+
+/// Reads NULLS [NOT] DISTINCT.
+pub(super) fn nulls_distinct(input: &mut Input<'_>) -> Result<()> {
+    if input.accept(&["NULLS", "NOT", "DISTINCT"]) {
+        return unsupported("NULLS NOT DISTINCT");
+    }
+    input.accept(&["NULLS", "DISTINCT"]);
+    Ok(())
 }
 
 fn set_key(body: &mut Body, key: Vec<String>) -> Result<()> {
@@ -290,24 +329,33 @@ fn column(input: &mut Input<'_>, body: &mut Body) -> Result<()> {
         default: None,
     };
     loop {
+        let name = match input.accept(&["CONSTRAINT"]) {
+            true => Some(input.ident()?),
+            false => None,
+        };
         if input.accept(&["NOT", "NULL"]) {
             column.nullable = false;
         } else if input.accept(&["NULL"]) {
             column.nullable = true;
         } else if input.accept(&["PRIMARY", "KEY"]) {
             set_key(body, vec![column.name.clone()])?;
+        } else if input.accept(&["UNIQUE"]) {
+            nulls_distinct(input)?;
+            let columns = vec![column.name.clone()];
+            body.unique.push(Unique { name, columns });
         } else if input.accept(&["DEFAULT"]) {
             // as in PostgreSQL, the NOT NULL that follows is the column's and not the expression's
             let above = DIALECT.prec_value(Precedence::Is);
             column.default = Some(input.parser.parse_subexpr(above)?);
+        } else if name.is_some() && input.peek_word().is_empty() {
+            return input.unexpected("a constraint");
         } else {
             break;
         }
     }
     match input.peek_word().as_str() {
         "" => {}
-        word @ ("CHECK" | "UNIQUE" | "REFERENCES" | "GENERATED" | "COLLATE" | "CONSTRAINT"
-        | "AS") => {
+        word @ ("CHECK" | "REFERENCES" | "GENERATED" | "COLLATE" | "AS") => {
             return unsupported(format!("{word} on column \"{}\"", column.name));
         }
         _ => return input.unexpected("a column option, \",\" or \")\""),
@@ -336,6 +384,22 @@ fn check_key(body: &mut Body) -> Result<()> {
             // Columns may be inferred as a whole, but not one by one.
             None if inferred => {}
             None => return Err(missing(key)),
+        }
+    }
+    for unique in &body.unique {
+        for (place, column) in unique.columns.iter().enumerate() {
+            if unique
+                .columns
+                .iter()
+                .take(place)
+                .any(|before| before == column)
+            {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    "42701",
+                    format!("column \"{column}\" appears twice in unique constraint"),
+                ));
+            }
         }
     }
     match &body.watermark {

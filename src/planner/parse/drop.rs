@@ -18,6 +18,8 @@ pub enum ObjectKind {
     MaterializedView,
     /// SINK.
     Sink,
+    /// INDEX.
+    Index,
 }
 
 /// `DROP kind [IF EXISTS] name, ... [CASCADE]`.
@@ -45,9 +47,12 @@ pub(super) fn drop(input: &mut Input<'_>) -> Result<Drop> {
         ObjectKind::MaterializedView
     } else if input.accept(&["SINK"]) {
         ObjectKind::Sink
+    } else if input.accept(&["INDEX"]) {
+        input.accept(&["CONCURRENTLY"]);
+        ObjectKind::Index
     } else {
         return match input.peek_word().as_str() {
-            "" => input.unexpected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW or SINK"),
+            "" => input.unexpected("TABLE, SOURCE, VIEW, MATERIALIZED VIEW, SINK or INDEX"),
             word => unsupported(format!("DROP {word}")),
         };
     };

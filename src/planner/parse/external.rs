@@ -37,6 +37,9 @@ pub(super) fn create(input: &mut Input<'_>, or_replace: bool) -> Result<CreateEx
     if body.watermark.is_some() {
         return unsupported("WATERMARK on an external table");
     }
+    if !body.unique.is_empty() {
+        return unsupported("UNIQUE on an external table");
+    }
     let mut format = None;
     let mut location = None;
     let mut partitioned_by = Vec::new();

@@ -16,6 +16,7 @@ mod explain;
 mod external;
 mod failure;
 mod guard;
+mod index;
 mod input;
 mod names;
 mod options;
@@ -31,7 +32,7 @@ mod window_tables;
 pub use copy::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
 pub use create::{
     Column, CreateMaterializedView, CreateRelation, CreateSink, CreateSource, CreateTable,
-    CreateView, DefiningQuery, SinkInput, Watermark,
+    CreateView, DefiningQuery, SinkInput, Unique, Watermark,
 };
 pub use cursor::{Declare, Fetch, FetchCount};
 pub use dml::{Delete, Insert, Update};
@@ -40,6 +41,7 @@ pub use explain::{Explain, ExplainMode, ExplainTarget};
 pub use external::CreateExternalTable;
 pub use failure::too_deep;
 pub use guard::{MAX_DEPTH, MAX_STATEMENT_BYTES, MAX_TOKENS};
+pub use index::{CreateIndex, OrderedColumn};
 pub use names::{Name, fold as fold_ident, object_name as name_of};
 pub use options::{Encoding, Options};
 pub use session::{SetValue, Show};

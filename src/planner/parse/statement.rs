@@ -13,6 +13,7 @@ use super::drop::{self, Drop};
 use super::explain::{self, Explain};
 use super::external::CreateExternalTable;
 use super::guard;
+use super::index::CreateIndex;
 use super::input::{Input, unsupported};
 use super::names::Name;
 use super::session::{self, SetValue, Show};
@@ -42,6 +43,8 @@ pub enum Statement {
     CreateMaterializedView(CreateMaterializedView),
     /// CREATE SINK.
     CreateSink(CreateSink),
+    /// CREATE INDEX.
+    CreateIndex(CreateIndex),
     /// DROP.
     Drop(Drop),
     /// INSERT.

@@ -122,7 +122,8 @@ fn resolve(mut key: OrderByExpr, projection: &[SelectItem]) -> Result<OrderByExp
     Ok(key)
 }
 
-fn same(alias: &Ident, name: &Ident) -> bool {
+/// Whether two names are the same: quotes keep upper and lower case apart.
+pub(super) fn same(alias: &Ident, name: &Ident) -> bool {
     if alias.quote_style.is_some() || name.quote_style.is_some() {
         alias.value == name.value
     } else {

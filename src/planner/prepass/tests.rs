@@ -29,6 +29,59 @@ fn reads(sql: &str) -> Vec<String> {
 }
 
 #[test]
+fn named_windows_are_written_out() {
+    for (sql, expected) in [
+        (
+            "SELECT sum(a) OVER w AS s FROM t WINDOW w AS (PARTITION BY b)",
+            "SELECT sum(a) OVER (PARTITION BY b) AS s FROM t WINDOW w AS (PARTITION BY b)",
+        ),
+        (
+            "SELECT sum(a) OVER (W ORDER BY c ROWS 1 PRECEDING) AS s FROM t WINDOW w AS (PARTITION BY b)",
+            "SELECT sum(a) OVER (PARTITION BY b ORDER BY c ROWS 1 PRECEDING) AS s FROM t WINDOW w AS (PARTITION BY b)",
+        ),
+        (
+            "SELECT a FROM t WINDOW w AS (PARTITION BY b), v AS (w ORDER BY c) ORDER BY rank() OVER v",
+            "SELECT a FROM t WINDOW w AS (PARTITION BY b), v AS (PARTITION BY b ORDER BY c) ORDER BY rank() OVER (PARTITION BY b ORDER BY c)",
+        ),
+        (
+            "SELECT (SELECT sum(x) OVER w AS m FROM u WINDOW w AS (ORDER BY y)) AS s FROM t WINDOW w AS (ORDER BY z)",
+            "SELECT (SELECT sum(x) OVER (ORDER BY y) AS m FROM u WINDOW w AS (ORDER BY y)) AS s FROM t WINDOW w AS (ORDER BY z)",
+        ),
+    ] {
+        assert_eq!(prepared(sql), expected, "{sql}");
+    }
+    for (sql, code) in [
+        ("SELECT sum(a) OVER w FROM t", "42704"),
+        (
+            "SELECT sum(a) OVER (w) FROM t WINDOW w AS (ROWS 1 PRECEDING)",
+            "42P20",
+        ),
+        (
+            "SELECT sum(a) OVER (w PARTITION BY a) FROM t WINDOW w AS (ORDER BY a)",
+            "42P20",
+        ),
+        (
+            "SELECT sum(a) OVER (w ORDER BY b) FROM t WINDOW w AS (ORDER BY a)",
+            "42P20",
+        ),
+        (
+            "SELECT a FROM t WINDOW w AS (v), v AS (ORDER BY a)",
+            "42704",
+        ),
+        (
+            "SELECT a FROM t WINDOW w AS (ORDER BY a), w AS (ORDER BY b)",
+            "42P20",
+        ),
+    ] {
+        assert_eq!(
+            prepare_query(&mut query(sql)).unwrap_err().code(),
+            code,
+            "{sql}"
+        );
+    }
+}
+
+#[test]
 fn numbers_arrays_and_functions_in_from_are_written_out() {
     for (sql, expected) in [
         (

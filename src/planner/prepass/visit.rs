@@ -6,8 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, expansion, fetch, from_functions, names, numbers, order, reject, table,
-    window_tables,
+    arrays, asof, expansion, fetch, from_functions, named_windows, names, numbers, order, reject,
+    rows, table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -59,6 +59,7 @@ impl VisitorMut for Walk {
         flow(
             reject::query(query)
                 .and_then(|()| table::rewrite(query))
+                .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
                     order::rewrite(query);
                     fetch::rewrite(query)
@@ -71,7 +72,13 @@ impl VisitorMut for Walk {
         if let Err(error) = joins.into_iter().try_for_each(|joins| asof::rewrite(joins)) {
             return ControlFlow::Break(error);
         }
-        flow(reject::select(select).map(|()| {
+        let conditions = [&mut select.selection, &mut select.having];
+        let mut conditions = conditions.into_iter().flatten();
+        if let Err(error) = conditions.try_for_each(rows::condition) {
+            return ControlFlow::Break(error);
+        }
+        let tests = reject::select(select).and_then(|()| named_windows::rewrite(select));
+        flow(tests.map(|()| {
             from_functions::rewrite(select);
             names::rewrite(select);
         }))
@@ -91,6 +98,6 @@ impl VisitorMut for Walk {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         arrays::rewrite(expr);
         numbers::rewrite(expr);
-        flow(reject::expr(expr))
+        flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }
 }

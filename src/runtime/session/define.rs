@@ -6,13 +6,15 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::{Response, Session, done, public};
-use crate::base::{Error, Result};
+use crate::base::{CancelFlag, Error, RaiseOnDrop, Result, task};
 use crate::catalog::{Relation, SinkInput};
 use crate::planner::parse::{
-    self, Column, CreateExternalTable, CreateRelation, CreateSink, CreateView, ObjectKind,
-    Statement,
+    self, Column, CreateExternalTable, CreateIndex, CreateRelation, CreateSink, CreateView,
+    ObjectKind, Statement,
 };
+use crate::runtime::Lotic;
 use crate::runtime::ddl::{NewQuery, NewRelation};
+use crate::runtime::index::NewIndex;
 
 /// Where a definition comes from.
 struct Origin<'a> {
@@ -44,15 +46,16 @@ impl Session {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE SOURCE");
                 }
-                self.lotic.create_source(new).await?;
+                self.whole(|lotic, _| async move { lotic.create_source(new).await })
+                    .await?;
                 done("CREATE SOURCE")
             }
             Statement::CreateExternalTable(create) => {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE EXTERNAL TABLE");
                 }
-                self.lotic
-                    .create_source(new_external(create, &from)?)
+                let new = new_external(create, &from)?;
+                self.whole(|lotic, _| async move { lotic.create_source(new).await })
                     .await?;
                 done("CREATE EXTERNAL TABLE")
             }
@@ -61,7 +64,9 @@ impl Session {
                     return done("CREATE VIEW");
                 }
                 let new = new_query(create, BTreeMap::new(), text)?;
-                self.lotic.create_view(new, create.or_replace).await?;
+                let replace = create.or_replace;
+                self.whole(|lotic, _| async move { lotic.create_view(new, replace).await })
+                    .await?;
                 done("CREATE VIEW")
             }
             Statement::CreateMaterializedView(create) => {
@@ -70,7 +75,11 @@ impl Session {
                 }
                 let new = new_query(&create.view, create.options.clone(), text)?;
                 self.world().await?;
-                self.lotic.create_model(new, create.view.or_replace).await?;
+                let replace = create.view.or_replace;
+                self.whole(
+                    |lotic, stop| async move { lotic.create_model(new, replace, &stop).await },
+                )
+                .await?;
                 done("CREATE MATERIALIZED VIEW")
             }
             Statement::CreateSink(create) => {
@@ -78,9 +87,11 @@ impl Session {
                     return done("CREATE SINK");
                 }
                 let (new, input) = new_sink(create, &from)?;
-                self.lotic.create_sink(&new, input).await?;
+                self.whole(|lotic, _| async move { lotic.create_sink(&new, input).await })
+                    .await?;
                 done("CREATE SINK")
             }
+            Statement::CreateIndex(create) => self.create_index(create, text).await,
             Statement::Drop(drop) => self.drop(drop).await,
             _ => Err(Error::internal("not a definition")),
         }
@@ -102,7 +113,8 @@ impl Session {
         }
         let mut new = new_relation(create, from)?;
         let Some(query) = &create.query else {
-            self.lotic.create_table(new).await?;
+            self.whole(|lotic, _| async move { lotic.create_table(new).await })
+                .await?;
             return done("CREATE TABLE");
         };
         let planned = self.plan(query.query.as_ref().clone()).await?;
@@ -117,7 +129,8 @@ impl Session {
             .map(|f| f.as_ref().clone().with_nullable(true))
             .collect();
         new.schema = Some(Arc::new(Schema::new(fields)));
-        self.lotic.create_table(new).await?;
+        self.whole(|lotic, _| async move { lotic.create_table(new).await })
+            .await?;
         let (object, writer) = self.lotic.writable(&create.name.name, true).await?;
         let batches = batches
             .iter()
@@ -134,6 +147,25 @@ impl Session {
         done(&format!("SELECT {rows}"))
     }
 
+    async fn create_index(&mut self, create: &CreateIndex, text: &str) -> Result<Response> {
+        public(&create.relation)?;
+        if let Some(name) = &create.name {
+            public(name)?;
+            if self.skip_existing(&name.name, create.if_not_exists) {
+                return done("CREATE INDEX");
+            }
+        }
+        let new = NewIndex {
+            name: create.name.as_ref().map(|name| name.name.clone()),
+            relation: create.relation.name.clone(),
+            columns: create.columns.clone(),
+            unique: create.unique,
+            sql: text.to_owned(),
+        };
+        self.lotic.create_index(new).await?;
+        done("CREATE INDEX")
+    }
+
     async fn drop(&mut self, drop: &parse::Drop) -> Result<Response> {
         let (kind, words) = match drop.kind {
             ObjectKind::Table => (Relation::Table, "DROP TABLE"),
@@ -141,6 +173,7 @@ impl Session {
             ObjectKind::View => (Relation::View, "DROP VIEW"),
             ObjectKind::MaterializedView => (Relation::Model, "DROP MATERIALIZED VIEW"),
             ObjectKind::Sink => (Relation::Sink, "DROP SINK"),
+            ObjectKind::Index => (Relation::Index, "DROP INDEX"),
         };
         for name in &drop.names {
             public(name)?;
@@ -163,11 +196,28 @@ impl Session {
                 (Relation::Table, Some(Relation::Source)) => Relation::Source,
                 _ => kind,
             };
-            self.lotic
-                .drop_relation(kind, &name.name, drop.cascade)
+            let (name, cascade) = (name.name.clone(), drop.cascade);
+            self.whole(|lotic, _| async move { lotic.drop_relation(kind, &name, cascade).await })
                 .await?;
         }
         done(words)
+    }
+
+    /// Changes definitions, whole or not at all: a session that is cancelled or goes away stops waiting for it, and the
+    /// flag that `work` is given is raised then.
+    fn whole<W, F>(&self, work: W) -> impl Future<Output = Result<()>> + Send + use<W, F>
+    where
+        W: FnOnce(Arc<Lotic>, CancelFlag) -> F,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let stop = CancelFlag::new();
+        let raise = RaiseOnDrop::new(&stop);
+        let work = work(Arc::clone(&self.lotic), stop);
+        async move {
+            let outcome = task::whole("definition", work).await;
+            raise.disarm();
+            outcome
+        }
     }
 
     fn skip_existing(&mut self, name: &str, if_not_exists: bool) -> bool {
@@ -240,6 +290,7 @@ fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelatio
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: create.primary_key.clone(),
+        unique: create.unique.clone(),
         defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
@@ -264,6 +315,7 @@ fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRe
         name: create.name.name.clone(),
         schema: schema_of(&create.columns)?,
         primary_key: Vec::new(),
+        unique: Vec::new(),
         defaults: defaults_of(&create.columns),
         options,
         sql: from.text.to_owned(),
@@ -301,6 +353,7 @@ fn new_sink(create: &CreateSink, from: &Origin<'_>) -> Result<(NewRelation, Sink
         name: create.name.name.clone(),
         schema: None,
         primary_key: Vec::new(),
+        unique: Vec::new(),
         defaults: BTreeMap::new(),
         options: create.options.clone(),
         sql: from.text.to_owned(),

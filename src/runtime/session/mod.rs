@@ -31,8 +31,8 @@ use super::plan::{Planned, Planner, Purpose};
 use super::settings::Settings;
 use super::stream::{Canceller, guarded, run_on};
 use super::world::World;
-use crate::base::{Epoch, Error, Kind, ObjectId, Result};
-use crate::planner::context::{CancelFlag, make_cancellable};
+use crate::base::{CancelFlag, Epoch, Error, Kind, ObjectId, Result};
+use crate::planner::context::make_cancellable;
 use crate::planner::parse::{self, Parsed, Statement};
 use crate::planner::prepass;
 

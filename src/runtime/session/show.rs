@@ -69,12 +69,20 @@ impl Session {
     pub(super) fn describe(&mut self, name: &Name) -> Result<Response> {
         let world = self.lotic.world();
         let object = world.catalog.get(&name.name)?;
-        if matches!(object.definition, Definition::Sink { .. }) {
+        if !object.is_readable() {
             return Err(Error::invalid(format!(
-                "sink \"{}\" has no columns",
+                "{} \"{}\" has no columns",
+                object.relation().words(),
                 object.name
             )));
         }
+        let unique: Vec<usize> = world
+            .catalog
+            .indexes_of(object.id)
+            .filter_map(|index| index.unique_columns())
+            .filter(|columns| columns.len() == 1)
+            .flatten()
+            .collect();
         let lines: Vec<Vec<String>> = object
             .schema
             .fields()
@@ -86,7 +94,12 @@ impl Session {
                     field.name().clone(),
                     type_name(field.data_type()),
                     if field.is_nullable() { "YES" } else { "NO" }.to_owned(),
-                    if key { "PRI" } else { "" }.to_owned(),
+                    match (key, unique.contains(&position)) {
+                        (true, _) => "PRI",
+                        (false, true) => "UNI",
+                        (false, false) => "",
+                    }
+                    .to_owned(),
                     object
                         .defaults()
                         .and_then(|defaults| defaults.get(field.name()).cloned())

@@ -225,6 +225,7 @@ laws_of! {
     asof_joins_obey_the_laws, asof_joins_have_the_stored_plans: "asof";
     temporal_filters_obey_the_laws, temporal_filters_have_the_stored_plans: "temporal";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
+    windows_obey_the_laws, windows_have_the_stored_plans: "windows";
 }
 
 #[test]

@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::rng::Rng;
 use super::rows::{Row, batch};
 use crate::base::{ObjectId, Result};
+use crate::planner::lower::Resolved;
 use crate::zset::canonical::canonical_batch;
 
 /// A table: its columns and its rows.
@@ -31,6 +32,8 @@ pub struct Table {
 pub struct World {
     /// The tables.
     pub tables: BTreeMap<String, Table>,
+    /// Whether rows only come.
+    pub append_only: bool,
 }
 
 /// Changes of one step: rows with weights, by table.
@@ -50,9 +53,12 @@ impl World {
         );
     }
 
-    /// The identity of a table.
-    pub fn resolve(&self, name: &TableReference) -> Option<ObjectId> {
-        self.tables.get(name.table()).map(|table| table.id)
+    /// What a dataflow is told of a table.
+    pub fn resolve(&self, name: &TableReference) -> Option<Resolved> {
+        self.tables.get(name.table()).map(|table| Resolved {
+            id: table.id,
+            append_only: self.append_only,
+        })
     }
 
     /// Changes a few rows of a few tables, and says which.
@@ -71,7 +77,7 @@ impl World {
                 changed.push((row, i64::try_from(copies).unwrap_or(1)));
             }
             for _ in 0..rng.within(0..3) {
-                if table.rows.is_empty() {
+                if table.rows.is_empty() || self.append_only {
                     break;
                 }
                 let gone = table.rows.swap_remove(rng.within(0..table.rows.len()));

@@ -37,10 +37,18 @@ pub struct AggregateCall {
 
 impl AggregateCall {
     /// Empty states for arguments of the types `inputs`.
-    pub(super) fn states(&self, inputs: &[DataType]) -> Result<Box<dyn GroupStates>> {
+    pub(super) fn states(
+        &self,
+        inputs: &[DataType],
+        append_only: bool,
+    ) -> Result<Box<dyn GroupStates>> {
         match &self.form {
             CallForm::Exact(function) => {
-                function.states(inputs, self.field.data_type(), self.distinct)
+                let output = self.field.data_type();
+                if append_only && let Some(states) = function.append_only_states(inputs, output)? {
+                    return Ok(states);
+                }
+                function.states(inputs, output, self.distinct)
             }
             CallForm::Evaluated(evaluated) => {
                 Ok(Box::new(EvaluatedStates::new(inputs, evaluated.clone())?))
@@ -62,6 +70,13 @@ impl AggregateCall {
         }
     }
 
+    fn is_extremum(&self) -> bool {
+        let CallForm::Exact(function) = &self.form else {
+            return false;
+        };
+        matches!(function, AggregateFunction::Min | AggregateFunction::Max)
+    }
+
     /// Whether the states of `other` hold what this call needs.
     fn shares(&self, other: &Self) -> bool {
         let same_kept = match (&self.form, &other.form) {
@@ -77,10 +92,28 @@ impl AggregateCall {
 
 /// For each call the first one whose states hold what it needs: the values of `min(x)` are those of `max(x)` and of
 /// every percentile of x.
-pub(super) fn sharing(calls: &[AggregateCall]) -> Vec<usize> {
+pub(super) fn sharing(calls: &[AggregateCall], append_only: bool) -> Vec<usize> {
+    // one value a group holds no other
+    let alone = |call: &AggregateCall| append_only && call.is_extremum();
     let first = |(place, call): (usize, &AggregateCall)| {
-        let shared = calls[..place].iter().position(|other| call.shares(other));
+        let shared = calls[..place]
+            .iter()
+            .position(|other| !alone(call) && !alone(other) && call.shares(other));
         shared.unwrap_or(place)
     };
     calls.iter().enumerate().map(first).collect()
+}
+
+/// For each call whether another call asks its states for more than an end of the ordered values.
+pub(super) fn read_inside(calls: &[AggregateCall], shared: &[usize]) -> Vec<bool> {
+    let asks = |call: &AggregateCall| match &call.form {
+        CallForm::Exact(function) => function.pick().is_some_and(|pick| !pick.is_end()),
+        CallForm::Evaluated(_) => false,
+    };
+    (0..calls.len())
+        .map(|place| {
+            let mut readers = calls.iter().zip(shared);
+            readers.any(|(call, of)| *of == place && asks(call))
+        })
+        .collect()
 }

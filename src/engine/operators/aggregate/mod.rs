@@ -18,8 +18,8 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
-use self::call::sharing;
 pub use self::call::{AggregateCall, CallForm};
+use self::call::{read_inside, sharing};
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, Result};
@@ -46,10 +46,14 @@ pub struct Aggregate {
     config: AggregateConfig,
     /// Everything that a batch is evaluated for: keys, then each call's arguments and filter.
     expressions: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether the input never takes a row back.
+    append_only: bool,
     /// None until the first rows tell the types of the arguments, and for calls that share the states of another.
     states: Vec<Option<Box<dyn GroupStates>>>,
     /// For each call the one whose states it reads: as a rule itself.
     shared: Vec<usize>,
+    /// For each call whether its states are asked for more than an end of the ordered values.
+    inside: Vec<bool>,
     table: GroupTable,
     /// The total weight of each slot's rows.
     rows: Vec<i64>,
@@ -85,9 +89,12 @@ impl Aggregate {
             expressions.extend(call.args.iter().chain(&call.filter).cloned());
         }
         let global = usize::from(keys == 0);
+        let shared = sharing(&config.calls, false);
         Ok(Self {
+            inside: read_inside(&config.calls, &shared),
             states: config.calls.iter().map(|_| None).collect(),
-            shared: sharing(&config.calls),
+            append_only: false,
+            shared,
             table: GroupTable::new(&types)?,
             rows: vec![0; global],
             touched: vec![0; global],
@@ -174,13 +181,17 @@ impl Aggregate {
             if self.shared[place] != place {
                 continue;
             }
-            absorb_call(
-                call,
-                states,
-                args,
-                &Rows { filter, ..rows },
-                self.rows.len(),
-            )?;
+            let states = match states {
+                Some(states) => states,
+                None => states.insert(first_states(
+                    call,
+                    args,
+                    self.inside[place],
+                    self.append_only,
+                )?),
+            };
+            states.grow(self.rows.len());
+            states.update(args, &Rows { filter, ..rows })?;
         }
         Ok(())
     }
@@ -218,27 +229,31 @@ impl Aggregate {
     }
 }
 
-fn absorb_call(
+/// The states of a call for arguments of these types.
+fn first_states(
     call: &AggregateCall,
-    states: &mut Option<Box<dyn GroupStates>>,
     args: &[ArrayRef],
-    rows: &Rows<'_>,
-    slots: usize,
-) -> Result<()> {
-    let states = match states {
-        Some(states) => states,
-        None => {
-            let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
-            states.insert(call.states(&types)?)
-        }
-    };
-    states.grow(slots);
-    states.update(args, rows)
+    inside: bool,
+    append_only: bool,
+) -> Result<Box<dyn GroupStates>> {
+    let types: Vec<DataType> = args.iter().map(|array| array.data_type().clone()).collect();
+    let mut states = call.states(&types, append_only)?;
+    if inside {
+        states.keep_sorted();
+    }
+    Ok(states)
 }
 
 impl Operator for Aggregate {
     fn name(&self) -> &'static str {
         "aggregate"
+    }
+
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        self.append_only = inputs.iter().all(|append_only| *append_only);
+        self.shared = sharing(&self.config.calls, self.append_only);
+        self.inside = read_inside(&self.config.calls, &self.shared);
+        false
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {

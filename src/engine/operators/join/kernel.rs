@@ -103,9 +103,7 @@ impl Join {
             } else {
                 &mut self.right
             };
-            let matches = own.counts.then_some(found.own_matches.as_slice());
-            own.state
-                .apply(&piece.rows, Some(&piece.key_hashes), matches)?;
+            own.store(&piece, &found.own_matches)?;
         }
         Ok(output)
     }
@@ -230,6 +228,11 @@ impl Operator for Join {
             JoinKind::LeftSemi => "semi join",
             JoinKind::LeftAnti => "anti join",
         }
+    }
+
+    fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
+        let gains_only = matches!(self.kind, JoinKind::Inner | JoinKind::LeftSemi);
+        gains_only && inputs.iter().all(|append_only| *append_only)
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {

@@ -12,15 +12,21 @@ use datafusion::physical_expr::expressions::Column;
 use crate::base::Result;
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::StepContext;
-use crate::state::{Arrangement, Keys};
+use crate::state::{Keyed, Keys};
 use crate::zset::canonical::canonical_batch;
 use crate::zset::consolidate::take_rows;
 use crate::zset::equal::any_null;
 use crate::zset::hash::row_hashes;
-use crate::zset::{Delta, Merged, batch_of, merge};
+use crate::zset::{Delta, Merged, Weights, batch_of, consolidate, gather, merge};
 
-/// Different rows of a delta, ready to be looked up on the other side and stored on this one.
+/// Of this many rows at most it is not worth while to guess whether they are different.
+const FEW: usize = 1 << 16;
+/// To guess, rows are looked at whose key has a hash that ends in so many zeros: one in 64.
+const SAMPLE_BITS: u32 = 6;
+
+/// Rows of a delta, ready to be looked up on the other side and stored on this one.
 pub(super) struct Piece {
+    /// Different rows; or rows that come once each, without their hashes.
     pub(super) rows: Merged,
     key: Vec<ArrayRef>,
     pub(super) key_hashes: Vec<u64>,
@@ -60,7 +66,7 @@ pub(super) struct Side {
     null_equals_null: bool,
     /// Whether matches are counted a row.
     pub(super) counts: bool,
-    pub(super) state: Arrangement,
+    pub(super) state: Keyed,
 }
 
 impl Side {
@@ -96,7 +102,7 @@ impl Side {
                 }
             }
         }
-        let state = Arrangement::new(Arc::new(Schema::new(fields)), Some(key.clone()));
+        let state = Keyed::new(Arc::new(Schema::new(fields)), key.clone(), false);
         Self {
             expressions,
             types,
@@ -113,7 +119,22 @@ impl Side {
     pub(super) fn with(mut self, null_equals_null: bool, counts: bool) -> Self {
         self.null_equals_null = null_equals_null;
         self.counts = counts;
+        let schema = SchemaRef::clone(self.state.schema());
+        self.state = Keyed::new(schema, self.key.clone(), counts);
         self
+    }
+
+    /// Takes a piece into the state; `matches` are those of its rows, where they are counted.
+    pub(super) fn store(&mut self, piece: &Piece, matches: &[i64]) -> Result<()> {
+        let matches = self.counts.then_some(matches);
+        let Piece {
+            rows, key_hashes, ..
+        } = piece;
+        if rows.is_merged() {
+            self.state.apply(rows, key_hashes, matches)
+        } else {
+            self.state.insert(rows.batch.columns(), key_hashes, matches)
+        }
     }
 
     /// Computes the keys of `deltas`, merges equal rows, and sets those apart that match nothing.
@@ -140,10 +161,42 @@ impl Side {
                 stored.push(piece.delta.with_batch(batch)?);
             }
         }
-        merge(&stored)?
-            .into_iter()
-            .map(|rows| self.piece(rows))
-            .collect()
+        let pieces = if self.are_different(&stored)? {
+            gather(&stored)?
+        } else {
+            merge(&stored)?
+        };
+        pieces.into_iter().map(|rows| self.piece(rows)).collect()
+    }
+
+    /// Whether rows that only come are so many and so different that to look for equal ones is not worth
+    /// while. A sample by key tells: equal rows have equal keys, so they are in it together or not at all.
+    fn are_different(&self, deltas: &[Delta]) -> Result<bool> {
+        let rows: usize = deltas.iter().map(Delta::rows).sum();
+        let only_come = |delta: &Delta| matches!(delta.weights(), Weights::Ones);
+        if rows <= FEW || !self.state.takes_unmerged() || !deltas.iter().all(only_come) {
+            return Ok(false);
+        }
+        let mut sample = Vec::new();
+        let mut hashes = Vec::new();
+        for delta in deltas {
+            let key: Vec<ArrayRef> = self
+                .key
+                .iter()
+                .map(|column| Arc::clone(delta.batch().column(*column)))
+                .collect();
+            row_hashes(&key, delta.rows(), &mut hashes)?;
+            let chosen: Vec<u32> = (0u32..)
+                .zip(&hashes)
+                .filter(|(_, hash)| hash.trailing_zeros() >= SAMPLE_BITS)
+                .map(|(row, _)| row)
+                .collect();
+            sample.push(Delta::inserts(take_rows(delta.batch(), chosen)?));
+        }
+        let sampled: usize = sample.iter().map(Delta::rows).sum();
+        let different: usize = consolidate(&sample)?.iter().map(Delta::rows).sum();
+        // too small a sample means few keys, under which rows are likely to be equal
+        Ok(sampled > rows >> (SAMPLE_BITS + 2) && different > sampled / 8 * 7)
     }
 
     fn piece(&self, rows: Merged) -> Result<Piece> {
@@ -194,6 +247,10 @@ fn select(rows: &Merged, chosen: impl Fn(usize) -> bool) -> Result<Merged> {
     Ok(Merged {
         batch: take_rows(&rows.batch, kept.iter().map(|(_, row)| *row).collect())?,
         weights: kept.iter().map(|(row, _)| rows.weights[*row]).collect(),
-        hashes: kept.iter().map(|(row, _)| rows.hashes[*row]).collect(),
+        hashes: if rows.is_merged() {
+            kept.iter().map(|(row, _)| rows.hashes[*row]).collect()
+        } else {
+            Vec::new()
+        },
     })
 }

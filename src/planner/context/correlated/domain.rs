@@ -100,7 +100,8 @@ impl Domain {
 }
 
 fn value_name(place: usize) -> String {
-    format!("c{}", place + 1)
+    // no column of a query is called so: one without a qualifier would be ambiguous beside it
+    format!("__lotic_c{}", place + 1)
 }
 
 /// The nodes of `plan`, counted no further than `most`.

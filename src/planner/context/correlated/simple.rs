@@ -125,7 +125,8 @@ fn pulls_up(plan: &LogicalPlan, conditions: Conditions) -> Outcome<bool> {
         LogicalPlan::Projection(projection) => {
             Ok(no_look_outside(&projection.expr)? && pulls_up(&projection.input, conditions)?)
         }
-        LogicalPlan::SubqueryAlias(alias) => pulls_up(&alias.input, conditions),
+        // a derived table: what DataFusion pulls out of it keeps names that have no meaning outside of it
+        LogicalPlan::SubqueryAlias(_) => Ok(false),
         LogicalPlan::Filter(filter) => {
             for condition in split_conjunction(&filter.predicate) {
                 if has_subquery(condition) {

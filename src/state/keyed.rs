@@ -1,0 +1,576 @@
+//! Rows by key: what a side of a join remembers.
+//!
+//! A row lies in a *slot*, with a weight; rows of one key form a chain. The same row may lie in several
+//! slots: what counts is the sum of the weights. So a row that comes need not be looked for, as long as
+//! no row has a weight below 0 that waits for it, and most rows are never looked for at all. One that goes
+//! is found along the chain of its key. Where chains are so long that this costs more than an index of all
+//! rows would, the index is made, and from then on a row that comes goes where its equal lies.
+//!
+//! Beside the columns and the chunks' own 12 bytes stand 16 bytes a row, and 5 to 9 in the table of heads.
+
+use std::ops::Range;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
+use hashbrown::HashTable;
+
+use super::arrangement::{Emit, Keys};
+use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use crate::base::{Error, Result};
+use crate::zset::Merged;
+use crate::zset::consolidate::add_weights;
+use crate::zset::equal::RowEqual;
+use crate::zset::hash::row_hashes;
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+/// How many pairs a probe gives at a time.
+const PAIRS: usize = 1 << 14;
+/// How far a row that comes looks for its equal along the chain.
+const GLANCE: usize = 8;
+/// Below this many rows no index is worth while.
+const FEW: usize = 1 << 12;
+/// To look at this many rows costs as much as to put one into the index.
+const INDEX_COST: usize = 4;
+
+/// Rows with weights, found by key.
+#[derive(Debug)]
+pub struct Keyed {
+    schema: SchemaRef,
+    /// Which of the columns are the key.
+    key: Vec<usize>,
+    /// Whether a count of matches is kept a row.
+    counts: bool,
+    chunks: Chunks,
+    /// None while every weight is 1.
+    weights: Option<Vec<i64>>,
+    /// Empty where they are not kept.
+    matches: Vec<i64>,
+    key_hashes: Vec<u64>,
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    free: Vec<u32>,
+    /// The first row of each key.
+    heads: HashTable<u32>,
+    live: usize,
+    /// How many slots have a weight below 0.
+    below_zero: usize,
+    /// Finds a row by all its columns.
+    index: Option<RowIndex>,
+    /// Slots that were looked at in search of a row, and rows that came without being looked for far
+    /// enough: what an index would have spared.
+    spent: usize,
+}
+
+#[derive(Debug, Default)]
+struct RowIndex {
+    /// By slot.
+    hashes: Vec<u64>,
+    table: HashTable<u32>,
+}
+
+impl Keyed {
+    /// Rows of `schema` by the columns `key`; with `counts`, each beside a count of matches.
+    pub fn new(schema: SchemaRef, key: Vec<usize>, counts: bool) -> Self {
+        Self {
+            schema,
+            key,
+            counts,
+            chunks: Chunks::default(),
+            weights: None,
+            matches: Vec::new(),
+            key_hashes: Vec::new(),
+            next: Vec::new(),
+            previous: Vec::new(),
+            free: Vec::new(),
+            heads: HashTable::new(),
+            live: 0,
+            below_zero: 0,
+            index: None,
+            spent: 0,
+        }
+    }
+
+    /// The number of slots that hold a row.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The columns' names and types.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Whether rows that come once each may be handed over as they are. Otherwise they must be merged: one of
+    /// them may be waited for, or lie here already.
+    pub fn takes_unmerged(&self) -> bool {
+        self.below_zero == 0 && self.index.is_none()
+    }
+
+    /// About how many bytes everything takes.
+    pub fn bytes(&self) -> usize {
+        let index = self.index.as_ref().map_or(0, |index| {
+            index.hashes.capacity() * 8 + index.table.allocation_size()
+        });
+        self.chunks.bytes()
+            + self.weights.as_ref().map_or(0, Vec::capacity) * 8
+            + (self.matches.capacity() + self.key_hashes.capacity()) * 8
+            + (self.next.capacity() + self.previous.capacity() + self.free.capacity()) * 4
+            + self.heads.allocation_size()
+            + index
+    }
+
+    /// The weight of a row that [`Keyed::probe`] gave.
+    pub fn weight(&self, slot: u32) -> i64 {
+        self.weights.as_ref().map_or(1, |weights| weights[at(slot)])
+    }
+
+    /// The count of matches kept for a row: what was given when the row was new, and what was added
+    /// since.
+    pub fn matches(&self, slot: u32) -> i64 {
+        self.matches.get(at(slot)).copied().unwrap_or(0)
+    }
+
+    /// Adds to a row's count of matches.
+    ///
+    /// # Errors
+    /// When the count passes 64 bits.
+    pub fn add_matches(&mut self, slot: u32, change: i64) -> Result<()> {
+        let count = self
+            .matches
+            .get_mut(at(slot))
+            .ok_or_else(|| Error::internal("matches are not counted here"))?;
+        *count = add_weights(*count, change)?;
+        Ok(())
+    }
+
+    /// Takes rows in that come once each and may be equal. [`Keyed::takes_unmerged`] must hold.
+    ///
+    /// # Errors
+    /// When a column cannot be compared.
+    pub fn insert(
+        &mut self,
+        columns: &[ArrayRef],
+        key_hashes: &[u64],
+        matches: Option<&[i64]>,
+    ) -> Result<()> {
+        if self.live > 0 {
+            self.spent = self.spent.saturating_add(key_hashes.len());
+        }
+        let rows: Vec<u32> = (0..key_hashes.len()).map(number).collect::<Result<_>>()?;
+        for rows in rows.chunks(CHUNK_ROWS) {
+            self.admit(columns, rows, key_hashes, matches)?;
+        }
+        self.chunks.tidy(key_hashes.len() * 2)
+    }
+
+    /// Adds `delta` to the rows. `matches` is kept for the rows that are new.
+    ///
+    /// # Errors
+    /// When a weight passes 64 bits or a column cannot be compared.
+    pub fn apply(
+        &mut self,
+        delta: &Merged,
+        key_hashes: &[u64],
+        matches: Option<&[i64]>,
+    ) -> Result<()> {
+        if self.index.is_none() && self.live > FEW && self.spent / INDEX_COST > self.live {
+            self.make_index()?;
+        }
+        let (rest, emptied) = self.meet(delta, key_hashes)?;
+        for slot in emptied {
+            self.chunks.kill(slot);
+            self.free.push(slot);
+            self.live -= 1;
+        }
+        let new_rows: Vec<u32> = (0..rest.len())
+            .filter(|row| rest[*row] != 0)
+            .map(number)
+            .collect::<Result<_>>()?;
+        for rows in new_rows.chunks(CHUNK_ROWS) {
+            let slots = self.admit(delta.batch.columns(), rows, key_hashes, matches)?;
+            for (slot, row) in slots.iter().zip(rows) {
+                self.set_weight(*slot, rest[at(*row)]);
+                if let Some(index) = &mut self.index {
+                    index.insert(*slot, delta.hashes[at(*row)]);
+                }
+            }
+        }
+        self.chunks.tidy(delta.rows() * 2)?;
+        if self.live == 0 {
+            *self = Self::new(
+                SchemaRef::clone(&self.schema),
+                std::mem::take(&mut self.key),
+                self.counts,
+            );
+        }
+        Ok(())
+    }
+
+    /// Looks the rows `range` of `keys` up and gives the pairs found, a bounded number at a time:
+    /// probing row and slot.
+    ///
+    /// # Errors
+    /// Those of `emit`, and when a key cannot be compared.
+    pub fn probe(&self, keys: Keys<'_>, range: Range<usize>, emit: Emit<'_>) -> Result<()> {
+        if self.live == 0 {
+            return Ok(());
+        }
+        let mut equals = Equals::new(&self.chunks, &self.key, keys.columns);
+        let mut probing = Vec::new();
+        let mut slots = Vec::new();
+        for row in range {
+            let probe = number(row)?;
+            let mut slot = self.find_head(&mut equals, keys.hashes[row], row)?;
+            while slot != NONE {
+                probing.push(probe);
+                slots.push(slot);
+                if slots.len() == PAIRS {
+                    emit(&probing, &slots)?;
+                    probing.clear();
+                    slots.clear();
+                }
+                slot = self.next[at(slot)];
+            }
+        }
+        if slots.is_empty() {
+            Ok(())
+        } else {
+            emit(&probing, &slots)
+        }
+    }
+
+    /// The named columns of the rows of `slots`, which must not be empty.
+    ///
+    /// # Errors
+    /// When Arrow cannot take from a column.
+    pub fn gather(&self, slots: &[u32], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        self.chunks.gather(slots, columns)
+    }
+
+    /// The first row with the key of probing row `row`, or [`NONE`].
+    fn find_head(&self, equals: &mut Equals<'_>, hash: u64, row: usize) -> Result<u32> {
+        for head in self.heads.iter_hash(hash) {
+            if self.key_hashes[at(*head)] == hash && equals.equal(row, *head)? {
+                return Ok(*head);
+            }
+        }
+        Ok(NONE)
+    }
+
+    /// Adds the rows of `delta` to the equal ones that are here. Gives what is left of each weight, and the
+    /// slots whose weight became 0.
+    fn meet(&mut self, delta: &Merged, key_hashes: &[u64]) -> Result<(Vec<i64>, Vec<u32>)> {
+        let mut rest = delta.weights.clone();
+        let mut emptied = Vec::new();
+        let looks_for_all = self.below_zero > 0 || self.index.is_some();
+        if self.live == 0 {
+            return Ok((rest, emptied));
+        }
+        let columns = delta.batch.columns();
+        let key: Vec<ArrayRef> = self
+            .key
+            .iter()
+            .map(|column| ArrayRef::clone(&columns[*column]))
+            .collect();
+        let all: Vec<usize> = (0..columns.len()).collect();
+        // taken out of `self`, whose weights change meanwhile
+        let chunks = std::mem::take(&mut self.chunks);
+        let key_columns = self.key.clone();
+        let mut by_key = Equals::new(&chunks, &key_columns, &key);
+        let mut by_row = Equals::new(&chunks, &all, columns);
+        let mut met = Ok(());
+        for (row, left) in rest.iter_mut().enumerate() {
+            let search = Search {
+                row,
+                row_hash: delta.hashes[row],
+                key_hash: key_hashes[row],
+                // an equal row that is here is as good a place as a new one, but no more than that
+                most: if *left > 0 && !looks_for_all {
+                    GLANCE
+                } else {
+                    usize::MAX
+                },
+            };
+            met = self.meet_row(search, left, (&mut by_key, &mut by_row), &mut emptied);
+            if met.is_err() {
+                break;
+            }
+        }
+        drop((by_key, by_row));
+        self.chunks = chunks;
+        met.map(|()| (rest, emptied))
+    }
+
+    /// Takes as much of `left` as equal rows can: a weight above 0 may go to any of them, one below 0 to those
+    /// above 0.
+    fn meet_row(
+        &mut self,
+        search: Search,
+        left: &mut i64,
+        (by_key, by_row): (&mut Equals<'_>, &mut Equals<'_>),
+        emptied: &mut Vec<u32>,
+    ) -> Result<()> {
+        let Search { row, row_hash, .. } = search;
+        if let Some(index) = &self.index {
+            let found: Vec<u32> = index
+                .table
+                .iter_hash(row_hash)
+                .filter(|slot| index.hashes[at(**slot)] == row_hash)
+                .copied()
+                .collect();
+            for slot in found {
+                if *left != 0 && by_row.equal(row, slot)? {
+                    self.add_to(slot, left, emptied)?;
+                }
+            }
+            return Ok(());
+        }
+        let mut slot = self.find_head(by_key, search.key_hash, row)?;
+        let mut looked = 0;
+        while slot != NONE && *left != 0 && looked < search.most {
+            let next = self.next[at(slot)];
+            if by_row.equal(row, slot)? {
+                self.add_to(slot, left, emptied)?;
+            }
+            slot = next;
+            looked += 1;
+        }
+        self.spent = self.spent.saturating_add(looked);
+        Ok(())
+    }
+
+    /// Adds to the weight of a slot whose row is equal, as far as that brings it to 0, or beyond where both
+    /// have the same sign.
+    fn add_to(&mut self, slot: u32, left: &mut i64, emptied: &mut Vec<u32>) -> Result<()> {
+        let weight = self.weight(slot);
+        let sum = add_weights(weight, *left)?;
+        let same_sign = (weight > 0) == (*left > 0);
+        let crosses = !same_sign && sum != 0 && (sum > 0) != (weight > 0);
+        *left = if crosses { sum } else { 0 };
+        if crosses || sum == 0 {
+            self.below_zero -= usize::from(weight < 0);
+            self.unlink(slot);
+            emptied.push(slot);
+        } else {
+            self.set_weight(slot, sum);
+        }
+        Ok(())
+    }
+
+    fn set_weight(&mut self, slot: u32, weight: i64) {
+        let was = self.weight(slot);
+        if was == weight {
+            return;
+        }
+        let length = self.key_hashes.len();
+        let weights = self.weights.get_or_insert_with(|| vec![1; length]);
+        weights[at(slot)] = weight;
+        self.below_zero += usize::from(weight < 0);
+        self.below_zero -= usize::from(was < 0);
+    }
+
+    /// Takes the named rows in as new ones, with weight 1.
+    fn admit(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: &[u32],
+        key_hashes: &[u64],
+        matches: Option<&[i64]>,
+    ) -> Result<Vec<u32>> {
+        let mut slots = Vec::with_capacity(rows.len());
+        for row in rows.iter().map(|row| at(*row)) {
+            let slot = match self.free.pop() {
+                Some(slot) => slot,
+                None => self.new_slot()?,
+            };
+            self.key_hashes[at(slot)] = key_hashes[row];
+            if let Some(weights) = &mut self.weights {
+                weights[at(slot)] = 1;
+            }
+            if self.counts {
+                self.matches[at(slot)] = matches.map_or(0, |matches| matches[row]);
+            }
+            slots.push(slot);
+        }
+        self.chunks.admit(columns, rows, slots.clone())?;
+        self.live += slots.len();
+        self.link(columns, rows, &slots)?;
+        Ok(slots)
+    }
+
+    fn new_slot(&mut self) -> Result<u32> {
+        let slot = number(self.key_hashes.len())?;
+        if let Some(weights) = &mut self.weights {
+            weights.push(1);
+        }
+        if self.counts {
+            self.matches.push(0);
+        }
+        self.key_hashes.push(0);
+        self.next.push(NONE);
+        self.previous.push(NONE);
+        Ok(slot)
+    }
+
+    /// Puts new rows in the chains of their keys. A chain holds one key, not one hash, so that a
+    /// probe compares with its first row alone.
+    fn link(&mut self, columns: &[ArrayRef], rows: &[u32], slots: &[u32]) -> Result<()> {
+        let key: Vec<ArrayRef> = self
+            .key
+            .iter()
+            .map(|column| ArrayRef::clone(&columns[*column]))
+            .collect();
+        let Self {
+            heads,
+            next,
+            previous,
+            key_hashes: hashes,
+            ..
+        } = self;
+        heads.reserve(if heads.is_empty() { slots.len() } else { 0 }, |slot| {
+            hashes[at(*slot)]
+        });
+        let mut equals = Equals::new(&self.chunks, &self.key, &key);
+        for (row, slot) in rows.iter().zip(slots) {
+            let hash = hashes[at(*slot)];
+            let mut head = NONE;
+            for candidate in heads.iter_hash(hash) {
+                if hashes[at(*candidate)] == hash && equals.equal(at(*row), *candidate)? {
+                    head = *candidate;
+                    break;
+                }
+            }
+            // Behind the head, so that the table need not change.
+            let after = if head == NONE { NONE } else { next[at(head)] };
+            next[at(*slot)] = after;
+            previous[at(*slot)] = head;
+            if head == NONE {
+                heads.insert_unique(hash, *slot, |slot| hashes[at(*slot)]);
+            } else {
+                next[at(head)] = *slot;
+                if after != NONE {
+                    previous[at(after)] = *slot;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the index of all rows.
+    fn make_index(&mut self) -> Result<()> {
+        let mut index = RowIndex {
+            hashes: vec![0; self.key_hashes.len()],
+            table: HashTable::with_capacity(self.live),
+        };
+        let mut hashes = Vec::new();
+        for chunk in self.chunks.iter() {
+            row_hashes(&chunk.columns, chunk.rows(), &mut hashes)?;
+            for (row, slot) in chunk.live() {
+                index.insert(slot, hashes[at(row)]);
+            }
+        }
+        self.index = Some(index);
+        self.spent = 0;
+        Ok(())
+    }
+
+    /// Takes a row whose weight became 0 out of its chain and the index: nothing finds it any more.
+    fn unlink(&mut self, slot: u32) {
+        let (previous, next) = (self.previous[at(slot)], self.next[at(slot)]);
+        if next != NONE {
+            self.previous[at(next)] = previous;
+        }
+        if previous != NONE {
+            self.next[at(previous)] = next;
+        } else if let Ok(mut head) = self
+            .heads
+            .find_entry(self.key_hashes[at(slot)], |other| *other == slot)
+        {
+            if next == NONE {
+                head.remove();
+            } else {
+                *head.get_mut() = next;
+            }
+        }
+        if let Some(index) = &mut self.index {
+            index.remove(slot);
+        }
+    }
+}
+
+/// A row that is looked for.
+#[derive(Clone, Copy)]
+struct Search {
+    row: usize,
+    row_hash: u64,
+    key_hash: u64,
+    /// How many rows of the chain may be looked at.
+    most: usize,
+}
+
+impl RowIndex {
+    fn insert(&mut self, slot: u32, hash: u64) {
+        if at(slot) >= self.hashes.len() {
+            self.hashes.resize(at(slot) + 1, 0);
+        }
+        self.hashes[at(slot)] = hash;
+        let hashes = &self.hashes;
+        self.table
+            .insert_unique(hash, slot, |slot| hashes[at(*slot)]);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(hash) = self.hashes.get(at(slot)) else {
+            return;
+        };
+        if let Ok(entry) = self.table.find_entry(*hash, |other| *other == slot) {
+            entry.remove();
+        }
+    }
+}
+
+/// Compares probing rows with stored ones; a comparison is built for each chunk that is hit.
+struct Equals<'a> {
+    chunks: &'a Chunks,
+    /// Which stored columns.
+    columns: &'a [usize],
+    probing: &'a [ArrayRef],
+    by_chunk: Vec<Option<RowEqual>>,
+}
+
+impl<'a> Equals<'a> {
+    fn new(chunks: &'a Chunks, columns: &'a [usize], probing: &'a [ArrayRef]) -> Self {
+        Self {
+            chunks,
+            columns,
+            probing,
+            by_chunk: Vec::new(),
+        }
+    }
+
+    fn equal(&mut self, probing: usize, slot: u32) -> Result<bool> {
+        if self.columns.is_empty() {
+            return Ok(true);
+        }
+        let place = self.chunks.place(slot);
+        let id = at(place.chunk);
+        if id >= self.by_chunk.len() {
+            self.by_chunk.resize_with(id + 1, || None);
+        }
+        let equal = match &mut self.by_chunk[id] {
+            Some(equal) => equal,
+            unknown => {
+                let chunk = self.chunks.chunk(place.chunk)?;
+                let stored = self.columns.iter().map(|column| &chunk.columns[*column]);
+                unknown.insert(RowEqual::new(self.probing, stored)?)
+            }
+        };
+        Ok(equal.equal(probing, at(place.row)))
+    }
+}
