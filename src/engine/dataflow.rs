@@ -115,6 +115,14 @@ impl DataflowBuilder {
         self.push(Work::Operator(operator), inputs, append_only)
     }
 
+    /// Whether an operator has something to do though no input has.
+    pub fn changes_with_time(&self) -> bool {
+        self.nodes.iter().any(|node| match &node.work {
+            Work::Source(..) => false,
+            Work::Operator(operator) => operator.runs_without_input(),
+        })
+    }
+
     /// Whether a node never takes back a row that it gave.
     pub fn is_append_only(&self, node: NodeId) -> bool {
         self.nodes.get(node.0).is_some_and(|node| node.append_only)
@@ -234,6 +242,15 @@ impl Dataflow {
         if self.failed.is_none() {
             self.failed = Some(Error::internal("the graph was released"));
         }
+    }
+
+    /// The next moment at which the result changes though no input does.
+    pub fn due_us(&self) -> Option<i64> {
+        let due = self.nodes.iter().filter_map(|node| match &node.work {
+            Work::Source(..) => None,
+            Work::Operator(operator) => operator.due_us(),
+        });
+        due.min()
     }
 
     /// About how many bytes the state of all operators takes.

@@ -22,6 +22,9 @@ pub struct StepContext {
     /// The first load: everything that is there comes in one step, so that operators may take
     /// the side that spares intermediate retractions.
     pub bulk: bool,
+    /// The present moment, in microseconds since 1970. The same for every operator of an epoch, and never less than in
+    /// the step before.
+    pub now_us: i64,
     /// For the times in the counters; without it they stay 0.
     pub clock: Option<ClockRef>,
     /// What the step may use; without it there is no limit.
@@ -66,6 +69,11 @@ pub trait Operator: Send {
     /// the first step, input or not.
     fn runs_without_input(&self) -> bool {
         false
+    }
+
+    /// The next moment at which the output changes though no input does, in microseconds since 1970.
+    fn due_us(&self) -> Option<i64> {
+        None
     }
 
     /// About how many bytes the state takes.

@@ -11,14 +11,14 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::filling::Filling;
 use super::instance::{Lotic, blocking};
-use super::model::{Model, ModelSeams};
+use super::model::{Model, ModelSeams, Moment};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
 use crate::base::{CancelFlag, Error, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
-use crate::planner::lower::{DataFusionEvaluators, Lowered, Resolved, lower};
+use crate::planner::lower::{self, DataFusionEvaluators, Lowered, Resolved};
 use crate::planner::prepass;
 use crate::zset::Delta;
 
@@ -31,6 +31,7 @@ impl Lotic {
     ) -> Result<(Planned, LogicalPlan)> {
         let shape = self.plan_shape(world, query).await?;
         prepass::check_model_plan(&shape.0.plan)?;
+        lower::refuse_unstable(&shape.1)?;
         Ok(shape)
     }
 
@@ -61,7 +62,7 @@ impl Lotic {
                 append_only: matches!(object.definition, Definition::Stream { .. }),
             })
         };
-        lower(
+        lower::lower(
             optimised,
             &resolve,
             &DataFusionEvaluators::new(&planned.state),
@@ -99,6 +100,7 @@ impl Lotic {
         let pinned = self
             .driver()
             .run(move |driver| {
+                driver.catch_up();
                 driver.begin_building(id, watched);
                 driver.current_world()
             })
@@ -118,7 +120,11 @@ impl Lotic {
         );
         let filled = blocking(move || {
             let input = first_input(&pinned, &inputs)?;
-            model.step(&input, pinned.epoch, true)?;
+            let at = Moment {
+                epoch: pinned.epoch,
+                now_us: pinned.now_us,
+            };
+            model.step(&input, at, true)?;
             Ok(model)
         })
         .await;

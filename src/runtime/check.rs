@@ -54,17 +54,29 @@ impl Lotic {
         Ok((schema, rows))
     }
 
-    /// The rows of a model's query, computed by DataFusion; a row whose expressions fail is left
-    /// out, as the model leaves it out.
+    /// As [`Self::batch_rows_at`], at the moment of the world.
     pub(super) async fn batch_rows(
         self: &Arc<Self>,
         world: &Arc<World>,
         query: &str,
     ) -> Result<lower::BatchRun> {
+        self.batch_rows_at(world, query, world.now_us).await
+    }
+
+    /// The rows of a model's query, computed by DataFusion; a row whose expressions fail is left
+    /// out, as the model leaves it out. `now_us` is what `now()` is.
+    pub(super) async fn batch_rows_at(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+        now_us: i64,
+    ) -> Result<lower::BatchRun> {
         let planned = Planner::new(self, world, Purpose::Batch)
+            .at(now_us)
             .plan_text(query)
             .await?;
         let optimised = context::optimize(&planned.state, planned.plan)?;
+        let optimised = lower::at_moment(&optimised, now_us)?;
         let state = planned.state;
         let task = self
             .queries()

@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use super::model::Model;
+use super::model::{Model, Moment};
 use super::world::{Content, Health, World};
+use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
 use crate::catalog::{Catalog, Object};
 use crate::models::{Collection, Snapshot};
@@ -24,6 +26,10 @@ use crate::zset::Delta;
 const EPOCH_ROWS: usize = 256 * 1024;
 /// The most messages that wait for the driver. Writers wait beyond it.
 const INBOX: usize = 1024;
+/// The least time between two epochs that only time makes.
+const TICK_US: i64 = 100_000;
+/// The longest wait for a moment: the machine's clock may be set.
+const LONGEST_WAIT_US: i64 = 60_000_000;
 
 /// A collection that the driver changes and writers look keys up in.
 pub(crate) type SharedCollection = Arc<RwLock<Collection>>;
@@ -150,6 +156,9 @@ pub(crate) struct Driver {
     epoch: Epoch,
     reserve_epochs: ReserveEpochs,
     reserved: Epoch,
+    clock: ClockRef,
+    /// What `now()` is for models. Every model is as it has to be at this moment.
+    now_us: i64,
     catalog: Arc<Catalog>,
     bases: BTreeMap<ObjectId, SharedCollection>,
     models: BTreeMap<ObjectId, Model>,
@@ -164,6 +173,8 @@ pub(crate) struct DriverStart {
     pub(crate) epoch: Epoch,
     /// Makes epoch numbers up to the returned one this process's own, durably.
     pub(crate) reserve_epochs: ReserveEpochs,
+    /// The time that models read.
+    pub(crate) clock: ClockRef,
 }
 
 impl Driver {
@@ -173,8 +184,10 @@ impl Driver {
     /// When the system refuses a thread.
     pub(crate) fn start(start: DriverStart) -> Result<DriverHandle> {
         let (sender, inbox) = sync_channel(INBOX);
+        let now_us = start.clock.now_us();
         let first = World {
             epoch: start.epoch,
+            now_us,
             catalog: Arc::clone(&start.catalog),
             ..World::default()
         };
@@ -185,6 +198,8 @@ impl Driver {
             epoch: start.epoch,
             reserve_epochs: start.reserve_epochs,
             reserved: start.epoch,
+            clock: start.clock,
+            now_us,
             catalog: start.catalog,
             bases: BTreeMap::new(),
             models: BTreeMap::new(),
@@ -198,9 +213,9 @@ impl Driver {
     }
 
     fn main(&mut self) {
-        while let Ok(message) = self.inbox.recv() {
+        while let Ok(message) = self.next() {
             let mut epoch = Collected::default();
-            let mut next = Some(message);
+            let mut next = message;
             let mut stop = false;
             while let Some(message) = next.take() {
                 match message {
@@ -223,10 +238,67 @@ impl Driver {
         }
     }
 
+    /// Waits for a message, or for the moment at which a model changes by itself: then there is none.
+    fn next(&self) -> std::result::Result<Option<Message>, RecvTimeoutError> {
+        let due = self.models.values().filter_map(Model::due_us).min();
+        let Some(due) = due else {
+            return Ok(Some(
+                self.inbox
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected)?,
+            ));
+        };
+        // Rows that go one by one, a little apart, go together.
+        let due = due.max(self.now_us.saturating_add(TICK_US));
+        let wait = due
+            .saturating_sub(self.clock.now_us())
+            .clamp(0, LONGEST_WAIT_US);
+        let wait = Duration::from_micros(wait.unsigned_abs());
+        match self.inbox.recv_timeout(wait) {
+            Ok(message) => Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(gone) => Err(gone),
+        }
+    }
+
+    /// The time as models see it: it never goes back.
+    fn present_us(&self) -> i64 {
+        self.clock.now_us().max(self.now_us)
+    }
+
+    fn is_due(&self) -> bool {
+        let now_us = self.present_us();
+        self.models.values().any(|model| model.is_due(now_us))
+    }
+
+    /// Brings every model to the present moment, and the world with them.
+    pub(crate) fn catch_up(&mut self) {
+        if self.is_due() {
+            self.step(Collected::default());
+            return;
+        }
+        // No model changes until then.
+        self.now_us = self.present_us();
+        let mut world = World::clone(&self.world.load());
+        world.now_us = self.now_us;
+        self.world.store(Arc::new(world));
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            epoch: self.epoch,
+            now_us: self.now_us,
+        }
+    }
+
     /// One epoch.
     fn step(&mut self, collected: Collected) {
-        if !collected.deltas.is_empty() {
+        if !collected.deltas.is_empty() || self.is_due() {
             self.begin_epoch();
+            // Where no model follows, as in a batch run, time stands: all models are of one moment.
+            if !self.models.is_empty() {
+                self.now_us = self.present_us();
+            }
             let mut inputs = BTreeMap::new();
             for (object, deltas) in collected.deltas {
                 let Some(base) = self.bases.get(&object) else {
@@ -280,6 +352,7 @@ impl Driver {
     /// Steps the models in the order of their making, which is an order of dependency, and gives
     /// what changed, and the models that took a step and whose rows are as they were.
     fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Stepped {
+        let at = self.moment();
         let mut failed: Vec<(ObjectId, String)> = Vec::new();
         let mut stepped = Vec::new();
         for (id, model) in &mut self.models {
@@ -300,14 +373,14 @@ impl Driver {
                 ));
                 continue;
             }
-            if !model
+            let reads_changes = model
                 .inputs()
                 .iter()
-                .any(|input| inputs.contains_key(input))
-            {
+                .any(|input| inputs.contains_key(input));
+            if !reads_changes && !model.is_due(at.now_us) {
                 continue;
             }
-            match model.step(&inputs, self.epoch, false) {
+            match model.step(&inputs, at, false) {
                 Ok(output) => {
                     for building in self.building.values_mut() {
                         if building.inputs.contains(id) {
@@ -361,6 +434,7 @@ impl Driver {
         }
         let world = Arc::new(World {
             epoch: self.epoch,
+            now_us: self.now_us,
             catalog: Arc::clone(&self.catalog),
             contents,
         });
@@ -431,10 +505,11 @@ impl Driver {
     /// # Errors
     /// When the step that catches up fails.
     pub(crate) fn finish_building(&mut self, id: ObjectId, mut model: Model) -> Result<()> {
-        if let Some(building) = self.building.remove(&id)
-            && !building.missed.is_empty()
-        {
-            model.step(&building.missed, self.epoch, false)?;
+        self.catch_up();
+        let missed = self.building.remove(&id);
+        let missed = missed.map(|building| building.missed).unwrap_or_default();
+        if !missed.is_empty() || model.is_due(self.now_us) {
+            model.step(&missed, self.moment(), false)?;
         }
         model.follow();
         self.models.insert(id, model);

@@ -69,7 +69,11 @@ impl Lotic {
     pub async fn open(options: Options) -> Result<Arc<Self>> {
         let opened = options.clone();
         let (store, catalog, users) = blocking(move || open_store(&opened)).await?;
-        let driver = Driver::start(driver_start(store.as_ref(), catalog)?)?;
+        let driver = Driver::start(driver_start(
+            store.as_ref(),
+            catalog,
+            Arc::clone(&options.clock),
+        )?)?;
         let topic = store
             .as_ref()
             .map(|store| store.quarantine_topic())
@@ -276,7 +280,7 @@ fn open_store(options: &Options) -> Result<(Option<Store>, Catalog, Arc<Users>)>
     Ok((Some(store), catalog, users))
 }
 
-fn driver_start(store: Option<&Store>, catalog: Catalog) -> Result<DriverStart> {
+fn driver_start(store: Option<&Store>, catalog: Catalog, clock: ClockRef) -> Result<DriverStart> {
     let (epoch, reserve_epochs): (_, Box<dyn FnMut(Epoch) -> Result<Epoch> + Send>) = match store {
         Some(store) => {
             let book = store.epoch_book();
@@ -288,6 +292,7 @@ fn driver_start(store: Option<&Store>, catalog: Catalog) -> Result<DriverStart> 
         catalog: Arc::new(catalog),
         epoch,
         reserve_epochs,
+        clock,
     })
 }
 

@@ -26,6 +26,15 @@ pub(crate) struct ModelSeams {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// When a step is.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    /// The epoch.
+    pub(crate) epoch: Epoch,
+    /// What `now()` is in it, in microseconds since 1970.
+    pub(crate) now_us: i64,
+}
+
 /// A model that follows its inputs.
 pub(crate) struct Model {
     dataflow: Dataflow,
@@ -36,6 +45,8 @@ pub(crate) struct Model {
     failure: Option<Error>,
     changed: Epoch,
     step_us: u64,
+    /// The next moment at which its rows change by themselves.
+    due_us: Option<i64>,
     /// Time of all steps, in microseconds.
     busy_us: u64,
     clock: ClockRef,
@@ -63,12 +74,23 @@ impl Model {
             failure: None,
             changed: Epoch::default(),
             step_us: 0,
+            due_us: None,
             busy_us: 0,
             clock: seams.clock,
             memory_bytes: seams.memory_bytes,
             budget: Arc::new(Budget::with_stop(seams.memory_bytes, seams.stop)),
             progress: Some(seams.progress),
         }
+    }
+
+    /// Whether its rows change at `now_us` though none of its inputs does.
+    pub(crate) fn is_due(&self, now_us: i64) -> bool {
+        self.due_us().is_some_and(|due| due <= now_us)
+    }
+
+    /// The next moment at which its rows change by themselves.
+    pub(crate) fn due_us(&self) -> Option<i64> {
+        self.due_us.filter(|_| self.failure.is_none())
     }
 
     /// It is filled: from now on nobody can stop it but the driver.
@@ -100,24 +122,26 @@ impl Model {
     pub(crate) fn step(
         &mut self,
         inputs: &BTreeMap<ObjectId, Vec<Delta>>,
-        epoch: Epoch,
+        at: Moment,
         bulk: bool,
     ) -> Result<Vec<Delta>> {
         let start = self.clock.monotonic();
         let mut context = StepContext {
             bulk,
+            now_us: at.now_us,
             clock: Some(Arc::clone(&self.clock)),
             budget: Some(Arc::clone(&self.budget)),
             progress: self.progress.clone(),
             ..StepContext::default()
         };
         let output = self.dataflow.step(inputs, &mut context)?;
+        self.due_us = self.dataflow.due_us();
         self.keep_errors(context.errors)?;
         self.budget
             .charge(self.collection.bytes().saturating_add(added_bytes(&output)))?;
         self.collection.apply(&output)?;
         if !output.is_empty() {
-            self.changed = epoch;
+            self.changed = at.epoch;
         }
         let spent = self.clock.monotonic().saturating_sub(start);
         self.step_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);

@@ -84,6 +84,8 @@ pub(crate) struct Planner {
     lotic: Arc<Lotic>,
     world: Arc<World>,
     purpose: Purpose,
+    /// What `now()` is for a model that is computed, in microseconds since 1970.
+    now_us: i64,
     /// Made by the first session and shared by those of views.
     runtime: OnceLock<Arc<RuntimeEnv>>,
     /// How many views stand around the query, at most `MAX_VIEWS`.
@@ -100,9 +102,19 @@ impl Planner {
             lotic: Arc::clone(lotic),
             world: Arc::clone(world),
             purpose,
+            now_us: match purpose {
+                Purpose::Read => lotic.options().clock.now_us(),
+                Purpose::Batch | Purpose::Shape => world.now_us,
+            },
             runtime: OnceLock::new(),
             nesting: 0,
         }
+    }
+
+    /// For models as they are at another moment than the world's.
+    pub(crate) fn at(mut self, now_us: i64) -> Self {
+        self.now_us = now_us;
+        self
     }
 
     /// A planner for the view `name` in the query of this one.
@@ -120,6 +132,7 @@ impl Planner {
             lotic: Arc::clone(&self.lotic),
             world: Arc::clone(&self.world),
             purpose: self.purpose,
+            now_us: self.now_us,
             runtime: self.runtime.clone(),
             nesting: self.nesting + 1,
         })
@@ -192,7 +205,7 @@ impl Planner {
         self.runtime.get_or_init(|| Arc::clone(state.runtime_env()));
         if self.purpose == Purpose::Read {
             // now() is the start of the statement
-            let start = chrono::DateTime::from_timestamp_micros(options.clock.now_us());
+            let start = chrono::DateTime::from_timestamp_micros(self.now_us);
             state.execution_props_mut().query_execution_start_time = start;
         }
         for name in names {
@@ -297,7 +310,8 @@ impl Planner {
             // where models are not maintained, one that is not held is computed when it is read,
             // by the rule that a failing row is left out, which a view would not keep
             Definition::Model { query, .. } if !held && self.purpose != Purpose::Shape => {
-                let run = Box::pin(self.lotic.batch_rows(&self.world, query)).await?;
+                let run =
+                    Box::pin(self.lotic.batch_rows_at(&self.world, query, self.now_us)).await?;
                 let batches = run
                     .batches
                     .iter()

@@ -12,6 +12,8 @@ use crate::models::Snapshot;
 pub(crate) struct World {
     /// The epoch that published it.
     pub(crate) epoch: Epoch,
+    /// What `now()` is for its models, in microseconds since 1970.
+    pub(crate) now_us: i64,
     /// The definitions.
     pub(crate) catalog: Arc<Catalog>,
     /// The rows of tables, streams, loaded sources and models.

@@ -89,6 +89,7 @@ impl OrderedRows {
 
 /// Rows with weights in order.
 pub struct Ordered {
+    schema: SchemaRef,
     /// The columns in the order of the bytes.
     columns: Vec<usize>,
     /// Where each column of the schema stands in them.
@@ -147,6 +148,7 @@ impl Ordered {
             .collect();
         let whole = RowConverter::new(fields.clone())?;
         Ok(Self {
+            schema: SchemaRef::clone(schema),
             columns,
             places,
             parser: whole.parser(),
@@ -156,6 +158,11 @@ impl Ordered {
             rows: BTreeMap::new(),
             key_bytes: 0,
         })
+    }
+
+    /// The columns' names and types.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     /// The number of different rows.
@@ -233,6 +240,41 @@ impl Ordered {
         Ok(change(before, after))
     }
 
+    /// The bytes that rows of one group and one place in the order begin with. `columns` are those of group and order,
+    /// a row long.
+    ///
+    /// # Errors
+    /// When the columns are of other types.
+    pub fn edge(&self, columns: &[ArrayRef]) -> Result<Vec<u8>> {
+        let Some((_, converter)) = &self.peers else {
+            return Ok(Vec::new());
+        };
+        let rows = converter.convert_columns(columns)?;
+        Ok(rows
+            .iter()
+            .next()
+            .map_or_else(Vec::new, |row| row.data().to_vec()))
+    }
+
+    /// The first row, whatever its weight.
+    pub fn first(&self) -> Option<&[u8]> {
+        self.rows.first_key_value().map(|(key, _)| &**key)
+    }
+
+    /// Takes out the rows before some bytes, with their weights.
+    pub fn take_before(&mut self, end: &[u8]) -> Vec<(Box<[u8]>, i64)> {
+        let mut taken = Vec::new();
+        while let Some(first) = self.rows.first_entry() {
+            if **first.key() >= *end {
+                break;
+            }
+            let (key, held) = first.remove_entry();
+            self.key_bytes -= key.len();
+            taken.push((key, held.weight));
+        }
+        taken
+    }
+
     /// Forgets the rows behind `key` that begin with the bytes `group`, all of them where that is empty.
     pub fn forget_behind(&mut self, key: &[u8], group: &[u8]) {
         let behind = self
@@ -272,6 +314,14 @@ impl Ordered {
         self.rows
             .range::<[u8], _>((Unbounded, Excluded(key)))
             .rev()
+            .filter_map(|(key, held)| standing(key, *held))
+    }
+
+    /// The rows from some bytes on, up to others or to the end.
+    pub fn between(&self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = Standing<'_>> {
+        let to = to.map_or(Unbounded, |to| Excluded(to.max(from)));
+        self.rows
+            .range::<[u8], _>((Included(from), to))
             .filter_map(|(key, held)| standing(key, *held))
     }
 

@@ -25,3 +25,4 @@ mod remote;
 mod rights;
 mod serving;
 mod tail;
+mod temporal;

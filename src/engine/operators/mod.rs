@@ -1,6 +1,7 @@
 //! The operators, a file each. What each one computes stands as its law at the top of its file.
 
 mod aggregate;
+mod asof;
 mod distinct;
 mod expand;
 mod filter;
@@ -9,6 +10,8 @@ mod join;
 mod project;
 mod recompute;
 mod recursion;
+mod session;
+mod temporal_filter;
 mod top_k;
 mod union;
 mod unnest;
@@ -16,6 +19,7 @@ mod values;
 mod window;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
+pub use asof::{AsofConfig, AsofJoin, AsofMatch};
 pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;
@@ -24,6 +28,8 @@ pub use join::{Join, JoinConfig, JoinKind};
 pub use project::Project;
 pub use recompute::{Evaluate, Recompute};
 pub use recursion::{MAX_ROUNDS, ROUND, Recursion, RecursionConfig, endless};
+pub use session::{Session, SessionBound, SessionConfig, SessionSpan, session_spans};
+pub use temporal_filter::{Moving, TemporalFilter, TimeBound};
 pub use top_k::TopK;
 pub use union::Union;
 pub use unnest::{EmptyList, ListColumn, Unnest, UnnestConfig};

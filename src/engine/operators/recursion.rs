@@ -220,6 +220,7 @@ impl Operator for Recursion {
             errors: std::mem::take(&mut cx.errors),
             // The rounds of a first load come one after the other.
             bulk: false,
+            now_us: cx.now_us,
             clock: cx.clock.clone(),
             budget: within,
             // The graph around counts this operator as one of its own.

@@ -1,9 +1,11 @@
 //! The operators against their laws, the graph against its promises.
 
+mod asof;
 mod dataflow;
 mod joins;
 mod linear;
 mod recursion;
+mod session;
 mod stateful;
 mod top_k;
 mod unnest;

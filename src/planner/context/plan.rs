@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
 
 use super::{correlated, multiset, recursive_reads};
 use crate::base::Result;
+use crate::planner::asof;
 use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 
@@ -24,7 +27,7 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
     on_big_stack(|| {
         recursive_reads::check(&plan)?;
-        correlated::rewrite(state, multiset::rewrite(plan)?)
+        correlated::rewrite(state, multiset::rewrite(asof::rewrite(plan)?)?)
     })
 }
 
@@ -84,8 +87,30 @@ pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> 
         // The state itself is the context: DISTINCT ON looks its functions up there. Its start time would be frozen.
         let mut context = state.clone();
         context.execution_props_mut().query_execution_start_time = None;
-        Ok(state.optimizer().optimize(plan, &context, |_, _| {})?)
+        let mut rules = state.optimizer().rules.clone();
+        if reads_clock(&plan)? {
+            // Two calls of now() would become a column, of which no filter knows that time moves it.
+            rules.retain(|rule| rule.name() != COMMON_EXPRESSIONS);
+        }
+        let optimizer = Optimizer::with_rules(rules);
+        Ok(optimizer.optimize(plan, &context, |_, _| {})?)
     })
+}
+
+/// DataFusion's rule that computes an expression once that stands twice.
+const COMMON_EXPRESSIONS: &str = "common_sub_expression_eliminate";
+
+fn reads_clock(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| {
+                Ok(matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "now"))
+            })?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
 }
 
 /// The physical plan of a query that a session asks now: `now()` is the session's start of the statement.

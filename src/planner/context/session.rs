@@ -21,7 +21,8 @@ use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
-use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF};
+use crate::planner::asof::{LoticQueryPlanner, PushBelowAsof};
+use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF, all_udwfs, marks};
 
 /// The catalog's name, which clients see as the database.
 pub(crate) const CATALOG: &str = "lotic";
@@ -64,12 +65,14 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_type_planner(Arc::new(OwnTypes))
+        .with_query_planner(Arc::new(LoticQueryPlanner))
         .with_analyzer_rules(analyzer.rules);
     let mut rules = match options.plan_for {
         PlanFor::Model => model_optimizer().rules,
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
+    rules.insert(0, Arc::new(PushBelowAsof));
     rules.push(Arc::new(OneZero));
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
     physical.push(Arc::new(RoundLimit::default()));
@@ -77,8 +80,10 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical);
     // Later registrations of a name replace earlier ones.
+    extend(builder.scalar_functions(), &marks());
     extend(builder.scalar_functions(), &options.scalar_functions);
     extend(builder.aggregate_functions(), &options.aggregates);
+    extend(builder.window_functions(), &all_udwfs());
     extend(builder.window_functions(), &options.windows);
     Ok(builder.build())
 }

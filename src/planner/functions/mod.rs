@@ -5,11 +5,14 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
+//! * [`asof`]: the mark on the condition of an ASOF join.
+//! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
 
 pub mod adapter;
 pub mod arithmetic;
+pub mod asof;
 pub mod canonical;
 pub mod checked;
 pub mod collect;
@@ -19,6 +22,7 @@ pub mod guard;
 pub mod joined;
 pub mod one_row;
 pub mod ordered_set;
+pub mod session;
 pub mod sizes;
 
 #[cfg(test)]
@@ -27,12 +31,14 @@ mod tests;
 use std::sync::Arc;
 
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+pub use asof::ASOF_MARK;
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
 pub use ordered_set::ordered_set_function;
+pub use session::{SESSION_END, SESSION_START, session_gap};
 
 /// Optimizer rules of DataFusion that must not run beside the exact aggregates, by name.
 ///
@@ -61,4 +67,14 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 /// The scalar functions to register over DataFusion's.
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     guarded_udfs(SizeLimits::default())
+}
+
+/// The window functions of Lotic's own.
+pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
+    session::session_udwfs()
+}
+
+/// Functions that hold a place in a query until its plan is built.
+pub fn marks() -> Vec<Arc<ScalarUDF>> {
+    vec![asof::asof_mark()]
 }

@@ -9,10 +9,12 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr::WindowFunctionDefinition;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, Volatility};
 use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
+use super::temporal;
 use crate::base::{Error, Result};
 use crate::planner::functions::canonical;
 
@@ -94,20 +96,33 @@ pub(super) fn columns_as(from: &Schema, to: &Schema) -> Vec<Arc<dyn PhysicalExpr
         .collect()
 }
 
-/// Refuses functions whose value changes by itself: a deletion would not cancel its insertion.
-pub(super) fn refuse_unstable(plan: &LogicalPlan) -> Result<()> {
+/// Refuses functions whose value changes by itself: a deletion would not cancel its insertion. The clock may be compared with.
+///
+/// # Errors
+/// 0A000 naming the function.
+pub fn refuse_unstable(plan: &LogicalPlan) -> Result<()> {
     let mut refused = None;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                refused = refused.take().or_else(|| unstable_call(expr));
-                Ok(if refused.is_some() {
-                    TreeNodeRecursion::Stop
-                } else {
-                    TreeNodeRecursion::Continue
-                })
+    let mut check = |expr: &Expr| {
+        expr.apply(|expr| {
+            refused = refused.take().or_else(|| unstable_call(expr));
+            Ok(if refused.is_some() {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
             })
         })
+    };
+    plan.apply_with_subqueries(|node| match node {
+        LogicalPlan::Filter(filter) => {
+            let schema = filter.input.schema();
+            for condition in split_conjunction(&filter.predicate) {
+                if !temporal::compares_with_clock(condition, schema) {
+                    check(condition)?;
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        }
+        node => node.apply_expressions(&mut check),
     })?;
     match refused {
         None => Ok(()),
@@ -118,7 +133,10 @@ pub(super) fn refuse_unstable(plan: &LogicalPlan) -> Result<()> {
         Some((name, _)) => Err(Error::unsupported(format!(
             "{name}() cannot be used in a model yet: its value changes while no row does"
         ))
-        .with_hint("keep the column it is compared with in the model, and compare in the query that reads it")),
+        .with_hint(
+            "WHERE may compare a timestamp with now() plus or minus an interval of fixed length; for anything else keep the \
+             column in the model, and compare in the query that reads it",
+        )),
     }
 }
 

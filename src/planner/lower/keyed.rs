@@ -62,11 +62,8 @@ impl Lowering<'_> {
             fields.push(Arc::new(field));
             widen.push(Arc::new(Literal::new(ScalarValue::Boolean(None))));
         }
-        if let Some(field) = fields.iter().find(|field| !has_order(field.data_type())) {
-            return Ok(Err(NoForm::because(format!(
-                "values of the type {} have no order",
-                field.data_type()
-            ))));
+        if let Some(reason) = without_order(&fields) {
+            return Ok(Err(reason));
         }
         let order_columns = columns.split_off(group.len());
         let order = order_columns
@@ -107,6 +104,17 @@ pub(super) fn column_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
         Expr::Column(column) => schema.maybe_index_of_column(column),
         _ => None,
     }
+}
+
+/// Why rows of `fields` cannot be kept in order, where they cannot.
+pub(super) fn without_order<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) -> Option<NoForm> {
+    let field = fields
+        .into_iter()
+        .find(|field| !has_order(field.data_type()))?;
+    let kind = field.data_type();
+    Some(NoForm::because(format!(
+        "values of the type {kind} have no order"
+    )))
 }
 
 /// Whether the engine's order of such values is DataFusion's, and gives them back as they were.

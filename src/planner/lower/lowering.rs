@@ -81,8 +81,9 @@ fn lower_here(
     resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
-    expressions::refuse_unstable(plan)?;
-    let plan = join_scalars(plan_for_both_modes(plan)?)?;
+    let plan = plan_for_both_modes(plan)?;
+    expressions::refuse_unstable(&plan)?;
+    let plan = join_scalars(plan)?;
     let mut lowering = Lowering {
         builder: Dataflow::builder(),
         sources: BTreeMap::new(),
@@ -153,6 +154,15 @@ impl Lowering<'_> {
     fn incremental(&mut self, plan: &LogicalPlan, depth: usize) -> Result<Formed> {
         if let Some(node) = self.ranked(plan, depth)? {
             return Ok(Ok(node));
+        }
+        if let Some(node) = self.sessions(plan, depth)? {
+            return Ok(Ok(node));
+        }
+        if let Some(formed) = self.temporal(plan, depth)? {
+            return Ok(formed);
+        }
+        if let Some(formed) = self.asof(plan, depth)? {
+            return Ok(formed);
         }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),

@@ -9,6 +9,7 @@
 //! an expression failed.
 
 mod aggregate;
+mod asof;
 mod batch;
 mod evaluated;
 mod evaluator;
@@ -26,7 +27,9 @@ mod rewrite;
 mod rounds;
 mod scalars;
 mod scan;
+mod session;
 mod shared;
+mod temporal;
 mod tolerant;
 mod tolerant_condition;
 mod tolerant_exec;
@@ -40,5 +43,7 @@ mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
+pub use expressions::refuse_unstable;
 pub use lowering::{Lowered, Resolved, lower};
+pub use temporal::at_moment;
 pub use tolerant::{RowErrors, is_row_error, tolerant_state};

@@ -11,6 +11,7 @@ use datafusion::physical_expr::expressions::{CastExpr, Column};
 use super::expressions::NoForm;
 use super::lowering::{Formed, Lowering};
 use super::rounds::{Leaf, Stop, by_round, leaf_of, round_of};
+use super::shared::Shared;
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::operators::{self, MAX_ROUNDS, ROUND, Recursion, RecursionConfig};
 use crate::engine::{DataflowBuilder, NodeId};
@@ -20,6 +21,7 @@ use crate::engine::{DataflowBuilder, NodeId};
 pub(super) struct Outside {
     builder: DataflowBuilder,
     sources: BTreeMap<ObjectId, (NodeId, SchemaRef)>,
+    shared: Shared,
     /// The nodes outside that the term reads.
     inputs: Vec<NodeId>,
 }
@@ -45,6 +47,12 @@ impl Lowering<'_> {
         let output = self.round_last(output, &term, schema)?;
         self.swap_graphs();
         let inside = self.outside.pop().unwrap_or_default();
+        if inside.builder.changes_with_time() {
+            return Err(Error::unsupported(
+                "the recursive part of a model cannot compare with now()",
+            )
+            .with_hint("put the condition on now() outside of WITH RECURSIVE"));
+        }
 
         let recursion = Recursion::new(RecursionConfig {
             schema: Arc::clone(schema),
@@ -126,5 +134,6 @@ impl Lowering<'_> {
     fn swap_with(&mut self, other: &mut Outside) {
         std::mem::swap(&mut self.builder, &mut other.builder);
         std::mem::swap(&mut self.sources, &mut other.sources);
+        std::mem::swap(&mut self.shared, &mut other.shared);
     }
 }

@@ -9,6 +9,7 @@ use datafusion::logical_expr::logical_plan::Subquery;
 
 use super::hoist;
 use super::region::leads_to_sort;
+use super::temporal;
 use crate::base::Result;
 
 /// `plan` without the sorts that nothing reads, and with every expression that can fail on a row in a
@@ -17,6 +18,7 @@ use crate::base::Result;
 pub(super) fn plan_for_both_modes(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let plan = without_idle_sorts(plan.clone(), false)?;
     let plan = plan.transform_up_with_subqueries(hoist::hoist)?.data;
+    let plan = plan.transform_up_with_subqueries(temporal::split)?.data;
     Ok(plan)
 }
 

@@ -5,6 +5,7 @@
 //! built, and `statement` reads one statement each. PostgreSQL's grammar comes from sqlparser; what PostgreSQL
 //! lacks (sources, sinks, models) is read here. Nothing is accepted and then ignored.
 
+mod asof;
 mod copy;
 mod create;
 mod cursor;
@@ -26,6 +27,7 @@ mod substitute;
 #[cfg(test)]
 mod tests;
 mod types;
+mod window_tables;
 
 pub use copy::{CopyFormat, CopyFrom, CopyOptions, CopySource, CopyTo};
 pub use create::{

@@ -18,6 +18,7 @@ use super::input::{Input, unsupported};
 use super::names::Name;
 use super::session::{self, SetValue, Show};
 use super::split::{Piece, split};
+use super::{asof, window_tables};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 
@@ -149,6 +150,9 @@ fn parse_piece(piece: Piece<'_>) -> Result<Parsed> {
         _ => error,
     };
     guard::check_depth(&piece.tokens).map_err(located)?;
+    let mut piece = piece;
+    asof::rewrite_left(&mut piece.tokens).map_err(located)?;
+    window_tables::rewrite(&mut piece.tokens);
     let text = piece.text.to_owned();
     let mut input = Input::new(piece);
     let statement = read(&mut input)

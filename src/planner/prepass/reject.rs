@@ -106,7 +106,7 @@ pub(super) fn select(select: &Select) -> Result<()> {
 
 fn join_operator(operator: &JoinOperator) -> Result<()> {
     match operator {
-        JoinOperator::AsOf { .. } => refuse("ASOF JOIN"),
+        JoinOperator::AsOf { .. } => refuse("ASOF JOIN here"),
         JoinOperator::CrossApply | JoinOperator::OuterApply => refuse("APPLY"),
         JoinOperator::StraightJoin(_) => refuse("STRAIGHT_JOIN"),
         JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {

@@ -206,10 +206,6 @@ fn ignored_syntax_is_refused_by_name() {
             "writes inside a query",
         ),
         (
-            "SELECT * FROM SESSION(t, ts, INTERVAL '1 minute')",
-            "SESSION",
-        ),
-        (
             "SELECT DISTINCT a FROM t ORDER BY a FETCH FIRST 1 ROW WITH TIES",
             "WITH TIES",
         ),
@@ -236,6 +232,12 @@ fn window_tables_refuse_lengths_that_are_not_fixed() {
         ("SELECT * FROM TUMBLE(t, ts, INTERVAL '0 s')", "positive"),
         ("SELECT * FROM TUMBLE(t, ts, x)", "literal"),
         ("SELECT * FROM TUMBLE(t, ts)", "TUMBLE takes"),
+        ("SELECT * FROM SESSION(t, ts)", "SESSION takes"),
+        ("SELECT * FROM SESSION(t, ts, a)", "literal"),
+        (
+            "SELECT * FROM SESSION(t, ts, INTERVAL '1 year', a)",
+            "fixed length",
+        ),
         (
             "SELECT * FROM HOP(t, ts, INTERVAL '2 s', INTERVAL '3 s')",
             "multiple",

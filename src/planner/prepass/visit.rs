@@ -6,8 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, expansion, fetch, from_functions, named_windows, names, numbers, order, reject, rows,
-    select_functions, table, window_tables,
+    arrays, asof, expansion, fetch, from_functions, named_windows, names, numbers, order, reject,
+    rows, select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -68,14 +68,19 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        let joins = select.from.iter_mut().map(|from| &mut from.joins);
+        if let Err(error) = joins.into_iter().try_for_each(|joins| asof::rewrite(joins)) {
+            return ControlFlow::Break(error);
+        }
         let conditions = [&mut select.selection, &mut select.having];
         let tests = conditions
             .into_iter()
             .flatten()
             .try_for_each(rows::condition);
-        let tests = tests
-            .and_then(|()| reject::select(select))
-            .and_then(|()| named_windows::rewrite(select));
+        if let Err(error) = tests {
+            return ControlFlow::Break(error);
+        }
+        let tests = reject::select(select).and_then(|()| named_windows::rewrite(select));
         flow(tests.map(|()| {
             from_functions::rewrite(select);
             select_functions::rewrite(select);
@@ -84,6 +89,13 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::NestedJoin {
+            table_with_joins, ..
+        } = factor
+            && let Err(error) = asof::rewrite(&mut table_with_joins.joins)
+        {
+            return ControlFlow::Break(error);
+        }
         flow(window_tables::rewrite(factor).and_then(|()| reject::factor(factor)))
     }
 

@@ -1,21 +1,23 @@
-//! `TUMBLE(t, ts, size)` and `HOP(t, ts, slide, size)` in FROM, RisingWave's form, become subqueries.
+//! `TUMBLE(t, ts, size)`, `HOP(t, ts, slide, size)` and `SESSION(t, ts, gap, keys...)` in FROM become subqueries.
 //!
 //! A tumbling window adds two columns. A hopping window puts every row in `size / slide` windows: a UNION ALL of as many
-//! shifted projections, because projection and union are linear operators and so incremental for free.
+//! shifted projections, because projection and union are linear operators and so incremental for free. A session is a window function over the rows of
+//! its keys, which lowering knows.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, ObjectName, Query,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Value,
-    WildcardAdditionalOptions,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval,
+    ObjectName, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
+    Value, WildcardAdditionalOptions, WindowSpec, WindowType,
 };
 
 use super::from_functions::function;
 use super::interval::microseconds;
 use super::table::{from, query, relation, select};
 use crate::base::{Error, Result};
+use crate::planner::functions::{SESSION_END, SESSION_START};
 use crate::planner::parse::MAX_DEPTH;
 
-/// Rewrites `factor` where it is TUMBLE or HOP.
+/// Rewrites `factor` where it is TUMBLE, HOP or SESSION.
 pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
     let TableFactor::Table {
         name,
@@ -29,7 +31,7 @@ pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
     let subquery = match name.to_string().to_uppercase().as_str() {
         "TUMBLE" => tumble(&plain(&args.args)?)?,
         "HOP" => hop(&plain(&args.args)?)?,
-        "SESSION" => return Err(Error::unsupported("SESSION windows are not supported")),
+        "SESSION" => session(&plain(&args.args)?)?,
         _ => return Ok(()),
     };
     let alias = match alias {
@@ -63,12 +65,24 @@ fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
 fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
     args.iter()
         .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(described(expr).clone()),
             other => Err(Error::syntax(format!(
                 "unexpected argument {other} of a window table"
             ))),
         })
         .collect()
+}
+
+/// The column of `DESCRIPTOR(column)`, as Flink names a time.
+fn described(expr: &Expr) -> &Expr {
+    if let Expr::Function(call) = expr
+        && call.name.to_string().eq_ignore_ascii_case("descriptor")
+        && let FunctionArguments::List(list) = &call.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] = list.args.as_slice()
+    {
+        return column;
+    }
+    expr
 }
 
 fn tumble(args: &[Expr]) -> Result<Query> {
@@ -133,6 +147,42 @@ fn hop(args: &[Expr]) -> Result<Query> {
         .ok_or_else(|| Error::invalid("the size of HOP must be positive"))
 }
 
+fn session(args: &[Expr]) -> Result<Query> {
+    let [input, ts, gap, keys @ ..] = args else {
+        return Err(Error::syntax(
+            "SESSION takes a table, a time column, a gap and the columns that keep sessions apart",
+        )
+        .with_hint("SESSION(t, ts, INTERVAL '10 minutes', user_id)"));
+    };
+    let gap = microseconds(gap, "the gap of SESSION")?;
+    let bound = |name: &str| over(name, vec![ts.clone(), number(gap)], keys);
+    let projection = vec![
+        SelectItem::Wildcard(WildcardAdditionalOptions::default()),
+        named(bound(SESSION_START), "window_start"),
+        named(bound(SESSION_END), "window_end"),
+    ];
+    let select = select(projection, vec![from(source(input)?)]);
+    Ok(query(SetExpr::Select(Box::new(select))))
+}
+
+/// A window function over all rows with the same `keys`.
+fn over(name: &str, args: Vec<Expr>, keys: &[Expr]) -> Expr {
+    let mut call = function(name, args);
+    if let Expr::Function(function) = &mut call {
+        function.over = Some(WindowType::WindowSpec(WindowSpec {
+            window_name: None,
+            partition_by: keys.to_vec(),
+            order_by: Vec::new(),
+            window_frame: None,
+        }));
+    }
+    call
+}
+
+fn number(number: i64) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
 fn source(input: &Expr) -> Result<TableFactor> {
     match input {
         Expr::Identifier(ident) => Ok(relation(ObjectName::from(vec![ident.clone()]))),
@@ -166,16 +216,19 @@ fn window(source: TableFactor, ts: &Expr, shape: &Shape) -> SetExpr {
     let last = function("date_bin", vec![interval(shape.slide), ts.clone()]);
     let start = shift(last.clone(), -shape.back);
     let end = shift(last, shape.size - shape.back);
-    let named = |expr, name| SelectItem::ExprWithAlias {
-        expr,
-        alias: Ident::new(name),
-    };
     let projection = vec![
         SelectItem::Wildcard(WildcardAdditionalOptions::default()),
         named(start, "window_start"),
         named(end, "window_end"),
     ];
     SetExpr::Select(Box::new(select(projection, vec![from(source)])))
+}
+
+fn named(expr: Expr, name: &str) -> SelectItem {
+    SelectItem::ExprWithAlias {
+        expr,
+        alias: Ident::new(name),
+    }
 }
 
 fn shift(expr: Expr, by: i64) -> Expr {

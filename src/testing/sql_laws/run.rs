@@ -12,10 +12,12 @@ use super::rows::{Bag, Row, delta};
 use super::world::{Changes, World};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::{Dataflow, Deltas, StepContext};
-use crate::planner::lower::{DataFusionEvaluators, lower, run_batch};
+use crate::planner::lower::{DataFusionEvaluators, at_moment, lower, run_batch};
 
 /// Steps of one run; the laws are looked at after every third.
 const STEPS: usize = 12;
+/// How far the clock goes on in a step: the times of random rows lie within the first two minutes.
+const STEP_US: i64 = 13_000_000;
 
 /// A query as it was bound, and as a model would run it.
 #[derive(Clone, Debug)]
@@ -46,35 +48,44 @@ pub async fn check(
     compare(
         "1 (empty input)",
         &maintained,
-        &batch(state, &world, plan).await?,
+        &batch(state, &world, plan, 0).await?,
     )?;
     let idle_state = maintained.dataflow.state_rows();
     for step in 1..=STEPS {
         let changes = world.change(&mut rng);
+        maintained.now_us += STEP_US;
         maintained.step(&changes, &mut rng)?;
         history.push(changes);
         if step % 3 == 0 {
-            let want = batch(state, &world, plan).await?;
+            let now_us = maintained.now_us;
+            let want = batch(state, &world, plan, now_us).await?;
             compare(&format!("1 (step {step})"), &maintained, &want)?;
-            compare_with_plain(state, &world, subject, &want).await?;
+            let moment = (&world, now_us);
+            compare_with_plain(state, moment, subject, &want).await?;
         }
     }
-    let want = batch(state, &world, plan).await?;
+    let now_us = maintained.now_us;
+    let want = batch(state, &world, plan, now_us).await?;
     let mut again = Maintained::new(state, &world, plan)?;
     for changes in resplit(&history, &mut rng) {
+        again.now_us = (again.now_us + STEP_US / 3).min(now_us);
         again.step(&changes, &mut rng)?;
     }
+    again.now_us = now_us;
+    again.step(&Changes::new(), &mut rng)?;
     compare("2 (another split and order)", &again, &want)?;
     let mut bulk = Maintained::new(state, &world, plan)?;
+    bulk.now_us = now_us;
     bulk.bulk_load(&resplit(&history, &mut rng), &mut rng)?;
     compare("2 (one bulk load)", &bulk, &want)?;
     for changes in resplit(&history, &mut rng) {
+        maintained.now_us += STEP_US / 10;
         maintained.step(&negated(&changes), &mut rng)?;
     }
     for table in world.tables.values_mut() {
         table.rows.clear();
     }
-    let nothing = batch(state, &world, plan).await?;
+    let nothing = batch(state, &world, plan, maintained.now_us).await?;
     compare("3 (everything taken back)", &maintained, &nothing)?;
     if !maintained.errors.is_empty() {
         let left = maintained.errors.difference(&Bag::default());
@@ -102,9 +113,10 @@ async fn check_append_only(
     let mut maintained = Maintained::new(state, &world, plan)?;
     for step in 1..=STEPS {
         let changes = world.change(rng);
+        maintained.now_us += STEP_US;
         maintained.step(&changes, rng)?;
         if step % 4 == 0 {
-            let want = batch(state, &world, plan).await?;
+            let want = batch(state, &world, plan, maintained.now_us).await?;
             compare(
                 &format!("1 (rows only come, step {step})"),
                 &maintained,
@@ -121,6 +133,8 @@ struct Maintained {
     world: World,
     output: Bag,
     errors: Bag,
+    /// The moment of the next step.
+    now_us: i64,
 }
 
 impl Maintained {
@@ -132,6 +146,7 @@ impl Maintained {
             world: world.clone(),
             output: Bag::default(),
             errors: Bag::default(),
+            now_us: 0,
         })
     }
 
@@ -169,6 +184,7 @@ impl Maintained {
         }
         let mut cx = StepContext {
             bulk,
+            now_us: self.now_us,
             ..StepContext::default()
         };
         for delta in self.dataflow.step(&inputs, &mut cx)? {
@@ -182,8 +198,13 @@ impl Maintained {
     }
 }
 
-async fn batch(state: &SessionState, world: &World, plan: &LogicalPlan) -> Result<Bag> {
-    let run = run_batch(state, &world.bind(plan)?).await?;
+async fn batch(
+    state: &SessionState,
+    world: &World,
+    plan: &LogicalPlan,
+    now_us: i64,
+) -> Result<Bag> {
+    let run = run_batch(state, &at_moment(&world.bind(plan)?, now_us)?).await?;
     let mut bag = Bag::default();
     for batch in &run.batches {
         bag.add_batch(batch)?;
@@ -194,14 +215,14 @@ async fn batch(state: &SessionState, world: &World, plan: &LogicalPlan) -> Resul
 /// Batch must give what DataFusion gives without Lotic's rules. A failing row ends such a run: nothing to compare.
 async fn compare_with_plain(
     state: &SessionState,
-    world: &World,
+    (world, now_us): (&World, i64),
     subject: &Subject,
     want: &Bag,
 ) -> Result<()> {
     let plain = SessionStateBuilder::new_from_existing(state.clone())
         .with_optimizer_rules(Optimizer::new().rules)
         .build();
-    let plan = plain.optimize(&world.bind(&subject.bound)?)?;
+    let plan = plain.optimize(&at_moment(&world.bind(&subject.bound)?, now_us)?)?;
     let physical = plain
         .query_planner()
         .create_physical_plan(&plan, &plain)
