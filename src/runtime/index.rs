@@ -75,7 +75,8 @@ pub(super) fn with_constraints(
     let mut catalog = catalog;
     let mut made: Vec<Vec<IndexColumn>> = Vec::new();
     for constraint in constraints {
-        let ordered: Vec<OrderedColumn> = constraint.columns.iter().map(plain_column).collect();
+        let ordered: Vec<OrderedColumn> =
+            constraint.columns.iter().map(|c| plain_column(c)).collect();
         let columns = columns_of(table, &ordered)?;
         let positions: Vec<usize> = columns.iter().map(|column| column.position).collect();
         // one that says what another one says already is left out, as PostgreSQL does
@@ -167,9 +168,9 @@ fn plural(kind: Relation) -> &'static str {
     }
 }
 
-fn plain_column(name: &String) -> OrderedColumn {
+fn plain_column(name: &str) -> OrderedColumn {
     OrderedColumn {
-        name: name.clone(),
+        name: name.to_owned(),
         descending: false,
         nulls_first: false,
     }

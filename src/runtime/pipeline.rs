@@ -263,9 +263,8 @@ impl Lotic {
                 .parent()
                 .unwrap_or(Path::new(""))
                 .to_string_lossy();
-            session
-                .define(&parsed.statement, &parsed.text, Some(&folder))
-                .await?;
+            let defined = session.define(&parsed.statement, &parsed.text, Some(&folder));
+            Box::pin(defined).await?;
             made.insert(name.to_owned());
             return Ok(Applied::Ran);
         }

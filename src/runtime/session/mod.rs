@@ -350,7 +350,7 @@ impl Session {
             Statement::Discard(word) => self.discard(word),
             Statement::Deallocate(_) => done("DEALLOCATE"),
             Statement::Unlisten => done("UNLISTEN"),
-            definition => self.define(definition, &prepared.parsed.text, None).await,
+            definition => Box::pin(self.define(definition, &prepared.parsed.text, None)).await,
         }
     }
 
