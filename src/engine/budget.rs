@@ -130,7 +130,9 @@ mod tests {
         let outer = Arc::new(Budget::new(100));
         outer.hold(60).expect("fits");
         let inner = Budget::within(Arc::clone(&outer), 20);
-        inner.hold(60).expect("60 around, of which 20 are these, and 60");
+        inner
+            .hold(60)
+            .expect("60 around, of which 20 are these, and 60");
         inner.hold(61).expect_err("too much");
         inner.hold(50).expect("fits again");
         outer.charge(5).expect("fits");
