@@ -253,6 +253,11 @@ fn length(expr: &Expr) -> Option<i64> {
         ScalarValue::IntervalDayTime(Some(value)) => i64::from(value.days)
             .checked_mul(DAY_NS)?
             .checked_add(i64::from(value.milliseconds).checked_mul(1_000_000)?)?,
+        // what checked arithmetic makes of an interval beside a timestamp
+        ScalarValue::DurationSecond(Some(value)) => value.checked_mul(1_000_000_000)?,
+        ScalarValue::DurationMillisecond(Some(value)) => value.checked_mul(1_000_000)?,
+        ScalarValue::DurationMicrosecond(Some(value)) => value.checked_mul(1_000)?,
+        ScalarValue::DurationNanosecond(Some(value)) => *value,
         _ => return None,
     };
     (ns % 1_000 == 0).then_some(ns)
