@@ -1,10 +1,11 @@
 //! The integration tests, one binary.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::panic,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "tests fail by panicking and say what they skip"
+    reason = "tests fail by panicking, say what they skip, and wait for their own tasks"
 )]
 
 mod bad_input;

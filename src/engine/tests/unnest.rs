@@ -278,7 +278,7 @@ fn what_lists_give_counts_against_the_budget() {
         ..StepContext::default()
     };
     let input = vec![Delta::inserts(batch)];
-    let output = unnest.step(&[input.clone()], &mut cx).unwrap();
+    let output = unnest.step(std::slice::from_ref(&input), &mut cx).unwrap();
     assert_eq!(output.iter().map(Delta::rows).sum::<usize>(), 100_000);
     assert!(output.len() > 1, "large outputs come in several batches");
     cx.budget = Some(Arc::new(Budget::new(1 << 16)));

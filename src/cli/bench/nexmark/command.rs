@@ -135,7 +135,7 @@ async fn measured(query: Query, runs: u32, plan: &Plan, settings: &Settings) -> 
     for _ in 0..runs {
         match measure::run(query, plan, settings).await? {
             Outcome::Ran(run) => done.push(run),
-            Outcome::Refused(reason) => return Ok(Line::refused(query, reason)),
+            Outcome::Refused(reason) => return Ok(Line::refused(query, &reason)),
         }
     }
     Ok(Line::of(query, done, plan.events))

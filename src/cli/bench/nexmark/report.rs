@@ -23,7 +23,7 @@ pub(super) struct Line {
 
 impl Line {
     /// A query that the engine has no plan for.
-    pub(super) fn refused(query: Query, reason: String) -> Self {
+    pub(super) fn refused(query: Query, reason: &str) -> Self {
         Self {
             query: query.name(),
             run: None,

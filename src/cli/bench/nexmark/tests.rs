@@ -161,9 +161,6 @@ fn queries_are_named_alone_in_ranges_and_all_at_once() {
     assert!(query::chosen(&["q23".to_owned()]).is_err());
 }
 
-/// Queries that the engine has no plan for yet.
-const REFUSED: [usize; 1] = [11];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_maintained_equals_itself_in_batch() {
     let plan = Plan {
@@ -188,12 +185,6 @@ async fn held_against_batch(query: Query, plan: &Plan) -> Result<(), String> {
         .await
         .unwrap();
     let created = stage.create_model().await;
-    if REFUSED.contains(&query.number) {
-        return created.err().map_or_else(
-            || Err("has a plan: it is to be taken from the list".to_owned()),
-            |_| Ok(()),
-        );
-    }
     created.map_err(|error| error.to_string())?;
     let sent = stage.send(plan, &SystemClock::new()).await.unwrap();
     assert_eq!(sent, plan.events);
