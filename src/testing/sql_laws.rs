@@ -14,7 +14,7 @@ mod run;
 mod world;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use rng::{Rng, seeds};
 pub use rows::{Bag, Row};
