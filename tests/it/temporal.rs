@@ -120,7 +120,8 @@ async fn rows_go_though_nothing_happens() {
         &lotic,
         "CREATE TABLE e (id INT, ts TIMESTAMPTZ);
          CREATE MATERIALIZED VIEW m AS SELECT id FROM e WHERE ts > now() - INTERVAL '2 seconds';
-         INSERT INTO e VALUES (1, now()), (2, now() + INTERVAL '1 day')",
+         INSERT INTO e VALUES (1, now()), (2, now() + INTERVAL '1 day');
+         FLUSH",
     )
     .await;
     let mut ids = ask(&lotic, "SELECT id FROM m ORDER BY id").await;

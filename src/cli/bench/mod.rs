@@ -5,6 +5,7 @@
 
 mod latency;
 mod nexmark;
+mod process;
 mod tpch;
 
 use std::process::ExitCode;

@@ -12,10 +12,10 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::generator::{Block, Generator};
-use super::process;
 use super::query::Query;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::{Error, Result, task};
+use crate::cli::bench::process;
 use crate::cli::config::Settings;
 use crate::runtime::{Lotic, Session};
 

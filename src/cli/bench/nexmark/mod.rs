@@ -7,7 +7,6 @@
 mod command;
 mod generator;
 mod measure;
-mod process;
 mod query;
 mod report;
 

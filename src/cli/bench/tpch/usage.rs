@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use crate::base::clock::{Clock, SystemClock};
-
-/// The kernel counts processor time for `/proc` in hundredths of a second.
-const TICKS_A_SECOND: f64 = 100.0;
+use crate::cli::bench::process;
 
 /// What was used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,13 +39,10 @@ pub(super) struct Stopwatch {
 impl Stopwatch {
     /// Begins to measure.
     pub(super) fn start() -> Self {
-        // 5 sets the high-water mark of memory to what is held now
-        if let Err(error) = std::fs::write("/proc/self/clear_refs", "5") {
-            tracing::debug!(%error, "peak memory is that since the start of the process");
-        }
+        process::forget_peak();
         Self {
             clock: SystemClock::new(),
-            cpu_seconds: cpu_seconds(),
+            cpu_seconds: process::cpu_seconds().unwrap_or(0.0),
         }
     }
 
@@ -55,23 +50,10 @@ impl Stopwatch {
     pub(super) fn usage(&self) -> Usage {
         Usage {
             seconds: self.clock.monotonic().as_secs_f64(),
-            cpu_seconds: cpu_seconds() - self.cpu_seconds,
-            peak_bytes: peak_bytes(),
+            cpu_seconds: process::cpu_seconds().unwrap_or(0.0) - self.cpu_seconds,
+            peak_bytes: process::peak_bytes().unwrap_or(0),
         }
     }
-}
-
-/// Processor time of this process so far.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // the name of the program is in parentheses and may hold anything
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / TICKS_A_SECOND
 }
 
 /// Processor time of the thread that keeps models fresh.
@@ -88,11 +70,4 @@ pub(super) fn driver_cpu() -> Duration {
         times.split_whitespace().next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(times.sum())
-}
-
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kibibytes.unwrap_or(0) * 1024
 }
