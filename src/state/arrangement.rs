@@ -12,12 +12,12 @@ use std::ops::Range;
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::SchemaRef;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::search::Equals;
 use crate::base::Result;
 use crate::zset::consolidate::add_weights;
-use crate::zset::equal::RowEqual;
 use crate::zset::{Delta, Merged};
 
 /// The end of a chain.
@@ -171,7 +171,8 @@ impl Arrangement {
         if self.live == 0 {
             return Ok(());
         }
-        let mut equals = Equals::new(self, keys.columns);
+        let key = self.key.as_deref().unwrap_or_default();
+        let mut equals = Equals::new(&self.chunks, key, keys.columns);
         let mut probing = Vec::new();
         let mut slots = Vec::new();
         for row in range {
@@ -237,12 +238,7 @@ impl Arrangement {
             return Ok(vec![NONE; hashes.len()]);
         }
         let all: Vec<usize> = (0..columns.len()).collect();
-        let mut equals = Equals {
-            arrangement: self,
-            columns: all,
-            probing: columns,
-            by_chunk: HashMap::new(),
-        };
+        let mut equals = Equals::new(&self.chunks, &all, columns);
         let mut found = Vec::with_capacity(hashes.len());
         for (row, hash) in hashes.iter().enumerate() {
             let mut slot = NONE;
@@ -336,7 +332,8 @@ impl Arrangement {
         heads.reserve(if heads.is_empty() { slots.len() } else { 0 }, |slot| {
             hashes[at(*slot)]
         });
-        let mut equals = Equals::new(self, &key);
+        let stored = self.key.as_deref().unwrap_or_default();
+        let mut equals = Equals::new(&self.chunks, stored, &key);
         let mut linked = Ok(());
         for (row, slot) in rows.iter().zip(slots) {
             let hash = hashes[at(*slot)];
@@ -398,43 +395,5 @@ impl Arrangement {
         self.chunks.kill(slot);
         self.free.push(slot);
         self.live -= 1;
-    }
-}
-
-/// Compares probing rows with stored ones; a comparison is built for each chunk that is hit.
-struct Equals<'a> {
-    arrangement: &'a Arrangement,
-    /// Which stored columns.
-    columns: Vec<usize>,
-    probing: &'a [ArrayRef],
-    by_chunk: HashMap<u32, RowEqual>,
-}
-
-impl<'a> Equals<'a> {
-    /// By the arrangement's key.
-    fn new(arrangement: &'a Arrangement, probing: &'a [ArrayRef]) -> Self {
-        let columns = arrangement.key.clone().unwrap_or_default();
-        Self {
-            arrangement,
-            columns,
-            probing,
-            by_chunk: HashMap::new(),
-        }
-    }
-
-    fn equal(&mut self, probing: usize, slot: u32) -> Result<bool> {
-        if self.columns.is_empty() {
-            return Ok(true);
-        }
-        let place = self.arrangement.chunks.place(slot);
-        let equal = match self.by_chunk.entry(place.chunk) {
-            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => {
-                let chunk = self.arrangement.chunks.chunk(place.chunk)?;
-                let stored = self.columns.iter().map(|column| &chunk.columns[*column]);
-                entry.insert(RowEqual::new(self.probing, stored)?)
-            }
-        };
-        Ok(equal.equal(probing, at(place.row)))
     }
 }
