@@ -22,6 +22,7 @@ use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
 use crate::catalog::Catalog;
+use crate::planner::lower::Resolved;
 use crate::security::{UserStore, Users};
 
 /// The topic of the quarantine.
@@ -45,6 +46,8 @@ pub struct Lotic {
     pub(super) builds: Mutex<BTreeMap<ObjectId, Build>>,
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
+    /// What models over models are told of those that follow their inputs.
+    pub(super) model_facts: Mutex<BTreeMap<ObjectId, Resolved>>,
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,
@@ -99,6 +102,7 @@ impl Lotic {
             builds: Mutex::default(),
             functions: Functions::new(),
             states: Mutex::default(),
+            model_facts: Mutex::default(),
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
             queries: Some(queries),
@@ -222,6 +226,7 @@ impl Lotic {
         self.writers.write().remove(&id);
         self.states.lock().remove(&id);
         self.constant_defaults.lock().remove(&id);
+        self.model_facts.lock().remove(&id);
     }
 
     /// How a source is doing, and its last error.

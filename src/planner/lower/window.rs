@@ -115,6 +115,13 @@ fn keys_that_count(call: &Call) -> Vec<SortKey> {
     keys
 }
 
+/// Whether a call sees rows that the order puts behind its own, or may do.
+pub(super) fn looks_ahead(call: &Call) -> bool {
+    let sees_none = Extent::NONE;
+    let ahead = reach_of(call, None).ahead;
+    ahead != sees_none && ahead != Extent::groups(0)
+}
+
 /// The rows that a call looks at. `key` is the type of the order's only key.
 fn reach_of(call: &Call, key: Option<&DataType>) -> Reach {
     let params = &call.params;
