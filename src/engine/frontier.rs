@@ -26,6 +26,15 @@ pub struct FrontierTerm {
     pub value: Arc<dyn PhysicalExpr>,
 }
 
+/// By which column rows or groups are closed.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    /// The position of the column, a time, in what is kept.
+    pub key: usize,
+    /// Below which value of it nothing changes any more.
+    pub frontier: Frontier,
+}
+
 /// The least of some terms.
 #[derive(Clone, Debug)]
 pub struct Frontier {

@@ -16,6 +16,7 @@ mod frontier;
 pub mod operator;
 pub mod operators;
 mod progress;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,6 @@ mod tests;
 pub use budget::{Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
-pub use frontier::{Frontier, FrontierTerm};
+pub use frontier::{Closing, Frontier, FrontierTerm};
 pub use operator::{Deltas, Operator, RowError, StepContext, Watermarks};
 pub use progress::{Progress, Reached};

@@ -22,6 +22,15 @@ use crate::planner::lower::{self, Bound, Bounds, DataFusionEvaluators, Lowered, 
 use crate::planner::prepass;
 use crate::zset::Delta;
 
+/// What is known of a model from its plan.
+#[derive(Clone)]
+pub(crate) struct ModelFacts {
+    /// For the plans of models that read it.
+    resolved: Resolved,
+    /// The sources whose watermark it acts on.
+    pub(super) clocks: Vec<ObjectId>,
+}
+
 impl Lotic {
     /// The optimised plan of a model's query, and what it reads.
     pub(super) async fn plan_model(
@@ -75,7 +84,7 @@ impl Lotic {
         move |table: &TableReference| {
             let object = catalog.find(table.table())?;
             if let Some(facts) = facts.get(&object.id) {
-                return Some(facts.clone());
+                return Some(facts.resolved.clone());
             }
             let mut bounds = Bounds::new();
             if let Some(watermark) = object.watermark()
@@ -119,10 +128,13 @@ impl Lotic {
         self.load_inputs(&world, &planned.reads).await?;
         let lowered =
             self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
-        let facts = Resolved {
-            id: object.id,
-            append_only: lowered.dataflow.is_append_only(),
-            bounds: lowered.bounds,
+        let facts = ModelFacts {
+            resolved: Resolved {
+                id: object.id,
+                append_only: lowered.dataflow.is_append_only(),
+                bounds: lowered.bounds,
+            },
+            clocks: lowered.dataflow.clocks().to_vec(),
         };
         let inputs: Vec<ObjectId> = lowered.sources.iter().map(|(id, _)| *id).collect();
         let (id, watched) = (object.id, inputs.clone());

@@ -10,6 +10,7 @@ use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
 use super::filling::Build;
+use super::build::ModelFacts;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
@@ -22,7 +23,6 @@ use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
 use crate::catalog::Catalog;
-use crate::planner::lower::Resolved;
 use crate::security::{UserStore, Users};
 
 /// The topic of the quarantine.
@@ -47,7 +47,7 @@ pub struct Lotic {
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
     /// What models over models are told of those that follow their inputs.
-    pub(super) model_facts: Mutex<BTreeMap<ObjectId, Resolved>>,
+    pub(super) model_facts: Mutex<BTreeMap<ObjectId, ModelFacts>>,
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,

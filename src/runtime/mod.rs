@@ -14,6 +14,7 @@ mod feed;
 mod figures;
 mod filling;
 mod functions;
+mod idle;
 mod index;
 mod instance;
 mod late;

@@ -120,6 +120,7 @@ impl Lotic {
             })
             .await?;
         self.add_writer(id, Arc::clone(&writer));
+        self.watch_idle(object);
         Ok(writer)
     }
 }

@@ -38,7 +38,7 @@ struct Settled {
     durable: Lateness,
     /// Groups that the log has and has not told of.
     in_flight: usize,
-    /// When a row or a watermark came last, by the machine's clock.
+    /// When a row came last, by the machine's clock.
     heard_us: i64,
 }
 
@@ -91,12 +91,7 @@ impl SourceTime {
         })
     }
 
-    /// The watermark of the durable rows, in microseconds since 1970.
-    pub(crate) fn watermark_us(&self) -> Option<i64> {
-        self.settled.lock().durable.watermark_us()
-    }
-
-    /// When something came last, by the machine's clock.
+    /// When a row came last, late or not, by the machine's clock; at first when the source was opened.
     pub(crate) fn heard_us(&self) -> i64 {
         self.settled.lock().heard_us
     }
@@ -128,8 +123,8 @@ impl SourceTime {
                 sifted.push((late, places.collect::<Vec<_>>(), watermark));
             }
             turn.own.pass(&good)?;
+            turn.has_rows = turn.has_rows || rows > 0;
             if good.num_rows() > 0 {
-                turn.has_rows = true;
                 on_time.push(good);
             }
             before += rows;

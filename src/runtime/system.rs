@@ -307,7 +307,10 @@ fn sources(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             _ => continue,
         };
         let held = world.snapshot(object.id);
-        let (state, error) = lotic.source_state(object.id);
+        let (state, error) = match lotic.source_state(object.id) {
+            ("ok", error) if lotic.is_idle(object.id) => ("idle", error),
+            known => known,
+        };
         rows.push(vec![
             Cell::Text(object.name.clone()),
             Cell::Text(kind.to_owned()),

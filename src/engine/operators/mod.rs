@@ -19,7 +19,7 @@ mod unnest;
 mod values;
 mod window;
 
-pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm, Closing};
+pub use aggregate::{Aggregate, AggregateCall, AggregateConfig, CallForm};
 pub use asof::{AsofConfig, AsofJoin, AsofMatch};
 pub use distinct::Distinct;
 pub use expand::Expand;

@@ -309,7 +309,8 @@ fn not_before(condition: &Expr) -> Vec<(&Expr, &Expr)> {
     }
 }
 
-fn all_of(exprs: &[Expr], input: &Bounds, schema: &DFSchema) -> Result<Bounds> {
+/// The bounds of `exprs` over rows with the bounds `input`.
+pub(super) fn all_of(exprs: &[Expr], input: &Bounds, schema: &DFSchema) -> Result<Bounds> {
     exprs
         .iter()
         .map(|expr| of_expr(expr, input, schema))

@@ -13,17 +13,17 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, TableReference};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Filter, LogicalPlan, Operator, ScalarFunctionArgs,
+    ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr, lit,
 };
 
-use super::bounds::{Bound, Bounds, Resolve, TIME, bounds_of};
+use super::bounds::{Bound, Bounds, Resolve, TIME, all_of, bounds_of, of_join};
 use super::expressions;
 use super::keyed::{column_of, without_order};
 use super::lowering::{Lowering, Resolved};
 use crate::base::{Error, Result};
-use crate::engine::operators::{Closing, OnClose};
-use crate::engine::{Frontier, FrontierTerm, NodeId, Watermarks};
+use crate::engine::operators::OnClose;
+use crate::engine::{Closing, Frontier, FrontierTerm, NodeId, Watermarks};
 
 /// The name of the mark, as EXPLAIN shows it.
 const CLOSED: &str = "window_closed";
@@ -192,6 +192,24 @@ impl Lowering<'_> {
         let mut bounds = bounds_of(plan, self.resolve)?;
         bounds.truncate(keys);
         self.closing_by(&bounds)
+    }
+
+    /// By which of `exprs` over the rows of `input` groups are closed, if by one.
+    pub(super) fn closing_of(&self, exprs: &[Expr], input: &LogicalPlan) -> Result<Option<Closing>> {
+        if !self.outside.is_empty() {
+            return Ok(None);
+        }
+        let bounds = bounds_of(input, self.resolve)?;
+        self.closing_by(&all_of(exprs, &bounds, input.schema())?)
+    }
+
+    /// By which columns the sides of a join are closed.
+    pub(super) fn closing_sides(&self, join: &Join) -> Result<[Option<Closing>; 2]> {
+        if !self.outside.is_empty() {
+            return Ok([None, None]);
+        }
+        let [left, right] = of_join(join, self.resolve)?;
+        Ok([self.closing_by(&left)?, self.closing_by(&right)?])
     }
 
     /// The first of `bounds` that there is.

@@ -2,17 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::frontier::Frontier;
+use crate::engine::frontier::Closing;
 use crate::engine::operator::Watermarks;
-
-/// By which key groups are closed.
-#[derive(Clone, Debug)]
-pub struct Closing {
-    /// The position of the key, a time.
-    pub key: usize,
-    /// Below which value of the key no group changes any more.
-    pub frontier: Frontier,
-}
 
 /// The open groups by their time.
 #[derive(Debug)]

@@ -21,14 +21,13 @@ use datafusion::physical_expr::PhysicalExpr;
 
 pub use self::call::{AggregateCall, CallForm};
 use self::call::{read_inside, sharing};
-pub use self::closing::Closing;
 use self::closing::OpenGroups;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, ObjectId, Result};
 use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
-use crate::engine::frontier::as_numbers;
+use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
