@@ -233,7 +233,10 @@ impl Lowering<'_> {
             Ok(predicate) => predicate,
             Err(reason) => return Ok(Err(reason)),
         };
-        let input = self.node(&filter.input, depth + 1)?;
+        let input = match self.filtered_join(filter, depth + 1)? {
+            Some(pairs) => pairs,
+            None => self.node(&filter.input, depth + 1)?,
+        };
         Ok(Ok(self.add(operators::Filter::new(predicate), &[input])))
     }
 
@@ -248,7 +251,7 @@ impl Lowering<'_> {
     }
 
     /// One node is evaluated anew by DataFusion; what lies below it stays incremental.
-    fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
+    pub(super) fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
         let Region {
             plan: region,
             inputs,

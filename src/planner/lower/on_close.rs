@@ -17,7 +17,9 @@ use datafusion::logical_expr::{
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr, lit,
 };
 
-use super::bounds::{Bound, Bounds, Resolve, TIME, all_of, bounds_of, of_join};
+use super::bounds::{
+    Bound, Bounds, Resolve, TIME, all_of, bounds_of, has_other_reasons, of_join,
+};
 use super::expressions;
 use super::keyed::{column_of, without_order};
 use super::lowering::{Lowering, Resolved};
@@ -79,7 +81,7 @@ pub fn closed_at(
 ) -> Result<LogicalPlan> {
     let plan = super::batch::plan_batch(plan)?;
     placed(&plan, resolve, &|column, bound, data_type| {
-        let frontier = frontier(bound, props)?;
+        let mut frontier = frontier(bound, props)?;
         let Some(value) = frontier.value(watermarks) else {
             return Ok(lit(false));
         };
@@ -109,7 +111,9 @@ fn placed(
         return Ok(LogicalPlan::Filter(filter));
     }
     match plan {
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_)
+            if !has_other_reasons(plan)? =>
+        {
             let input = plan.inputs().first().copied().ok_or_else(nothing_closes)?;
             let input = placed(input, resolve, condition)?;
             Ok(plan.with_new_exprs(plan.expressions(), vec![input])?)
@@ -203,12 +207,16 @@ impl Lowering<'_> {
         self.closing_by(&all_of(exprs, &bounds, input.schema())?)
     }
 
-    /// By which columns the sides of a join are closed.
-    pub(super) fn closing_sides(&self, join: &Join) -> Result<[Option<Closing>; 2]> {
+    /// By which columns the sides of a join are closed. Of the pairs only those count for which `above` is true.
+    pub(super) fn closing_sides(
+        &self,
+        join: &Join,
+        above: Option<&Expr>,
+    ) -> Result<[Option<Closing>; 2]> {
         if !self.outside.is_empty() {
             return Ok([None, None]);
         }
-        let [left, right] = of_join(join, self.resolve)?;
+        let [left, right] = of_join(join, above, self.resolve)?;
         Ok([self.closing_by(&left)?, self.closing_by(&right)?])
     }
 

@@ -214,6 +214,7 @@ fn what_no_watermark_closes_is_refused() {
         "SELECT max(ts) AS ts FROM s GROUP BY k",
         "SELECT ts, v FROM s ORDER BY v LIMIT 3",
         "SELECT s.ts FROM s JOIN r ON s.k = r.k",
+        "SELECT s.ts, r.at FROM s FULL JOIN r ON s.ts = r.at",
         "SELECT s.ts, (SELECT max(w) FROM r) AS w FROM s",
         "SELECT ts, lead(v) OVER (ORDER BY ts) AS next FROM s",
         "SELECT ts, lag(v) OVER (ORDER BY ts DESC) AS next FROM s",
