@@ -162,10 +162,14 @@ fn of_joined(join: &Join, above: Option<&Expr>, resolve: Resolve<'_>) -> Result<
 
 /// Whether rows of a node change with the clock or with the answer of a subquery.
 pub(super) fn has_other_reasons(plan: &LogicalPlan) -> Result<bool> {
+    any_other_reason(&plan.expressions())
+}
+
+fn any_other_reason(exprs: &[Expr]) -> Result<bool> {
     let mut found = false;
-    for expr in plan.expressions() {
+    for expr in exprs {
         found = found
-            || reads_clock(&expr)
+            || reads_clock(expr)
             || expr.exists(|part| {
                 Ok(matches!(
                     part,
@@ -270,7 +274,7 @@ pub(super) fn of_join(
     resolve: Resolve<'_>,
 ) -> Result<[Bounds; 2]> {
     let mut tied = [Bounds::new(), Bounds::new()];
-    if join.null_aware {
+    if join.null_aware || any_other_reason(join.filter.as_slice())? {
         return Ok(tied);
     }
     let schemas = [join.left.schema(), join.right.schema()];
