@@ -63,7 +63,10 @@ impl Frontier {
         let of = |term: &FrontierTerm| watermarks.get(&term.source).copied();
         // most steps bring no watermark further
         if self.known.0.is_empty() || !self.terms.iter().map(of).eq(self.known.0.iter().copied()) {
-            self.known = (self.terms.iter().map(of).collect(), self.compute(watermarks));
+            self.known = (
+                self.terms.iter().map(of).collect(),
+                self.compute(watermarks),
+            );
         }
         self.known.1
     }
@@ -84,7 +87,11 @@ impl FrontierTerm {
         let column = cast(&Int64Array::from(vec![watermark_us]), kind)?;
         let row: RecordBatch = batch_of(&self.input, vec![column], 1)?;
         let value = self.value.evaluate(&row)?.into_array(1)?;
-        Ok(as_numbers(&value)?.as_primitive::<Int64Type>().iter().next().flatten())
+        Ok(as_numbers(&value)?
+            .as_primitive::<Int64Type>()
+            .iter()
+            .next()
+            .flatten())
     }
 }
 

@@ -140,8 +140,7 @@ impl Lotic {
         let world = self.world();
         let (planned, optimised) = self.plan_model(&world, query).await?;
         self.load_inputs(&world, &planned.reads).await?;
-        let lowered =
-            self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
+        let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
         let facts = ModelFacts {
             resolved: Resolved {
                 id: object.id,

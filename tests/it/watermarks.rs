@@ -21,7 +21,10 @@ fn options(folder: &Path) -> Options {
 
 async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
     let mut session = lotic.session("lotic");
-    let answers = session.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let answers = session
+        .run(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     session.settle().await.unwrap();
     let mut lines = Vec::new();
     for batch in &answers.last().unwrap().1 {
@@ -72,7 +75,11 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
     .await;
     assert!(ask(&lotic, "SELECT * FROM closed").await.is_empty());
     // not late: the watermark is at 59 seconds
-    ask(&lotic, "INSERT INTO clicks VALUES ('d', '2026-01-01 00:00:59')").await;
+    ask(
+        &lotic,
+        "INSERT INTO clicks VALUES ('d', '2026-01-01 00:00:59')",
+    )
+    .await;
     same_as_batch(&lotic).await;
     ask(
         &lotic,
@@ -81,11 +88,7 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
     .await;
     let closed = ["2026-01-01T00:00:00,2"];
     assert_eq!(ask(&lotic, "SELECT * FROM closed").await, closed);
-    let open = [
-        "2026-01-01T00:00:00,2",
-        "2026-01-01T00:01:00,3",
-        ",1",
-    ];
+    let open = ["2026-01-01T00:00:00,2", "2026-01-01T00:01:00,3", ",1"];
     for round in 0..3 {
         assert_eq!(ask(&lotic, "SELECT * FROM closed").await, closed, "{round}");
         assert_eq!(
@@ -103,8 +106,10 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         .await;
         assert_eq!(
             kept,
-            ["clicks,late: \"ts\" lies before the watermark, which was 2026-01-01 00:01:00.000000 behind these rows,\
-              {\"who\":\"late\",\"ts\":\"2026-01-01T00:00:59\"}"]
+            [
+                "clicks,late: \"ts\" lies before the watermark, which was 2026-01-01 00:01:00.000000 behind these rows,\
+              {\"who\":\"late\",\"ts\":\"2026-01-01T00:00:59\"}"
+            ]
         );
         same_as_batch(&lotic).await;
         // the open window, and the group without a time
@@ -114,7 +119,11 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         lotic = Lotic::open(options(folder.path())).await.unwrap();
     }
     // still judged by what came before the restarts
-    ask(&lotic, "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:58')").await;
+    ask(
+        &lotic,
+        "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:58')",
+    )
+    .await;
     assert_eq!(
         ask(&lotic, SOURCES).await,
         ["clicks,6,2,2,2026-01-01T00:01:00Z"]
@@ -188,7 +197,9 @@ async fn a_run_over_a_file_keeps_and_drops_the_rows_that_following_it_does() {
     );
     let model = "CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n, sum(id) AS total
         FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start";
-    let followed = Lotic::open(options(&folder.path().join("data"))).await.unwrap();
+    let followed = Lotic::open(options(&folder.path().join("data")))
+        .await
+        .unwrap();
     ask(&followed, &source).await;
     ask(&followed, model).await;
     let read = Lotic::open(Options {
@@ -245,7 +256,8 @@ async fn a_silent_source_holds_nothing_back_and_what_it_brings_later_is_late() {
         ..options(folder.path())
     };
     let lotic = Lotic::open(open()).await.unwrap();
-    let columns = "(k INT, ts TIMESTAMP, WATERMARK FOR ts AS ts) WITH (watermark_idle_timeout = '10s')";
+    let columns =
+        "(k INT, ts TIMESTAMP, WATERMARK FOR ts AS ts) WITH (watermark_idle_timeout = '10s')";
     ask(
         &lotic,
         &format!(
@@ -260,7 +272,8 @@ async fn a_silent_source_holds_nothing_back_and_what_it_brings_later_is_late() {
     )
     .await;
     let closed = "SELECT * FROM both ORDER BY window_start";
-    let idle = "SELECT name, state, late, watermark FROM lotic.sources WHERE name <> 'c' ORDER BY name";
+    let idle =
+        "SELECT name, state, late, watermark FROM lotic.sources WHERE name <> 'c' ORDER BY name";
     // nobody has been silent for long
     assert!(ask(&lotic, closed).await.is_empty());
     clock.0.fetch_add(9_000_000, Ordering::SeqCst);

@@ -235,7 +235,8 @@ fn of_window(window: &Window, resolve: Resolve<'_>) -> Result<Bounds> {
             let stays = window.window_expr.iter().all(|expr| {
                 let partition = call_of(expr).map(|call| &call.params.partition_by);
                 let has = |keys: &Vec<Expr>| {
-                    keys.iter().any(|key| column_of(key, schema) == Some(column))
+                    keys.iter()
+                        .any(|key| column_of(key, schema) == Some(column))
                 };
                 partition.is_some_and(has) || orders_by(expr, column, schema)
             });

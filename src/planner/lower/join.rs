@@ -11,8 +11,8 @@ use super::bounds::inner_join;
 use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::{Closing, NodeId};
 use crate::engine::operators::{self, JoinConfig, JoinKind};
+use crate::engine::{Closing, NodeId};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 

@@ -12,7 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::bounds::{Bounds, bounds_of};
 use super::evaluator::EvaluatorFactory;
 use super::expressions::{self, NoForm};
-use super::on_close::marked;
+use super::on_close::{Hold, marked};
 use super::recursion::Outside;
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
@@ -116,6 +116,7 @@ fn lower_here(
         resolve,
         evaluators,
         shared: Shared::default(),
+        hold: None,
     };
     let output = lowering.node(&plan, 0)?;
     let Lowering {
@@ -149,6 +150,8 @@ pub(super) struct Lowering<'a> {
     pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
     pub(super) shared: Shared,
+    /// The aggregate that is asked to hold its rows back.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Lowering<'_> {
