@@ -14,7 +14,9 @@ pub mod dataflow;
 mod evaluate;
 pub mod operator;
 pub mod operators;
+mod parallel;
 mod progress;
+mod shards;
 
 #[cfg(test)]
 mod tests;
@@ -24,3 +26,4 @@ pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use operator::{Deltas, Operator, RowError, StepContext};
 pub use progress::{Progress, Reached};
+pub use shards::{Parts, ShardKey, in_parts};

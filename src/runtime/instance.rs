@@ -13,6 +13,7 @@ use super::filling::Build;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
+use super::sampler::Samples;
 use super::session::Session;
 use super::store::Store;
 use super::world::World;
@@ -48,6 +49,8 @@ pub struct Lotic {
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,
+    /// What the background check has found.
+    pub(super) samples: Samples,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
 }
@@ -101,6 +104,7 @@ impl Lotic {
             states: Mutex::default(),
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
+            samples: Samples::default(),
             queries: Some(queries),
         });
         lotic.recover().await?;

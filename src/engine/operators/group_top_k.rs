@@ -16,6 +16,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Error, Result};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::consolidate::add_weights;
 use crate::zset::{Delta, batch_of, merge};
@@ -224,6 +225,14 @@ impl Operator for GroupTopK {
     fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
         self.append_only = inputs.iter().all(|append_only| *append_only);
         false
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::base::{Error, Result};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, Merged, batch_of, merge};
 
@@ -320,6 +321,14 @@ impl Session {
 impl Operator for Session {
     fn name(&self) -> &'static str {
         "session"
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

@@ -26,6 +26,7 @@ use crate::base::{Error, Kind, Result};
 use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
 
@@ -254,6 +255,18 @@ impl Operator for Aggregate {
         self.shared = sharing(&self.config.calls, self.append_only);
         self.inside = read_inside(&self.config.calls, &self.shared);
         false
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        if self.is_global() {
+            return None;
+        }
+        let key = |value: &Arc<dyn PhysicalExpr>| ShardKey {
+            value: Arc::clone(value),
+            data_type: None,
+        };
+        let keys = self.config.group.iter().map(key).collect();
+        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {

@@ -15,6 +15,7 @@ use super::spans::{Source, Spans};
 use crate::base::{Error, Result};
 use crate::engine::Budget;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, batch_of, merge, net};
 
@@ -288,6 +289,14 @@ fn rows_at(rows: &RecordBatch, places: &UInt32Array, width: usize) -> Result<Vec
 impl Operator for Window {
     fn name(&self) -> &'static str {
         "window"
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.partition.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
