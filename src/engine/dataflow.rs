@@ -1,6 +1,6 @@
 //! The graph of operators, stepped in the order in which it was built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -151,7 +151,14 @@ impl DataflowBuilder {
                 node.readers += 1;
             }
         }
+        let clocks = self.nodes.iter().flat_map(|node| match &node.work {
+            Work::Source(..) => Vec::new(),
+            Work::Operator(operator) => operator.clocks(),
+        });
+        let clocks: BTreeSet<ObjectId> = clocks.collect();
         Dataflow {
+            append_only: self.is_append_only(output),
+            clocks: clocks.into_iter().collect(),
             nodes: self.nodes,
             output,
             started: false,
@@ -182,6 +189,8 @@ pub struct Dataflow {
     /// In topological order: every input stands before its readers.
     nodes: Vec<Node>,
     output: NodeId,
+    append_only: bool,
+    clocks: Vec<ObjectId>,
     started: bool,
     failed: Option<Error>,
 }
@@ -222,6 +231,16 @@ impl Dataflow {
                 Work::Operator(_) => None,
             })
             .collect()
+    }
+
+    /// Whether the result never takes back a row that it gave.
+    pub fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    /// The sources whose watermark an operator acts on, each once.
+    pub fn clocks(&self) -> &[ObjectId] {
+        &self.clocks
     }
 
     /// The counters of every node, in topological order.

@@ -4,6 +4,7 @@
 //! nothing of the others. A row's key decides which of [`SHARDS`] shards it is of, and the shards are dealt to the parts. A
 //! small step runs the parts that it touches one after the other; a large one runs them on the threads of the pool.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
@@ -16,7 +17,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::evaluate::evaluate_rows;
 use super::operator::{Deltas, Operator, StepContext};
 use super::parallel::{LARGE, rows_of};
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
 use crate::zset::canonical::{canonical, canonical_batch};
 use crate::zset::hash::row_hashes;
 use crate::zset::{Delta, Weights};
@@ -303,6 +304,11 @@ impl Operator for Sharded {
             output.extend(part.output?);
         }
         Ok(output)
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        let clocks: BTreeSet<ObjectId> = self.parts.iter().flat_map(|part| part.0.clocks()).collect();
+        clocks.into_iter().collect()
     }
 
     fn runs_without_input(&self) -> bool {

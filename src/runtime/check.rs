@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 
 use super::instance::{Lotic, blocking};
 use super::plan::{Planner, Purpose};
@@ -25,7 +27,7 @@ impl Lotic {
         name: &str,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let object = world.catalog.get(name)?;
-        let Definition::Model { query, .. } = &object.definition else {
+        let Definition::Model { query, options } = &object.definition else {
             return Err(Error::invalid(format!(
                 "\"{name}\" is a {}, not a materialized view",
                 object.relation().words()
@@ -36,7 +38,12 @@ impl Lotic {
             // computed when read: there is nothing that could differ
             return Ok((schema, Vec::new()));
         };
-        let batch = self.batch_rows(world, query).await?.batches;
+        let run = if options.emit_on_close {
+            self.closed_rows(world, query).await?
+        } else {
+            self.batch_rows(world, query).await?
+        };
+        let batch = run.batches;
         let types = Arc::clone(&object.schema);
         let differing = blocking(move || {
             let fresh = batch
@@ -63,6 +70,38 @@ impl Lotic {
         self.batch_rows_at(world, query, world.now_us).await
     }
 
+    /// As [`Self::batch_rows`], of a model that emits on window close: what is closed by the watermarks of the world.
+    async fn closed_rows(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        query: &str,
+    ) -> Result<lower::BatchRun> {
+        let planned = Planner::new(self, world, Purpose::Batch)
+            .plan_text(query)
+            .await?;
+        let optimised = context::optimize(&planned.state, planned.plan)?;
+        let optimised = lower::closed_at(
+            &optimised,
+            &self.resolver(world),
+            &world.watermarks,
+            planned.state.execution_props(),
+        )?;
+        let optimised = lower::at_moment(&optimised, world.now_us)?;
+        self.run_optimised(planned.state, optimised).await
+    }
+
+    async fn run_optimised(
+        &self,
+        state: SessionState,
+        optimised: LogicalPlan,
+    ) -> Result<lower::BatchRun> {
+        let task = self
+            .queries()
+            .spawn(async move { lower::run_batch(&state, &optimised).await });
+        task.await
+            .map_err(|error| Error::internal(error.to_string()))?
+    }
+
     /// The rows of a model's query, computed by DataFusion; a row whose expressions fail is left
     /// out, as the model leaves it out. `now_us` is what `now()` is.
     pub(super) async fn batch_rows_at(
@@ -77,12 +116,7 @@ impl Lotic {
             .await?;
         let optimised = context::optimize(&planned.state, planned.plan)?;
         let optimised = lower::at_moment(&optimised, now_us)?;
-        let state = planned.state;
-        let task = self
-            .queries()
-            .spawn(async move { lower::run_batch(&state, &optimised).await });
-        task.await
-            .map_err(|error| Error::internal(error.to_string()))?
+        self.run_optimised(planned.state, optimised).await
     }
 }
 

@@ -20,6 +20,7 @@ use super::world::{Content, Health, World};
 use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
 use crate::catalog::{Catalog, Object};
+use crate::engine::Watermarks;
 use crate::models::{Collection, Snapshot};
 use crate::zset::Delta;
 
@@ -41,6 +42,8 @@ pub(crate) struct Rows {
     pub(crate) object: ObjectId,
     /// What changes.
     pub(crate) deltas: Vec<Delta>,
+    /// How far the rows bring the source's time, in microseconds since 1970.
+    pub(crate) watermark_us: Option<i64>,
     /// Told once a world holds them.
     pub(crate) visible: Option<oneshot::Sender<Result<Epoch>>>,
     /// Dropped once a world holds them: keys that were reserved, locks that were held.
@@ -160,6 +163,8 @@ pub(crate) struct Driver {
     clock: ClockRef,
     /// What `now()` is for models. Every model is as it has to be at this moment.
     now_us: i64,
+    /// How far the time of each source has come by the rows that models have.
+    watermarks: Arc<Watermarks>,
     pub(super) catalog: Arc<Catalog>,
     bases: BTreeMap<ObjectId, SharedCollection>,
     pub(super) models: BTreeMap<ObjectId, Model>,
@@ -201,6 +206,7 @@ impl Driver {
             reserved: start.epoch,
             clock: start.clock,
             now_us,
+            watermarks: Arc::default(),
             catalog: start.catalog,
             bases: BTreeMap::new(),
             models: BTreeMap::new(),
@@ -289,7 +295,15 @@ impl Driver {
         Moment {
             epoch: self.epoch,
             now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
         }
+    }
+
+    /// Notes how far the time of a source has come; it never goes back.
+    pub(crate) fn raise_watermark(&mut self, id: ObjectId, to_us: Option<i64>) {
+        let Some(to_us) = to_us else { return };
+        let watermark = Arc::make_mut(&mut self.watermarks).entry(id).or_insert(to_us);
+        *watermark = to_us.max(*watermark);
     }
 
     /// One epoch.
@@ -302,6 +316,9 @@ impl Driver {
             }
             let mut changes = collected.deltas;
             changes.retain(|object, _| self.bases.contains_key(object));
+            for (id, to_us) in collected.watermarks {
+                self.raise_watermark(id, Some(to_us));
+            }
             self.keep_for_building(&changes);
             let stepped = self.apply_and_step(changes);
             self.publish(&stepped.changed, &stepped.unchanged);
@@ -373,6 +390,7 @@ impl Driver {
         let world = Arc::new(World {
             epoch: self.epoch,
             now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
             catalog: Arc::clone(&self.catalog),
             contents,
         });
@@ -420,6 +438,7 @@ impl Driver {
     pub(crate) fn remove(&mut self, id: ObjectId) {
         self.bases.remove(&id);
         self.models.remove(&id);
+        Arc::make_mut(&mut self.watermarks).remove(&id);
     }
 
     /// Begins to keep for `id` what its inputs get from now on.
@@ -446,8 +465,8 @@ impl Driver {
         self.catch_up();
         let missed = self.building.remove(&id);
         let missed = missed.map(|building| building.missed).unwrap_or_default();
-        if !missed.is_empty() || model.is_due(self.now_us) {
-            model.step(&missed, self.moment(), false)?;
+        if !missed.is_empty() || model.is_due(self.now_us) || !model.clocks().is_empty() {
+            model.step(&missed, &self.moment(), false)?;
         }
         model.follow();
         self.models.insert(id, model);
@@ -488,6 +507,7 @@ fn apply_to_bases(bases: Vec<(ObjectId, SharedCollection, Vec<Delta>)>) {
 #[derive(Default)]
 struct Collected {
     deltas: BTreeMap<ObjectId, Vec<Delta>>,
+    watermarks: Watermarks,
     rows: usize,
     visible: Vec<oneshot::Sender<Result<Epoch>>>,
     flushes: Vec<oneshot::Sender<Epoch>>,
@@ -501,6 +521,9 @@ impl Collected {
             .entry(rows.object)
             .or_default()
             .extend(rows.deltas);
+        if let Some(to_us) = rows.watermark_us {
+            self.watermarks.insert(rows.object, to_us);
+        }
         self.visible.extend(rows.visible);
         self.held.extend(rows.held);
     }

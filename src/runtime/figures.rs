@@ -68,6 +68,9 @@ impl Lotic {
                 }
             }
             add("quarantined", self.quarantine().count(&object.name));
+            if object.watermark().is_some() {
+                add("late_rows", self.quarantine().late(&object.name));
+            }
         }
         figures
     }

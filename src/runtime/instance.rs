@@ -10,6 +10,7 @@ use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
 use super::filling::Build;
+use super::build::ModelFacts;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
@@ -46,6 +47,8 @@ pub struct Lotic {
     pub(super) builds: Mutex<BTreeMap<ObjectId, Build>>,
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
+    /// What models over models are told of those that follow their inputs.
+    pub(super) model_facts: Mutex<BTreeMap<ObjectId, ModelFacts>>,
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,
@@ -102,6 +105,7 @@ impl Lotic {
             builds: Mutex::default(),
             functions: Functions::new(),
             states: Mutex::default(),
+            model_facts: Mutex::default(),
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
             samples: Samples::default(),
@@ -226,6 +230,7 @@ impl Lotic {
         self.writers.write().remove(&id);
         self.states.lock().remove(&id);
         self.constant_defaults.lock().remove(&id);
+        self.model_facts.lock().remove(&id);
     }
 
     /// How a source is doing, and its last error.

@@ -42,7 +42,7 @@ impl Round {
 
     /// Whether `model` has something to do.
     fn concerns(&self, model: &Model) -> bool {
-        let mut inputs = model.inputs().iter();
+        let mut inputs = model.inputs().iter().chain(model.clocks());
         inputs.any(|input| self.inputs.contains_key(input)) || model.is_due(self.at.now_us)
     }
 
@@ -119,7 +119,7 @@ impl Driver {
             }
         }
         let step = |(id, model): (ObjectId, &mut Model)| {
-            let output = model.step(&round.inputs, round.at, false);
+            let output = model.step(&round.inputs, &round.at, false);
             (id, output)
         };
         let outputs: Vec<(ObjectId, Result<Vec<Delta>>)> =

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, UInt64Array};
 use arrow::datatypes::SchemaRef;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::engine::{Parts, ShardKey};
+use crate::engine::sweep::Sweep;
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::consolidate::add_weights;
 use crate::zset::{Delta, batch_of, merge};
@@ -77,6 +79,8 @@ pub struct GroupTopK {
     rows: Ordered,
     /// Whether the input never takes a row back: what is out stays out, and of it the first row of each group is kept.
     append_only: bool,
+    /// Where a watermark closes groups.
+    sweep: Option<Sweep>,
 }
 
 impl GroupTopK {
@@ -89,7 +93,15 @@ impl GroupTopK {
             rows: Ordered::new(&config.input, &config.group, &config.order)?,
             config,
             append_only: false,
+            sweep: None,
         })
+    }
+
+    /// As it is, but the rows of groups that are closed are let go of. The key is a column of the group.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.sweep = closing.map(|closing| Sweep::new(closing.key, closing.frontier));
+        self
     }
 
     /// Applies the changes of one group. `run` names its rows, in order, with the weights to add.
@@ -232,10 +244,19 @@ impl Operator for GroupTopK {
         if keys.is_empty() {
             return None;
         }
-        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
     }
 
-    fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
+    fn clocks(&self) -> Vec<ObjectId> {
+        self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let mut moved = Moved::new();
         for piece in merge(input(inputs, 0, "group_top_k")?)? {
             let keys = self.rows.encode(&piece.batch)?;
@@ -247,7 +268,14 @@ impl Operator for GroupTopK {
                 self.change_group(&keys, run, &mut moved)?;
             }
         }
-        self.output(&moved)
+        let output = self.output(&moved)?;
+        if let Some(sweep) = &mut self.sweep
+            && let Some(bound) = sweep.due(self.rows.len(), &cx.watermarks)
+        {
+            self.rows.forget_below(sweep.column, bound)?;
+            sweep.done(self.rows.len());
+        }
+        Ok(output)
     }
 
     fn state_bytes(&self) -> usize {

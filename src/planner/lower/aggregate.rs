@@ -8,7 +8,7 @@ use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf}
 use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
-use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
@@ -42,14 +42,22 @@ impl Lowering<'_> {
         };
         self.note_evaluated(line, aggregate, &calls);
         let schema = Arc::clone(aggregate.schema.inner());
+        let plan = LogicalPlan::Aggregate(aggregate.clone());
+        let closing = self.closing(&plan, group.len())?;
+        if let Some(closing) = &closing {
+            let key = schema.field(closing.key).name();
+            self.explain
+                .note(line, &format!("groups are let go once {key} is closed"));
+        }
         let input = self.node(&aggregate.input, depth + 1)?;
-        if !calls.is_empty() {
+        if !calls.is_empty() || closing.is_some() {
             let config = AggregateConfig {
                 group,
                 calls,
                 schema,
             };
-            return Ok(Ok(self.add(operators::Aggregate::new(config)?, &[input])));
+            let operator = operators::Aggregate::new(config)?.with_closing(closing);
+            return Ok(Ok(self.add(operator, &[input])));
         }
         let keys = self.add(
             operators::Project::new(group, Arc::clone(&schema)),

@@ -10,7 +10,7 @@ use datafusion::physical_expr::expressions::Literal;
 use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::NodeId;
+use crate::engine::{Closing, NodeId};
 use crate::engine::operators::{self, JoinConfig, JoinKind};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
@@ -34,6 +34,14 @@ impl Lowering<'_> {
             Ok(residual) => residual,
             Err(reason) => return Ok(Err(reason)),
         };
+        let mut closing = self.closing_sides(join)?;
+        if closing.iter().any(Option::is_some) {
+            let line = self.explain.current();
+            self.explain.note(line, "closed rows are let go");
+        }
+        if swapped {
+            closing.reverse();
+        }
         let left = self.node(&join.left, depth + 1)?;
         let right = self.node(&join.right, depth + 1)?;
         let (left_schema, right_schema) = (join.left.schema().inner(), join.right.schema().inner());
@@ -53,19 +61,26 @@ impl Lowering<'_> {
         Ok(Ok(match form {
             Form::Plain(kind) => {
                 let config = JoinConfig { kind, ..config };
-                self.add(operators::Join::new(config), &[left, right])
+                let operator = operators::Join::new(config).with_closing(closing);
+                self.add(operator, &[left, right])
             }
             Form::Swapped(kind) => {
                 let config = JoinConfig { kind, ..config };
-                self.add(operators::Join::new(config), &[right, left])
+                let operator = operators::Join::new(config).with_closing(closing);
+                self.add(operator, &[right, left])
             }
-            Form::Mark => self.mark_join(config, [left, right]),
+            Form::Mark => self.mark_join(config, closing, [left, right]),
         }))
     }
 
     /// Every left row and whether it has a partner: the rows that have one, and those that have none. Two
     /// indexes of the same inputs, where one kernel with a mark of its own would need one.
-    fn mark_join(&mut self, config: JoinConfig, inputs: [NodeId; 2]) -> NodeId {
+    fn mark_join(
+        &mut self,
+        config: JoinConfig,
+        closing: [Option<Closing>; 2],
+        inputs: [NodeId; 2],
+    ) -> NodeId {
         let JoinConfig {
             left,
             right,
@@ -86,7 +101,8 @@ impl Lowering<'_> {
                 residual: residual.clone(),
                 schema: Arc::clone(&left),
             };
-            let rows = self.add(operators::Join::new(config), &inputs);
+            let operator = operators::Join::new(config).with_closing(closing.clone());
+            let rows = self.add(operator, &inputs);
             let mut exprs = columns_as(&left, &left);
             exprs.push(Arc::new(Literal::new(ScalarValue::Boolean(Some(mark)))));
             sides.push(self.add(operators::Project::new(exprs, Arc::clone(&schema)), &[rows]));

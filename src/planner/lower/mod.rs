@@ -11,6 +11,7 @@
 mod aggregate;
 mod asof;
 mod batch;
+mod bounds;
 mod evaluated;
 mod evaluator;
 mod expressions;
@@ -20,6 +21,7 @@ mod join;
 mod keyed;
 mod lowering;
 mod not_in;
+mod on_close;
 mod ranks;
 mod recursion;
 mod region;
@@ -42,8 +44,10 @@ mod window_function;
 mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
+pub use bounds::{Bound, Bounds};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
 pub use expressions::refuse_unstable;
-pub use lowering::{Lowered, Resolved, lower};
+pub use lowering::{Lowered, Resolved, lower, lower_on_close};
+pub use on_close::closed_at;
 pub use temporal::at_moment;
 pub use tolerant::{RowErrors, is_row_error, tolerant_state};

@@ -24,9 +24,11 @@ mod table;
 mod tests;
 mod visit;
 mod volatile;
+mod watermark;
 mod window_tables;
 
 pub use dependencies::Dependencies;
 pub use names::{output_name, restore_names};
 pub use visit::{prepare_expression, prepare_query};
 pub use volatile::{check_model_plan, check_model_query};
+pub use watermark::watermark_delay_us;

@@ -20,16 +20,16 @@ use crate::planner::parse::{Statement, parse};
 use crate::planner::prepass::prepare_query;
 
 /// A query of a file, with the comment before it as its name.
-struct Query {
-    name: String,
-    sql: String,
+pub(super) struct Query {
+    pub(super) name: String,
+    pub(super) sql: String,
 }
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
 }
 
-fn queries(file: &str) -> Vec<Query> {
+pub(super) fn queries(file: &str) -> Vec<Query> {
     let text = std::fs::read_to_string(folder().join(format!("{file}.sql"))).unwrap();
     let mut queries = Vec::new();
     let (mut name, mut sql) = (String::new(), String::new());
@@ -55,13 +55,19 @@ fn queries(file: &str) -> Vec<Query> {
 
 /// The state and the tables that the queries run in.
 pub(in crate::testing) struct Bench {
-    runtime: tokio::runtime::Runtime,
-    state: SessionState,
-    world: World,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) state: SessionState,
+    pub(super) world: World,
 }
 
 impl Bench {
     pub(in crate::testing) fn new() -> Self {
+        let tables: Vec<String> = queries("schema").into_iter().map(|query| query.sql).collect();
+        Self::over(&tables)
+    }
+
+    /// Over the tables of some CREATE TABLE statements.
+    pub(super) fn over(statements: &[String]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -73,12 +79,10 @@ impl Bench {
             .unwrap();
         let state = session(catalog);
         let mut world = World::default();
-        for query in queries("schema") {
-            let plan = runtime
-                .block_on(state.create_logical_plan(&query.sql))
-                .unwrap();
+        for sql in statements {
+            let plan = runtime.block_on(state.create_logical_plan(sql)).unwrap();
             let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) = plan else {
-                panic!("{} is not CREATE TABLE", query.sql);
+                panic!("{sql} is not CREATE TABLE");
             };
             let schema = Arc::clone(table.input.schema().inner());
             let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap();
@@ -94,7 +98,7 @@ impl Bench {
         }
     }
 
-    fn subject(&self, sql: &str) -> Result<Subject> {
+    pub(super) fn subject(&self, sql: &str) -> Result<Subject> {
         let parsed = parse(sql)?;
         let Some(Statement::Query(query)) =
             parsed.into_iter().next().map(|parsed| parsed.statement)
@@ -189,16 +193,21 @@ impl Bench {
                 self.explain(&query.sql)
             ));
         }
-        let path = folder().join(format!("{file}.plan"));
-        if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            stored, text,
-            "{file}.plan differs; UPDATE=1 stores the new plans"
-        );
+        compare_stored(file, &text);
     }
+}
+
+/// Compares plans with the stored ones of `file`; `UPDATE=1` stores them.
+pub(super) fn compare_stored(file: &str, text: &str) {
+    let path = folder().join(format!("{file}.plan"));
+    if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        stored, text,
+        "{file}.plan differs; UPDATE=1 stores the new plans"
+    );
 }
 
 /// A session as models have it.

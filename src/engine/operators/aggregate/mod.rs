@@ -6,6 +6,7 @@
 //! +1, for the groups whose row changed. A group whose result is out of range has no row; it is reported, and taken back once mended.
 
 mod call;
+mod closing;
 mod keys;
 mod output;
 
@@ -14,17 +15,19 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
 pub use self::call::{AggregateCall, CallForm};
 use self::call::{read_inside, sharing};
+use self::closing::OpenGroups;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, ObjectId, Result};
 use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
+use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::engine::{Parts, ShardKey};
 use crate::zset::canonical::canonical;
@@ -61,6 +64,8 @@ pub struct Aggregate {
     /// The step that last touched a slot.
     touched: Vec<u64>,
     step: u64,
+    /// Where a watermark closes groups.
+    open: Option<OpenGroups>,
 }
 
 /// Rows that came in, evaluated, with the slot of each.
@@ -100,9 +105,17 @@ impl Aggregate {
             rows: vec![0; global],
             touched: vec![0; global],
             step: 0,
+            open: None,
             expressions,
             config,
         })
+    }
+
+    /// As it is, but groups that are closed by `closing` leave no state behind. Their rows stay.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.open = closing.map(OpenGroups::new);
+        self
     }
 
     fn is_global(&self) -> bool {
@@ -129,10 +142,17 @@ impl Aggregate {
                 let slots = self.table.admit(&columns[..keys], evaluated.delta.rows())?;
                 self.rows.resize(self.table.slots(), 0);
                 self.touched.resize(self.table.slots(), 0);
-                for slot in &slots {
-                    if self.touched[*slot] != self.step {
-                        self.touched[*slot] = self.step;
-                        dirty.push(*slot);
+                let times = self.open.as_ref().map(|open| &columns[open.closing.key]);
+                let times = times.map(as_numbers).transpose()?;
+                for (row, slot) in slots.iter().enumerate() {
+                    if self.touched[*slot] == self.step {
+                        continue;
+                    }
+                    self.touched[*slot] = self.step;
+                    dirty.push(*slot);
+                    if let (Some(open), Some(times)) = (&mut self.open, &times) {
+                        let times = times.as_primitive::<Int64Type>();
+                        open.open(*slot, times.is_valid(row).then(|| times.value(row)));
                     }
                 }
                 Some(slots)
@@ -211,13 +231,29 @@ impl Aggregate {
                     .flatten()
                     .all(|states| states.is_zero(*slot));
             if empty {
-                self.states
-                    .iter_mut()
-                    .flatten()
-                    .for_each(|states| states.reset(*slot));
-                self.table.release(*slot);
+                self.forget(*slot);
+                if let Some(open) = &mut self.open {
+                    open.forget(*slot);
+                }
             }
         }
+    }
+
+    /// Lets go of the groups that are closed now.
+    fn close(&mut self, cx: &StepContext) {
+        let Some(open) = &mut self.open else { return };
+        for slot in open.take_closed(&cx.watermarks) {
+            self.rows[slot] = 0;
+            self.forget(slot);
+        }
+    }
+
+    fn forget(&mut self, slot: usize) {
+        self.states
+            .iter_mut()
+            .flatten()
+            .for_each(|states| states.reset(slot));
+        self.table.release(slot);
     }
 
     fn snapshot(&self, slots: &[usize], present: impl Fn(usize) -> bool) -> Result<Snapshot> {
@@ -266,10 +302,50 @@ impl Operator for Aggregate {
             data_type: None,
         };
         let keys = self.config.group.iter().map(key).collect();
-        Parts::new(vec![keys], count, || Self::new(self.config.clone())).ok()
+        let closing = || self.open.as_ref().map(|open| open.closing.clone());
+        let part = || Ok(Self::new(self.config.clone())?.with_closing(closing()));
+        Parts::new(vec![keys], count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        let output = self.change(inputs, cx)?;
+        self.close(cx);
+        Ok(output)
+    }
+
+    fn runs_without_input(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        let open = self.open.as_ref();
+        open.map_or_else(Vec::new, |open| open.closing.frontier.sources())
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.table.bytes()
+            + (self.rows.capacity() + self.touched.capacity()) * 8
+            + self.open.as_ref().map_or(0, OpenGroups::bytes)
+            + self
+                .states
+                .iter()
+                .flatten()
+                .map(|states| states.bytes())
+                .sum::<usize>()
+    }
+
+    fn state_rows(&self) -> usize {
+        if self.is_global() {
+            1
+        } else {
+            self.table.len()
+        }
+    }
+}
+
+impl Aggregate {
+    /// Takes the input in, and gives what it changes.
+    fn change(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let first = self.step == 0;
         self.step += 1;
         let mut dirty = if self.is_global() {
@@ -295,24 +371,5 @@ impl Operator for Aggregate {
         let output = changes(&self.config, &old, &new, cx)?;
         self.release(&dirty);
         Ok(output)
-    }
-
-    fn state_bytes(&self) -> usize {
-        self.table.bytes()
-            + (self.rows.capacity() + self.touched.capacity()) * 8
-            + self
-                .states
-                .iter()
-                .flatten()
-                .map(|states| states.bytes())
-                .sum::<usize>()
-    }
-
-    fn state_rows(&self) -> usize {
-        if self.is_global() {
-            1
-        } else {
-            self.table.len()
-        }
     }
 }

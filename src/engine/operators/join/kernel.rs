@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use super::config::{JoinConfig, JoinKind};
 use super::pairs::Pairing;
 use super::side::{Piece, Side};
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::engine::{Parts, ShardKey};
 use crate::zset::consolidate::{add_weights, take_rows};
@@ -66,6 +67,15 @@ impl Join {
             defect,
             config,
         }
+    }
+
+    /// As it is, but rows that no row of the other side can meet any more, and that do not go themselves, are let go of.
+    /// The keys are columns of the left and the right input.
+    #[must_use]
+    pub fn with_closing(mut self, [left, right]: [Option<Closing>; 2]) -> Self {
+        self.left.close_by(left);
+        self.right.close_by(right);
+        self
     }
 
     /// Takes the delta of one side against the state of the other, and into its own.
@@ -248,7 +258,13 @@ impl Operator for Join {
                 });
             }
         }
-        Parts::new(keys, count, || Ok(Self::new(self.config.clone()))).ok()
+        let part = || {
+            let mut part = Self::new(self.config.clone());
+            part.left.close_like(&self.left);
+            part.right.close_like(&self.right);
+            Ok(part)
+        };
+        Parts::new(keys, count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
@@ -262,7 +278,15 @@ impl Operator for Join {
         let left_first = !self.config.kind.counts_left();
         let mut output = self.half(left_first, if left_first { left } else { right }, cx)?;
         output.extend(self.half(!left_first, if left_first { right } else { left }, cx)?);
+        self.left.close(cx)?;
+        self.right.close(cx)?;
         Ok(output)
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        let mut clocks = self.left.clocks();
+        clocks.extend(self.right.clocks());
+        clocks
     }
 
     fn state_bytes(&self) -> usize {
