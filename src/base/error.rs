@@ -347,8 +347,32 @@ impl Error {
             let message = "more than one row returned by a subquery used as an expression";
             return Self::new(Kind::Invalid, "21000", message);
         }
-        Self::new(Kind::Invalid, "22000", lower_first(text))
+        let (message, detail) = text.split_once("\nDETAIL: ").unwrap_or((text, ""));
+        let error = Self::new(Kind::Invalid, execution_code(message), lower_first(message));
+        if detail.is_empty() {
+            return error;
+        }
+        error.with_detail(detail)
     }
+}
+
+/// The SQLSTATE of an error that a function of `udfs` raised: that crate knows only texts.
+fn execution_code(text: &str) -> &'static str {
+    const BEGINNINGS: [(&str, &str); 11] = [
+        ("invalid input syntax for type", "22P02"),
+        ("malformed array literal", "22P02"),
+        ("path element at position", "22P02"),
+        ("unsupported Unicode escape sequence", "22P05"),
+        ("value overflows numeric format", "22003"),
+        ("cannot get array length of", "22023"),
+        ("cannot extract elements from", "22023"),
+        ("cannot call jsonb_", "22023"),
+        ("cannot cast jsonb", "22023"),
+        ("cannot delete", "22023"),
+        ("JSON is nested deeper", "54000"),
+    ];
+    let found = BEGINNINGS.iter().find(|(begin, _)| text.starts_with(begin));
+    found.map_or("22000", |(_, code)| code)
 }
 
 /// Whether a cast failed because the number is too large for its type, not because it is no number.

@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, expansion, fetch, from_functions, named_windows, names, numbers, order, reject,
+    arrays, asof, expansion, fetch, from_functions, json, named_windows, names, numbers, order, reject,
     rows, select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
@@ -101,6 +101,7 @@ impl VisitorMut for Walk {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         arrays::rewrite(expr);
+        json::rewrite(expr);
         numbers::rewrite(expr);
         flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }
