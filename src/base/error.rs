@@ -10,6 +10,10 @@ use datafusion::common::{DataFusionError, SchemaError};
 
 use super::store_error::{store_error, store_error_within};
 
+/// Stands between a column's name and its number where several columns of a query have that name. Nobody types it by
+/// accident, and DataFusion takes it in a quoted name.
+pub const COPY_MARK: char = '\u{1}';
+
 /// A result with Lotic's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -307,6 +311,17 @@ impl Error {
     }
 
     fn from_schema(inner: &SchemaError) -> Self {
+        if let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = inner
+        {
+            let copy = format!("{}{COPY_MARK}", field.name);
+            if valid_fields.iter().any(|known| known.name.starts_with(&copy)) {
+                let text = format!("column reference \"{}\" is ambiguous", field.name);
+                return Self::new(Kind::Invalid, "42702", text);
+            }
+        }
         let code = match inner {
             SchemaError::AmbiguousReference { .. } => "42702",
             SchemaError::DuplicateQualifiedField { .. }

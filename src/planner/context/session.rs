@@ -12,6 +12,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::duplicates::DerivedNames;
 use super::floats::FloatOverDecimal;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
@@ -64,6 +65,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_catalog_list(Arc::new(catalogs))
         .with_expr_planners(expr_planners)
+        .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregates)
