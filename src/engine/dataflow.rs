@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 
 use super::operator::{Deltas, Operator, StepContext};
+use super::shards::in_parts;
 use crate::base::clock::ClockRef;
 use crate::base::task::panic_text;
 use crate::base::{Error, ObjectId, Result};
@@ -92,9 +93,18 @@ impl std::fmt::Debug for Node {
 #[derive(Debug, Default)]
 pub struct DataflowBuilder {
     nodes: Vec<Node>,
+    /// How many parts a keyed operator is split into; 0 and 1: it stays whole.
+    parts: usize,
 }
 
 impl DataflowBuilder {
+    /// Operators added from here on are split into `parts` by key, where they can be: one for each thread is a good number.
+    #[must_use]
+    pub fn in_parts(mut self, parts: usize) -> Self {
+        self.parts = parts;
+        self
+    }
+
     /// A node that gives the deltas of `object`. An object may have several such nodes.
     pub fn source(&mut self, object: ObjectId, schema: SchemaRef) -> NodeId {
         self.push(Work::Source(object, schema), &[], false)
@@ -106,7 +116,8 @@ impl DataflowBuilder {
     }
 
     /// A node that runs `operator` over the outputs of `inputs`.
-    pub fn add(&mut self, mut operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+    pub fn add(&mut self, operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+        let mut operator = in_parts(operator, self.parts);
         let known: Vec<bool> = inputs
             .iter()
             .map(|input| self.is_append_only(*input))

@@ -15,7 +15,9 @@ mod evaluate;
 mod frontier;
 pub mod operator;
 pub mod operators;
+mod parallel;
 mod progress;
+mod shards;
 mod sweep;
 
 #[cfg(test)]
@@ -27,3 +29,4 @@ pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use frontier::{Closing, Frontier, FrontierTerm};
 pub use operator::{Deltas, Operator, RowError, StepContext, Watermarks};
 pub use progress::{Progress, Reached};
+pub use shards::{Parts, ShardKey, in_parts};

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 
 use super::budget::Budget;
 use super::progress::Progress;
+use super::shards::Parts;
 use crate::base::clock::ClockRef;
 use crate::base::{Error, ObjectId, Result};
 use crate::zset::Delta;
@@ -39,6 +40,26 @@ pub struct StepContext {
     pub progress: Option<Arc<Progress>>,
 }
 
+impl StepContext {
+    /// The same for work of this step on another thread, without what was told so far.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            errors: Vec::new(),
+            bulk: self.bulk,
+            now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
+            clock: self.clock.clone(),
+            budget: self.budget.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Takes over what the work of `part`, a fork of this, told.
+    pub(super) fn join(&mut self, part: Self) {
+        self.errors.extend(part.errors);
+    }
+}
+
 /// A row that an expression failed on. The same row taken back gives the same error with the
 /// opposite weight, so the sum of the errors is right at all times.
 #[derive(Clone, Debug)]
@@ -62,6 +83,12 @@ pub trait Operator: Send {
     /// either. A hint: an operator may keep less for such an input.
     fn learn_append_only(&mut self, _inputs: &[bool]) -> bool {
         false
+    }
+
+    /// `count` operators like this one that together do its work, when rows of different keys never meet in it. Asked
+    /// once, before anything else, of an operator with empty state.
+    fn parts(&self, _count: usize) -> Option<Parts> {
+        None
     }
 
     /// Takes what came in on each input since the last step and says how the output changes.

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Constraint, Constraints};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -19,6 +20,7 @@ use super::Snapshot;
 pub struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table_type: TableType,
+    constraints: Constraints,
 }
 
 impl SnapshotTable {
@@ -27,7 +29,19 @@ impl SnapshotTable {
         Self {
             snapshot,
             table_type: TableType::Base,
+            constraints: Constraints::default(),
         }
+    }
+
+    /// With the columns of a primary key that no two rows share and no row lacks. Plans rely on it: it must be one that is
+    /// enforced.
+    #[must_use]
+    pub fn with_key(mut self, key: &[usize]) -> Self {
+        if !key.is_empty() {
+            let key = Constraint::PrimaryKey(key.to_vec());
+            self.constraints = Constraints::new_unverified(vec![key]);
+        }
+        self
     }
 }
 
@@ -39,6 +53,10 @@ impl TableProvider for SnapshotTable {
 
     fn table_type(&self) -> TableType {
         self.table_type
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
     }
 
     async fn scan(

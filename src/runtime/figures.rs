@@ -61,6 +61,11 @@ impl Lotic {
                     "model_error_rows",
                     health.failed_rows.count().unsigned_abs(),
                 );
+                if let Some(sample) = self.samples.of(object.id) {
+                    add("model_checks", sample.checks);
+                    add("model_failed_checks", sample.failed);
+                    add("model_differing_rows", sample.differing_rows);
+                }
             }
             add("quarantined", self.quarantine().count(&object.name));
             if object.watermark().is_some() {

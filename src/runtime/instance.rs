@@ -14,6 +14,7 @@ use super::filling::Build;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
+use super::sampler::Samples;
 use super::session::Session;
 use super::store::Store;
 use super::world::World;
@@ -51,6 +52,8 @@ pub struct Lotic {
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,
+    /// What the background check has found.
+    pub(super) samples: Samples,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
 }
@@ -105,6 +108,7 @@ impl Lotic {
             model_facts: Mutex::default(),
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
+            samples: Samples::default(),
             queries: Some(queries),
         });
         lotic.recover().await?;

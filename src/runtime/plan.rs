@@ -323,14 +323,25 @@ impl Planner {
             _ => {}
         }
         reads.insert(object.id);
-        if self.purpose == Purpose::Shape {
-            let empty = Snapshot::empty(Arc::clone(&object.schema));
-            return Ok(Arc::new(SnapshotTable::new(Arc::new(empty))));
-        }
-        if let Some(snapshot) = self.world.snapshot(object.id) {
-            return Ok(Arc::new(SnapshotTable::new(Arc::clone(snapshot))));
+        let rows = if self.purpose == Purpose::Shape {
+            Some(Arc::new(Snapshot::empty(Arc::clone(&object.schema))))
+        } else {
+            self.world.snapshot(object.id).cloned()
+        };
+        if let Some(rows) = rows {
+            return Ok(Arc::new(
+                SnapshotTable::new(rows).with_key(enforced_key(object)),
+            ));
         }
         source::in_place(&self.lotic, state, object).await
+    }
+}
+
+/// The primary key of a table: its writer holds every row to it.
+fn enforced_key(object: &Object) -> &[usize] {
+    match object.definition {
+        Definition::Table { .. } => object.primary_key(),
+        _ => &[],
     }
 }
 

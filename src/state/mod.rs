@@ -3,17 +3,22 @@
 //! An [`Arrangement`] keeps different rows with a weight each and finds them by the whole row or by
 //! a key. A [`Keyed`] finds them by key alone, and takes rows in without looking for equal ones. `chunks` holds
 //! the columns; the tables and the arrays a row live beside it. An [`Ordered`] keeps them in a total order, for
-//! operators that ask which rows come first.
+//! operators that ask which rows stand around one. A [`Sorted`] keeps them in groups, each in order, for operators that
+//! ask which rows of a group come first.
 
 mod arrangement;
+mod blocks;
 mod chunks;
 mod keyed;
 mod ordered;
 mod search;
+mod sorted;
 
 #[cfg(test)]
 mod tests;
 
 pub use arrangement::{Arrangement, Emit, Keys};
+pub use blocks::Place;
 pub use keyed::Keyed;
 pub use ordered::{Change, OrderKey, Ordered, OrderedRows, Standing};
+pub use sorted::{Against, Arrival, Peers, Run, Sorted};

@@ -10,6 +10,7 @@ mod delta;
 pub mod encode;
 pub mod equal;
 pub mod hash;
+pub mod order;
 mod size;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::engine::sweep::Sweep;
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, Merged, batch_of, merge};
@@ -368,6 +369,19 @@ impl Session {
 impl Operator for Session {
     fn name(&self) -> &'static str {
         "session"
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
     }
 
     fn clocks(&self) -> Vec<ObjectId> {

@@ -108,16 +108,17 @@ impl Operator for TopK {
             end.settle(&self.rows, &mut |key, copies| {
                 count(&mut moved, key, copies)
             })?;
-            if self.append_only
-                && let Some(last) = end.full()
-            {
-                self.rows.forget_behind(last, &[]);
-            }
         }
         if let Some(start) = &mut self.start {
             start.settle(&self.rows, &mut |key, copies| {
                 count(&mut moved, key, -copies)
             })?;
+        }
+        // Only now: the start may have moved over rows that are behind the end.
+        if self.append_only
+            && let Some(last) = self.end.as_ref().and_then(Cut::full)
+        {
+            self.rows.forget_behind(last, &[]);
         }
         if moved.is_empty() {
             return Ok(Deltas::new());

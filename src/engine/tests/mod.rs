@@ -6,6 +6,7 @@ mod joins;
 mod linear;
 mod recursion;
 mod session;
+mod shards;
 mod stateful;
 mod top_k;
 mod unnest;

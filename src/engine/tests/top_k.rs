@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
-use proptest::prelude::{ProptestConfig, TestCaseError, proptest};
+use proptest::prelude::{ProptestConfig, TestCaseError, prop_assert_eq, proptest};
 
 use super::schema;
 use crate::engine::operators::{GroupTopK, GroupTopKConfig, Numbering, OrderKey, RankColumn, TopK};
+use crate::engine::{Operator, StepContext};
 use crate::testing::laws::strategy::histories;
-use crate::testing::laws::{Cell, Row, Subject, Table, add, check, made_proper};
+use crate::testing::laws::{
+    Cell, Row, Step, Subject, Table, add, add_deltas, check, delta_of, integral, made_proper,
+};
 
 pub(super) fn mixed() -> SchemaRef {
     schema(&[
@@ -153,6 +156,36 @@ fn config(
     }
 }
 
+/// Steps `operator` through rows that only come, and compares after each step.
+fn check_growing(
+    mut operator: Box<dyn Operator>,
+    history: &[Step],
+    reference: impl Fn(&Table) -> Table,
+) -> Result<(), TestCaseError> {
+    operator.learn_append_only(&[true]);
+    let mut output = Table::new();
+    for (index, step) in history.iter().enumerate() {
+        let delta = delta_of(&mixed(), &step[0]).unwrap();
+        let half = delta.rows() / 2;
+        let pieces = vec![delta.slice(0, half), delta.slice(half, delta.rows() - half)];
+        let changes = operator
+            .step(&[pieces], &mut StepContext::default())
+            .unwrap();
+        add_deltas(&mut output, &changes).unwrap();
+        let rows = integral(1, &history[..=index]).remove(0);
+        prop_assert_eq!(&output, &reference(&rows));
+    }
+    Ok(())
+}
+
+/// A history without rows that go.
+fn growing(mut history: Vec<Step>) -> Vec<Step> {
+    for (_, weight) in history.iter_mut().flatten().flatten() {
+        *weight = weight.abs();
+    }
+    history
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -196,5 +229,27 @@ proptest! {
             reference: &|inputs| ranked(&inputs[0], by, &config),
         };
         check(&subject, &made_proper(1, history)).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn first_rows_of_what_only_grows_obey_the_same_law(
+        history in histories(&[mixed()], 12),
+        falling: bool,
+        nulls_first: bool,
+        first in 1..3_u64,
+        width in 0..3_u64,
+        rank in 0..3_usize,
+        column in 0..3_usize,
+    ) {
+        let by = By { column: 1, falling, nulls_first };
+        let rank = [Numbering::RowNumber, Numbering::Rank, Numbering::DenseRank][rank];
+        let column = [RankColumn::Absent, RankColumn::Unread, RankColumn::Kept][column];
+        let config = config(rank, column, (first, first + width), by);
+        let history = growing(history);
+        let operator = Box::new(GroupTopK::new(config.clone()).unwrap());
+        check_growing(operator, &history, |rows| ranked(rows, by, &config))?;
+        let (skip, fetch) = (usize::try_from(first).unwrap() - 1, usize::try_from(width).unwrap() + 1);
+        let operator = TopK::new(&mixed(), mixed(), &[by.key()], skip, Some(fetch)).unwrap();
+        check_growing(Box::new(operator), &history, |rows| window(rows, by, skip, Some(fetch)))?;
     }
 }

@@ -22,6 +22,7 @@ pub mod guard;
 pub mod joined;
 pub mod one_row;
 pub mod ordered_set;
+mod replay;
 pub mod session;
 pub mod sizes;
 
@@ -30,7 +31,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use asof::ASOF_MARK;
@@ -58,8 +58,6 @@ pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
 pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let mut all = exact::exact_udafs();
     all.extend(ordered_set::ordered_set_udafs());
-    let every = Arc::unwrap_or_clone(bool_and_udaf()).with_aliases(["every"]);
-    all.push(Arc::new(every));
     all.extend(collect::guarded_udafs(limits));
     all
 }

@@ -4,8 +4,6 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf};
-use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
@@ -312,7 +310,7 @@ pub(super) fn is_known(udaf: &AggregateUDF) -> bool {
 /// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
 static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     let mut known = all_udafs();
-    known.extend([bit_and_udaf(), bit_or_udaf(), bool_or_udaf(), count_udaf()]);
+    known.push(count_udaf());
     known
 });
 

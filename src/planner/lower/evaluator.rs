@@ -26,17 +26,22 @@ pub trait EvaluatorFactory {
 
     /// What expressions need to know of their session: time zone and other options.
     fn execution_props(&self) -> ExecutionProps;
+
+    /// How many threads one step may keep busy.
+    fn threads(&self) -> usize;
 }
 
 /// Evaluators that run in a session state: its functions, memory pool and options.
 #[derive(Debug)]
 pub struct DataFusionEvaluators {
     state: SessionState,
+    threads: usize,
 }
 
 impl DataFusionEvaluators {
     /// Evaluators over `state`, one partition each: the engine is what runs in parallel.
     pub fn new(state: &SessionState) -> Self {
+        let threads = state.config().target_partitions();
         // The catalog list is shared with `state`: a default catalog built here would replace its own.
         let config = state
             .config()
@@ -46,7 +51,7 @@ impl DataFusionEvaluators {
         let state = SessionStateBuilder::new_from_existing(state.clone())
             .with_config(config)
             .build();
-        Self { state }
+        Self { state, threads }
     }
 }
 
@@ -69,6 +74,10 @@ impl EvaluatorFactory for DataFusionEvaluators {
         props.query_execution_start_time = None;
         props.config_options = Some(Arc::clone(self.state.config_options()));
         props
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 }
 

@@ -108,7 +108,7 @@ fn lower_here(
     expressions::refuse_unstable(&plan)?;
     let plan = join_scalars(plan)?;
     let mut lowering = Lowering {
-        builder: Dataflow::builder(),
+        builder: Dataflow::builder().in_parts(evaluators.threads()),
         sources: BTreeMap::new(),
         outside: Vec::new(),
         explain: Explain::default(),

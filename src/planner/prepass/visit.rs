@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, expansion, fetch, from_functions, named_windows, names, numbers, order, reject,
+    arrays, asof, ctes, expansion, fetch, from_functions, json, named_windows, names, numbers, operators, order, reject,
     rows, select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
@@ -62,6 +62,7 @@ impl VisitorMut for Walk {
                 .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
                     order::rewrite(query);
+                    ctes::rewrite(query);
                     fetch::rewrite(query)
                 }),
         )
@@ -101,6 +102,8 @@ impl VisitorMut for Walk {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         arrays::rewrite(expr);
+        json::rewrite(expr);
+        operators::rewrite(expr);
         numbers::rewrite(expr);
         flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }

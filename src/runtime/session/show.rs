@@ -202,7 +202,8 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         | DataType::Decimal64(p, s)
         | DataType::Decimal128(p, s)
         | DataType::Decimal256(p, s) => format!("numeric({p},{s})"),
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".to_owned(),
+        DataType::Utf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::LargeUtf8 => "jsonb".to_owned(),
         DataType::Binary
         | DataType::BinaryView
         | DataType::LargeBinary

@@ -29,6 +29,7 @@ use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
 
@@ -312,6 +313,20 @@ impl Operator for Aggregate {
         self.inside = read_inside(&self.config.calls, &self.shared);
         // what is closed stays as it is
         self.holds
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        if self.is_global() {
+            return None;
+        }
+        let key = |value: &Arc<dyn PhysicalExpr>| ShardKey {
+            value: Arc::clone(value),
+            data_type: None,
+        };
+        let keys = self.config.group.iter().map(key).collect();
+        let closing = || self.open.as_ref().map(|open| open.closing.clone());
+        let part = || Ok(Self::new(self.config.clone())?.with_closing(closing()));
+        Parts::new(vec![keys], count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {

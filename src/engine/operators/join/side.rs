@@ -135,6 +135,11 @@ impl Side {
         self.sweep = kept.map(|column| Sweep::new(column, frontier));
     }
 
+    /// Lets go of the rows that `other`, a side of the same columns and keys, lets go of.
+    pub(super) fn close_like(&mut self, other: &Self) {
+        self.sweep.clone_from(&other.sweep);
+    }
+
     /// The watermarks that close rows.
     pub(super) fn clocks(&self) -> Vec<ObjectId> {
         self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)

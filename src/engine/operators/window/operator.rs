@@ -16,6 +16,7 @@ use crate::base::{Error, ObjectId, Result};
 use crate::engine::Budget;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::engine::sweep::Sweep;
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, batch_of, merge, net};
@@ -330,6 +331,19 @@ fn rows_at(rows: &RecordBatch, places: &UInt32Array, width: usize) -> Result<Vec
 impl Operator for Window {
     fn name(&self) -> &'static str {
         "window"
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.partition.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
