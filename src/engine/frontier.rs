@@ -20,7 +20,7 @@ use crate::zset::batch_of;
 pub struct FrontierTerm {
     /// The source.
     pub source: ObjectId,
-    /// One column, a timestamp in microseconds: the source's watermark.
+    /// One column, a timestamp: the source's watermark.
     pub input: SchemaRef,
     /// The column's value where the source's time is the watermark; grows with it.
     pub value: Arc<dyn PhysicalExpr>,
@@ -39,12 +39,17 @@ pub struct Closing {
 #[derive(Clone, Debug)]
 pub struct Frontier {
     terms: Vec<FrontierTerm>,
+    /// The watermarks of the terms that were asked for last, and what they gave.
+    known: (Vec<Option<i64>>, Option<i64>),
 }
 
 impl Frontier {
     /// The least of `terms`, which are not none.
     pub fn new(terms: Vec<FrontierTerm>) -> Self {
-        Self { terms }
+        Self {
+            terms,
+            known: (Vec::new(), None),
+        }
     }
 
     /// The sources that it depends on.
@@ -54,7 +59,19 @@ impl Frontier {
 
     /// The frontier by `watermarks`, as the 64 bits of the column's type. None while a source has no time yet, or where the
     /// value cannot be computed: then nothing is closed.
-    pub fn value(&self, watermarks: &Watermarks) -> Option<i64> {
+    pub fn value(&mut self, watermarks: &Watermarks) -> Option<i64> {
+        let of = |term: &FrontierTerm| watermarks.get(&term.source).copied();
+        // most steps bring no watermark further
+        if self.known.0.is_empty() || !self.terms.iter().map(of).eq(self.known.0.iter().copied()) {
+            self.known = (
+                self.terms.iter().map(of).collect(),
+                self.compute(watermarks),
+            );
+        }
+        self.known.1
+    }
+
+    fn compute(&self, watermarks: &Watermarks) -> Option<i64> {
         let mut least = None;
         for term in &self.terms {
             let value = term.at(*watermarks.get(&term.source)?).ok().flatten()?;
@@ -70,7 +87,11 @@ impl FrontierTerm {
         let column = cast(&Int64Array::from(vec![watermark_us]), kind)?;
         let row: RecordBatch = batch_of(&self.input, vec![column], 1)?;
         let value = self.value.evaluate(&row)?.into_array(1)?;
-        Ok(as_numbers(&value)?.as_primitive::<Int64Type>().iter().next().flatten())
+        Ok(as_numbers(&value)?
+            .as_primitive::<Int64Type>()
+            .iter()
+            .next()
+            .flatten())
     }
 }
 

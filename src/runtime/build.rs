@@ -74,6 +74,20 @@ impl Lotic {
         }
     }
 
+    /// Refuses a model that emits on window close and has no window that closes.
+    pub(super) async fn check_closes(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let Definition::Model { query, options } = &object.definition else {
+            return Ok(());
+        };
+        if !options.emit_on_close {
+            return Ok(());
+        }
+        let world = self.world();
+        let (planned, optimised) = self.plan_model(&world, query).await?;
+        self.lower_model(&world, &planned, &optimised, true)
+            .map(drop)
+    }
+
     /// What plans are told of the relations that they read.
     pub(super) fn resolver(
         &self,
@@ -126,8 +140,7 @@ impl Lotic {
         let world = self.world();
         let (planned, optimised) = self.plan_model(&world, query).await?;
         self.load_inputs(&world, &planned.reads).await?;
-        let lowered =
-            self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
+        let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
         let facts = ModelFacts {
             resolved: Resolved {
                 id: object.id,

@@ -207,6 +207,7 @@ impl Lotic {
             base_dir: String::new(),
         };
         if !self.options().maintain {
+            self.check_closes(&object).await?;
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);

@@ -302,7 +302,9 @@ impl Driver {
     /// Notes how far the time of a source has come; it never goes back.
     pub(crate) fn raise_watermark(&mut self, id: ObjectId, to_us: Option<i64>) {
         let Some(to_us) = to_us else { return };
-        let watermark = Arc::make_mut(&mut self.watermarks).entry(id).or_insert(to_us);
+        let watermark = Arc::make_mut(&mut self.watermarks)
+            .entry(id)
+            .or_insert(to_us);
         *watermark = to_us.max(*watermark);
     }
 

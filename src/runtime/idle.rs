@@ -48,7 +48,9 @@ impl Lotic {
             return false;
         };
         let now_us = self.options().clock.now_us();
-        let silent_us = writer.time().map(|time| now_us.saturating_sub(time.heard_us()));
+        let silent_us = writer
+            .time()
+            .map(|time| now_us.saturating_sub(time.heard_us()));
         silent_us.is_some_and(|silent_us| silent_us >= idle_us)
     }
 

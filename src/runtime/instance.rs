@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::build::ModelFacts;
 use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
 use super::filling::Build;
-use super::build::ModelFacts;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;

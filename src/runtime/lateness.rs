@@ -155,7 +155,15 @@ mod tests {
     fn a_row_before_the_watermark_is_late_and_one_at_it_is_not() {
         let mut state = fresh();
         let sifted = state
-            .sift(batch(&[Some(10), Some(5), Some(4), None, Some(20), Some(14), Some(15)]))
+            .sift(batch(&[
+                Some(10),
+                Some(5),
+                Some(4),
+                None,
+                Some(20),
+                Some(14),
+                Some(15),
+            ]))
             .unwrap();
         assert_eq!(sifted.late_places, [2, 5]);
         assert_eq!(sifted.on_time.num_rows(), 5);
@@ -166,7 +174,13 @@ mod tests {
     #[test]
     fn rows_without_a_time_move_nothing() {
         let mut state = fresh();
-        assert!(state.sift(batch(&[None, None])).unwrap().late_places.is_empty());
+        assert!(
+            state
+                .sift(batch(&[None, None]))
+                .unwrap()
+                .late_places
+                .is_empty()
+        );
         assert_eq!(state.watermark_us(), None);
     }
 

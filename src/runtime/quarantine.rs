@@ -123,7 +123,11 @@ impl QuarantineLog {
     fn forget(&self, mark: u128, source: &str, late: bool) {
         let mut state = self.state.lock();
         state.seen.remove(&mark);
-        let State { counts, late: lates, .. } = &mut *state;
+        let State {
+            counts,
+            late: lates,
+            ..
+        } = &mut *state;
         let counts = [Some(counts), late.then_some(lates)];
         for counts in counts.into_iter().flatten() {
             if let Some(count) = counts.get_mut(source) {

@@ -95,12 +95,7 @@ impl Lotic {
         let watermark_us = lateness.and_then(|lateness| lateness.watermark_us());
         let time = SourceTime::new(object, lateness, self.quarantine(), &self.options().clock);
         let shared: SharedCollection = Arc::new(RwLock::new(collection));
-        let writer = Writer::new(
-            object,
-            topic,
-            Arc::clone(&shared),
-            self.driver().clone(),
-        )?;
+        let writer = Writer::new(object, topic, Arc::clone(&shared), self.driver().clone())?;
         let writer = Arc::new(writer.with_time(time));
         let (keyed, catalog, table) = (
             Arc::clone(&writer),

@@ -17,8 +17,8 @@ use super::instance::blocking;
 use super::lateness::{Lateness, Sifted, moment_text};
 use super::model::row_as_json;
 use super::quarantine::QuarantineLog;
-use crate::base::clock::ClockRef;
 use crate::base::Result;
+use crate::base::clock::ClockRef;
 use crate::catalog::Object;
 use crate::sources::BadRecord;
 
@@ -131,9 +131,8 @@ impl SourceTime {
         }
         let late = sifted.iter().map(|(late, ..)| late.num_rows() as u64).sum();
         if !sifted.is_empty() {
-            let place = place.unwrap_or_else(|| {
-                format!("written at {}", moment_text(self.clock.now_us()))
-            });
+            let place =
+                place.unwrap_or_else(|| format!("written at {}", moment_text(self.clock.now_us())));
             let records = self.records(&sifted, &place);
             let quarantine = Arc::clone(&self.quarantine);
             blocking(move || quarantine.put_late(records)).await?;
@@ -174,11 +173,7 @@ impl SourceTime {
         }
     }
 
-    fn records(
-        &self,
-        sifted: &[(RecordBatch, Vec<usize>, i64)],
-        place: &str,
-    ) -> Vec<BadRecord> {
+    fn records(&self, sifted: &[(RecordBatch, Vec<usize>, i64)], place: &str) -> Vec<BadRecord> {
         let mut records = Vec::new();
         for (late, places, watermark_us) in sifted {
             for (row, number) in places.iter().enumerate() {

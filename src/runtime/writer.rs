@@ -219,7 +219,7 @@ impl Writer {
     ) -> Result<Receipt> {
         let rows = deltas.iter().map(|delta| delta.rows() as u64).sum();
         let (tell_visible, visible) = oneshot::channel();
-        let mut message = Rows {
+        let message = Rows {
             object: self.object,
             deltas,
             watermark_us: None,
@@ -227,19 +227,7 @@ impl Writer {
             held: Some(Box::new(held)),
         };
         let Some(topic) = &self.topic else {
-            let driver = self.driver.clone();
-            let hand_over = move || {
-                let begun = turn.map(Turn::begin);
-                let guard = begun.map(|(guard, on_its_way)| {
-                    message.watermark_us = on_its_way.end(true);
-                    guard
-                });
-                driver.send_rows(message);
-                drop(guard);
-            };
-            tokio::task::spawn_blocking(hand_over)
-                .await
-                .map_err(|error| Error::internal(format!("hand-over: {error}")))?;
+            self.hand_over(message, turn).await?;
             return Ok(Receipt {
                 rows,
                 late: 0,
@@ -263,6 +251,47 @@ impl Writer {
                 }
             })
             .collect();
+        let appended = self.append(topic, group, message, turn).await?;
+        let places = appended
+            .first_offsets
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|((partition, offset), count)| (partition, offset, count))
+            .collect();
+        Ok(Receipt {
+            rows,
+            late: 0,
+            places,
+            visible,
+        })
+    }
+
+    /// Gives rows that live in memory alone to the driver.
+    async fn hand_over(&self, mut message: Rows, turn: Option<Turn>) -> Result<()> {
+        let driver = self.driver.clone();
+        let hand_over = move || {
+            let begun = turn.map(Turn::begin);
+            let guard = begun.map(|(guard, on_its_way)| {
+                message.watermark_us = on_its_way.end(true);
+                guard
+            });
+            driver.send_rows(message);
+            drop(guard);
+        };
+        tokio::task::spawn_blocking(hand_over)
+            .await
+            .map_err(|error| Error::internal(format!("hand-over: {error}")))
+    }
+
+    /// Appends a group and lets the log's committer give `message` to the driver. Returns when it is durable.
+    async fn append(
+        &self,
+        topic: &Arc<Topic>,
+        group: Vec<(PartitionId, Record)>,
+        mut message: Rows,
+        turn: Option<Turn>,
+    ) -> Result<Appended> {
         let (tell_durable, durable) = oneshot::channel();
         let driver = self.driver.clone();
         let topic = Arc::clone(topic);
@@ -287,22 +316,9 @@ impl Writer {
         tokio::task::spawn_blocking(append)
             .await
             .map_err(|error| Error::internal(format!("append: {error}")))?;
-        let appended = durable
+        durable
             .await
-            .map_err(|_| Error::internal("the log dropped an append"))??;
-        let places = appended
-            .first_offsets
-            .into_iter()
-            .zip(counts)
-            .filter(|(_, count)| *count > 0)
-            .map(|((partition, offset), count)| (partition, offset, count))
-            .collect();
-        Ok(Receipt {
-            rows,
-            late: 0,
-            places,
-            visible,
-        })
+            .map_err(|_| Error::internal("the log dropped an append"))?
     }
 
     fn encode(

@@ -2,8 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use lotic::base::clock::Clock;
 use lotic::runtime::{Lotic, Options, Secret};
+
+use crate::serving::Server;
 
 fn options(folder: &Path) -> Options {
     Options {
@@ -16,7 +21,10 @@ fn options(folder: &Path) -> Options {
 
 async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
     let mut session = lotic.session("lotic");
-    let answers = session.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let answers = session
+        .run(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     session.settle().await.unwrap();
     let mut lines = Vec::new();
     for batch in &answers.last().unwrap().1 {
@@ -67,7 +75,11 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
     .await;
     assert!(ask(&lotic, "SELECT * FROM closed").await.is_empty());
     // not late: the watermark is at 59 seconds
-    ask(&lotic, "INSERT INTO clicks VALUES ('d', '2026-01-01 00:00:59')").await;
+    ask(
+        &lotic,
+        "INSERT INTO clicks VALUES ('d', '2026-01-01 00:00:59')",
+    )
+    .await;
     same_as_batch(&lotic).await;
     ask(
         &lotic,
@@ -76,11 +88,7 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
     .await;
     let closed = ["2026-01-01T00:00:00,2"];
     assert_eq!(ask(&lotic, "SELECT * FROM closed").await, closed);
-    let open = [
-        "2026-01-01T00:00:00,2",
-        "2026-01-01T00:01:00,3",
-        ",1",
-    ];
+    let open = ["2026-01-01T00:00:00,2", "2026-01-01T00:01:00,3", ",1"];
     for round in 0..3 {
         assert_eq!(ask(&lotic, "SELECT * FROM closed").await, closed, "{round}");
         assert_eq!(
@@ -93,13 +101,15 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         );
         let kept = ask(
             &lotic,
-            "SELECT source, reason, convert_from(bytes, 'UTF8') FROM lotic.quarantine",
+            "SELECT source, reason, CAST(bytes AS TEXT) FROM lotic.quarantine",
         )
         .await;
         assert_eq!(
             kept,
-            ["clicks,late: \"ts\" lies before the watermark, which was 2026-01-01 00:01:00.000000 behind these rows,\
-              {\"who\":\"late\",\"ts\":\"2026-01-01T00:00:59\"}"]
+            [
+                "clicks,late: \"ts\" lies before the watermark, which was 2026-01-01 00:01:00.000000 behind these rows,\
+              {\"who\":\"late\",\"ts\":\"2026-01-01T00:00:59\"}"
+            ]
         );
         same_as_batch(&lotic).await;
         // the open window, and the group without a time
@@ -109,7 +119,11 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         lotic = Lotic::open(options(folder.path())).await.unwrap();
     }
     // still judged by what came before the restarts
-    ask(&lotic, "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:58')").await;
+    ask(
+        &lotic,
+        "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:58')",
+    )
+    .await;
     assert_eq!(
         ask(&lotic, SOURCES).await,
         ["clicks,6,2,2,2026-01-01T00:01:00Z"]
@@ -183,7 +197,9 @@ async fn a_run_over_a_file_keeps_and_drops_the_rows_that_following_it_does() {
     );
     let model = "CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n, sum(id) AS total
         FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start";
-    let followed = Lotic::open(options(&folder.path().join("data"))).await.unwrap();
+    let followed = Lotic::open(options(&folder.path().join("data")))
+        .await
+        .unwrap();
     ask(&followed, &source).await;
     ask(&followed, model).await;
     let read = Lotic::open(Options {
@@ -205,4 +221,177 @@ async fn a_run_over_a_file_keeps_and_drops_the_rows_that_following_it_does() {
     same_as_batch(&followed).await;
     followed.shutdown().await;
     read.shutdown().await;
+}
+
+/// A clock that stands still until it is set.
+#[derive(Debug)]
+struct Set(AtomicI64);
+
+impl Clock for Set {
+    fn now_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+async fn wait_for(lotic: &Arc<Lotic>, sql: &str, want: &[&str]) {
+    for _ in 0..400 {
+        if ask(lotic, sql).await == want {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(ask(lotic, sql).await, want, "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_source_holds_nothing_back_and_what_it_brings_later_is_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Set(AtomicI64::new(1_000_000_000)));
+    let open = || Options {
+        clock: Arc::clone(&clock) as _,
+        ..options(folder.path())
+    };
+    let lotic = Lotic::open(open()).await.unwrap();
+    let columns =
+        "(k INT, ts TIMESTAMP, WATERMARK FOR ts AS ts) WITH (watermark_idle_timeout = '10s')";
+    ask(
+        &lotic,
+        &format!(
+            "CREATE SOURCE a {columns}; CREATE SOURCE b {columns}; CREATE SOURCE c {columns};
+             CREATE MATERIALIZED VIEW both AS
+               SELECT window_start, count(*) AS n
+               FROM TUMBLE((SELECT k, ts FROM a UNION ALL SELECT k, ts FROM b), ts, INTERVAL '1' MINUTE)
+               GROUP BY window_start EMIT ON WINDOW CLOSE;
+             INSERT INTO a VALUES (1, '2026-01-01 00:00:10'), (2, '2026-01-01 00:02:30');
+             INSERT INTO b VALUES (3, '2026-01-01 00:00:20')"
+        ),
+    )
+    .await;
+    let closed = "SELECT * FROM both ORDER BY window_start";
+    let idle =
+        "SELECT name, state, late, watermark FROM lotic.sources WHERE name <> 'c' ORDER BY name";
+    // nobody has been silent for long
+    assert!(ask(&lotic, closed).await.is_empty());
+    clock.0.fetch_add(9_000_000, Ordering::SeqCst);
+    ask(&lotic, "INSERT INTO a VALUES (4, '2026-01-01 00:03:00')").await;
+    assert!(ask(&lotic, closed).await.is_empty());
+    clock.0.fetch_add(2_000_000, Ordering::SeqCst);
+    let first = ["2026-01-01T00:00:00,2", "2026-01-01T00:02:00,1"];
+    wait_for(&lotic, closed, &first).await;
+    let silent = [
+        "a,ok,0,2026-01-01T00:03:00Z",
+        "b,idle,0,2026-01-01T00:03:00Z",
+    ];
+    wait_for(&lotic, idle, &silent).await;
+    // late for what the other one closed, and not for what is open
+    ask(
+        &lotic,
+        "INSERT INTO b VALUES (5, '2026-01-01 00:02:59'), (6, '2026-01-01 00:03:01')",
+    )
+    .await;
+    assert_eq!(ask(&lotic, closed).await, first);
+    assert_eq!(
+        ask(&lotic, idle).await,
+        ["a,ok,0,2026-01-01T00:03:00Z", "b,ok,1,2026-01-01T00:03:01Z"]
+    );
+    // both silent: nobody is followed
+    clock.0.fetch_add(100_000_000, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    same_as_batch(&lotic).await;
+    lotic.shutdown().await;
+    drop(lotic);
+    // the record of the silence is in the topic
+    let lotic = Lotic::open(open()).await.unwrap();
+    assert_eq!(ask(&lotic, closed).await, first);
+    ask(&lotic, "INSERT INTO b VALUES (7, '2026-01-01 00:02:59')").await;
+    assert_eq!(
+        ask(&lotic, idle).await,
+        ["a,ok,0,2026-01-01T00:03:00Z", "b,ok,2,2026-01-01T00:03:01Z"]
+    );
+    same_as_batch(&lotic).await;
+    lotic.shutdown().await;
+}
+
+/// The ids of lines that are late by the rule, read one after the other.
+fn late_ids(lines: &[(u32, u32)], delay: u32) -> Vec<u32> {
+    let mut newest = 0;
+    let mut late = Vec::new();
+    for (id, second) in lines {
+        if second + delay < newest {
+            late.push(*id);
+        }
+        newest = newest.max(*second);
+    }
+    late
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_change_nothing_of_what_is_late_and_what_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.ndjson");
+    std::fs::write(&file, "").unwrap();
+    let mut server = Server::start(&folder.path().join("data"));
+    let client = server.connect().await;
+    client
+        .run(&format!(
+            "CREATE SOURCE s (id INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '4 seconds')
+             WITH (path = '{}', format = 'ndjson', mode = 'tail', poll = '20ms');
+             CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n, sum(id) AS total
+               FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_start EMIT ON WINDOW CLOSE",
+            file.display()
+        ))
+        .await;
+    let mut lines = Vec::new();
+    for round in 0..4_u32 {
+        let first = round * 500;
+        let new: Vec<(u32, u32)> = (first..first + 500)
+            .map(|id| (id, id / 10 + (id * 7919) % 11))
+            .collect();
+        let path = file.clone();
+        let written = new.clone();
+        let writing = lotic::base::task::thread("writer", move || {
+            for piece in written.chunks(10) {
+                let mut text = String::new();
+                for (id, second) in piece {
+                    let (minute, second) = (second / 60, second % 60);
+                    text.push_str(&format!(
+                        "{{\"id\":{id},\"ts\":\"2026-01-01T00:{minute:02}:{second:02}\"}}\n"
+                    ));
+                }
+                let file = std::fs::OpenOptions::new().append(true).open(&path);
+                std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(40 + u64::from(round) * 35)).await;
+        server = server.killed_and_restarted();
+        writing.unwrap().join().unwrap();
+        lines.extend(new);
+        let client = server.connect().await;
+        let late = late_ids(&lines, 4);
+        assert!(!late.is_empty());
+        let counts = format!("{}|{}", lines.len() - late.len(), late.len());
+        client
+            .wait_for("SELECT rows, late FROM lotic.sources", &[&counts])
+            .await;
+        let kept = client
+            .rows("SELECT CAST(bytes AS TEXT) FROM lotic.quarantine")
+            .await;
+        let mut kept: Vec<u32> = kept
+            .iter()
+            .map(|row| {
+                let row: serde_json::Value = serde_json::from_str(row).unwrap();
+                u32::try_from(row["id"].as_u64().unwrap()).unwrap()
+            })
+            .collect();
+        kept.sort_unstable();
+        assert_eq!(kept, late);
+        assert_eq!(client.rows("CHECK MATERIALIZED VIEW m").await, [""; 0]);
+        let closed = client.rows("SELECT count(*) FROM m").await;
+        assert_ne!(closed, ["0"]);
+    }
 }

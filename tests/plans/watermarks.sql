@@ -6,7 +6,7 @@ SELECT window_start, window_end, count(DISTINCT k) AS n FROM HOP(s, ts, INTERVAL
 SELECT window_start, max(v) AS v, string_agg(CAST(k AS TEXT), ',' ORDER BY k, v) AS ks FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start;
 -- closed: windows of two streams beside each other
 SELECT a.window_start, a.n, b.m FROM (SELECT window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start) a JOIN (SELECT window_start, sum(w) AS m FROM TUMBLE(r, at, INTERVAL '1 minute') GROUP BY window_start) b ON a.window_start = b.window_start;
--- closed: windows of either stream
+-- windows of either stream
 SELECT a.window_start AS s_start, b.window_start AS r_start, a.n, b.m FROM (SELECT window_start, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start) a FULL JOIN (SELECT window_start, sum(w) AS m FROM TUMBLE(r, at, INTERVAL '1 minute') GROUP BY window_start) b ON a.window_start = b.window_start;
 -- closed: two streams in one
 SELECT date_trunc('minute', ts) AS m, count(*) AS n FROM (SELECT k, ts FROM s UNION ALL SELECT k, at FROM r) q GROUP BY 1;
@@ -16,6 +16,8 @@ SELECT s.k, s.v, r.w FROM s JOIN r ON s.k = r.k AND s.ts BETWEEN r.at - INTERVAL
 SELECT s.ts, s.k, s.v, r.w FROM s LEFT JOIN r ON s.k = r.k AND s.ts BETWEEN r.at - INTERVAL '10 seconds' AND r.at + INTERVAL '10 seconds';
 -- rows that find a partner
 SELECT k, v, ts FROM s WHERE EXISTS (SELECT 1 FROM r WHERE r.k = s.k AND r.at = s.ts);
+-- closed: pairs within ten seconds of each other
+SELECT s.ts, r.at, s.v, r.w FROM s JOIN r ON s.k = r.k AND r.at BETWEEN s.ts AND s.ts + INTERVAL '10 seconds';
 -- closed: rows that find none
 SELECT k, v, ts FROM s WHERE NOT EXISTS (SELECT 1 FROM r WHERE r.k = s.k AND r.at = s.ts);
 -- closed: sessions
@@ -38,3 +40,5 @@ SELECT date_trunc('hour', m) AS h, max(n) AS n FROM (SELECT date_trunc('minute',
 SELECT CAST(ts AS DATE) AS day, count(*) AS n FROM s GROUP BY 1;
 -- closed, kept: rows as they came
 SELECT k, ts + INTERVAL '1 hour' AS later FROM s WHERE v > 0;
+-- closed: minutes that hold back for one reader and not for the other
+SELECT a.m, a.n, b.n AS other FROM (SELECT date_trunc('minute', ts) AS m, count(*) AS n FROM s GROUP BY 1) a JOIN (SELECT date_trunc('minute', ts) AS m, count(*) AS n FROM s GROUP BY 1) b ON a.m = b.m;

@@ -91,7 +91,10 @@ impl OnClose {
             return Ok(vec![Delta::inserts(batch)]);
         }
         let weights = taken.iter().map(|(_, weight)| *weight);
-        Ok(vec![Delta::new(batch, Int64Array::from_iter_values(weights))?])
+        Ok(vec![Delta::new(
+            batch,
+            Int64Array::from_iter_values(weights),
+        )?])
     }
 }
 

@@ -41,11 +41,17 @@ impl Lowering<'_> {
         self.note_evaluated(line, aggregate, &calls);
         let schema = Arc::clone(aggregate.schema.inner());
         let plan = LogicalPlan::Aggregate(aggregate.clone());
-        let closing = self.closing(&plan, group.len())?;
+        let held = self.held_by(aggregate, &plan)?;
+        let holds = held.is_some();
+        let closing = match held {
+            None => self.closing(&plan, group.len())?,
+            held => held,
+        };
         if let Some(closing) = &closing {
             let key = schema.field(closing.key).name();
+            let told = if holds { "given and let go" } else { "let go" };
             self.explain
-                .note(line, &format!("groups are let go once {key} is closed"));
+                .note(line, &format!("groups are {told} once {key} is closed"));
         }
         let input = self.node(&aggregate.input, depth + 1)?;
         if !calls.is_empty() || closing.is_some() {
@@ -54,7 +60,10 @@ impl Lowering<'_> {
                 calls,
                 schema,
             };
-            let operator = operators::Aggregate::new(config)?.with_closing(closing);
+            let mut operator = operators::Aggregate::new(config)?.with_closing(closing);
+            if holds {
+                operator = operator.holding();
+            }
             return Ok(Ok(self.add(operator, &[input])));
         }
         let keys = self.add(

@@ -14,7 +14,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, JoinType as Type, TableReference};
+use datafusion::common::{Column, DFSchema, JoinType as Type, ScalarValue, TableReference};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     Aggregate, Between, BinaryExpr, Cast, Expr, ExprSchemable, Join, LogicalPlan, Operator,
@@ -109,6 +109,9 @@ pub(super) fn bounds_of(plan: &LogicalPlan, resolve: Resolve<'_>) -> Result<Boun
         LogicalPlan::TableScan(scan) => Ok(of_scan(scan, resolve)),
         LogicalPlan::SubqueryAlias(alias) => bounds_of(&alias.input, resolve),
         LogicalPlan::Filter(filter) => {
+            if let Some(join) = inner_join(&filter.input) {
+                return of_joined(join, Some(&filter.predicate), resolve);
+            }
             let mut bounds = bounds_of(&filter.input, resolve)?;
             if let Some(column) = mark_of(&filter.predicate) {
                 // a row that is held back by one column comes late for the others
@@ -127,28 +130,46 @@ pub(super) fn bounds_of(plan: &LogicalPlan, resolve: Resolve<'_>) -> Result<Boun
         LogicalPlan::Aggregate(aggregate) => of_aggregate(aggregate, resolve),
         LogicalPlan::Union(union) => of_union(union, resolve),
         LogicalPlan::Window(window) => of_window(window, resolve),
-        LogicalPlan::Join(join) => {
-            let [mut left, right] = of_join(join, resolve)?;
-            Ok(match join.join_type {
-                Type::LeftSemi | Type::LeftAnti | Type::LeftMark => left,
-                Type::RightSemi | Type::RightAnti | Type::RightMark => right,
-                Type::Inner | Type::Left | Type::Right | Type::Full => {
-                    left.resize(join.left.schema().fields().len(), None);
-                    left.extend(right);
-                    left
-                }
-            })
-        }
+        LogicalPlan::Join(join) => of_joined(join, None, resolve),
         _ => Ok(Bounds::new()),
     }
 }
 
+/// The join that `plan` is, when nothing but pairs comes out of it.
+pub(super) fn inner_join(plan: &LogicalPlan) -> Option<&Join> {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == Type::Inner && !join.null_aware => Some(join),
+        _ => None,
+    }
+}
+
+/// The bounds of the output of a join. A column that may stand for a partner that is not there has none: such a row would never
+/// be closed by it.
+fn of_joined(join: &Join, above: Option<&Expr>, resolve: Resolve<'_>) -> Result<Bounds> {
+    let [mut left, mut right] = of_join(join, above, resolve)?;
+    match join.join_type {
+        Type::LeftSemi | Type::LeftAnti | Type::LeftMark => return Ok(left),
+        Type::RightSemi | Type::RightAnti | Type::RightMark => return Ok(right),
+        Type::Inner => {}
+        Type::Left => right.clear(),
+        Type::Right => left.clear(),
+        Type::Full => return Ok(Bounds::new()),
+    }
+    left.resize(join.left.schema().fields().len(), None);
+    left.extend(right);
+    Ok(left)
+}
+
 /// Whether rows of a node change with the clock or with the answer of a subquery.
-fn has_other_reasons(plan: &LogicalPlan) -> Result<bool> {
+pub(super) fn has_other_reasons(plan: &LogicalPlan) -> Result<bool> {
+    any_other_reason(&plan.expressions())
+}
+
+fn any_other_reason(exprs: &[Expr]) -> Result<bool> {
     let mut found = false;
-    for expr in plan.expressions() {
+    for expr in exprs {
         found = found
-            || reads_clock(&expr)
+            || reads_clock(expr)
             || expr.exists(|part| {
                 Ok(matches!(
                     part,
@@ -214,7 +235,8 @@ fn of_window(window: &Window, resolve: Resolve<'_>) -> Result<Bounds> {
             let stays = window.window_expr.iter().all(|expr| {
                 let partition = call_of(expr).map(|call| &call.params.partition_by);
                 let has = |keys: &Vec<Expr>| {
-                    keys.iter().any(|key| column_of(key, schema) == Some(column))
+                    keys.iter()
+                        .any(|key| column_of(key, schema) == Some(column))
                 };
                 partition.is_some_and(has) || orders_by(expr, column, schema)
             });
@@ -245,11 +267,15 @@ fn orders_by(expr: &Expr, column: usize, schema: &DFSchema) -> bool {
     rises && column_of(&first.expr, schema) == Some(column) && !looks_ahead(call)
 }
 
-/// The bounds of the columns that the two sides of a join have in its output. A row of one side that lies below them finds no
-/// partner any more either.
-pub(super) fn of_join(join: &Join, resolve: Resolve<'_>) -> Result<[Bounds; 2]> {
+/// The bounds of the columns that the two sides of a join have in its output, of which only pairs count for which `above` is
+/// true. A row of one side that lies below them finds no partner any more either.
+pub(super) fn of_join(
+    join: &Join,
+    above: Option<&Expr>,
+    resolve: Resolve<'_>,
+) -> Result<[Bounds; 2]> {
     let mut tied = [Bounds::new(), Bounds::new()];
-    if join.null_aware {
+    if join.null_aware || any_other_reason(join.filter.as_slice())? {
         return Ok(tied);
     }
     let schemas = [join.left.schema(), join.right.schema()];
@@ -257,14 +283,19 @@ pub(super) fn of_join(join: &Join, resolve: Resolve<'_>) -> Result<[Bounds; 2]> 
         bounds_of(&join.left, resolve)?,
         bounds_of(&join.right, resolve)?,
     ];
-    let mut conditions: Vec<(&Expr, &Expr)> = Vec::new();
+    let mut conditions: Vec<(Expr, Expr)> = Vec::new();
     for (left, right) in &join.on {
-        conditions.extend([(left, right), (right, left)]);
+        conditions.extend([(left.clone(), right.clone()), (right.clone(), left.clone())]);
     }
-    for condition in join.filter.iter().flat_map(split_conjunction) {
+    for condition in join.filter.iter().chain(above).flat_map(split_conjunction) {
         conditions.extend(not_before(condition));
     }
-    for (earlier, later) in conditions {
+    let moved: Vec<(Expr, Expr)> = conditions
+        .iter()
+        .filter_map(|(earlier, later)| moved_over(earlier, &defined(later, join)))
+        .collect();
+    conditions.extend(moved);
+    for (earlier, later) in &conditions {
         for (own, other) in [(0, 1), (1, 0)] {
             let Some(column) = column_of(later, schemas[own]) else {
                 continue;
@@ -287,15 +318,58 @@ pub(super) fn of_join(join: &Join, resolve: Resolve<'_>) -> Result<[Bounds; 2]> 
     Ok(tied)
 }
 
+/// What a side of a join computes as the column that `expr` is; else `expr` itself.
+fn defined(expr: &Expr, join: &Join) -> Expr {
+    for side in [&join.left, &join.right] {
+        if let LogicalPlan::Projection(projection) = side.as_ref()
+            && let Some(column) = column_of(expr, &projection.schema)
+            && let Some(computed) = projection.expr.get(column)
+        {
+            let passes = |part: &Expr| {
+                let place = column_of(part, &projection.schema);
+                place.and_then(|place| projection.expr.get(place)) == Some(part)
+            };
+            return match unaliased(computed) {
+                Expr::BinaryExpr(sum) if passes(&sum.left) => Expr::BinaryExpr(sum.clone()),
+                _ => expr.clone(),
+            };
+        }
+    }
+    unaliased(expr).clone()
+}
+
+/// `earlier <= time + length` as `earlier - length <= time`.
+fn moved_over(earlier: &Expr, later: &Expr) -> Option<(Expr, Expr)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = later else {
+        return None;
+    };
+    let back = match op {
+        Operator::Plus => Operator::Minus,
+        Operator::Minus => Operator::Plus,
+        _ => return None,
+    };
+    // months are not taken back by what adds them
+    let fixed = match right.as_ref() {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(length)), _) => length.months == 0,
+        Expr::Literal(value, _) => matches!(value.data_type(), DataType::Duration(_)),
+        _ => false,
+    };
+    let is_column = matches!(left.as_ref(), Expr::Column(_));
+    (fixed && is_column).then(|| {
+        let moved = BinaryExpr::new(Box::new(earlier.clone()), back, right.clone());
+        (Expr::BinaryExpr(moved), left.as_ref().clone())
+    })
+}
+
 /// Pairs of which the second is not before the first, where `condition` is true.
-fn not_before(condition: &Expr) -> Vec<(&Expr, &Expr)> {
+fn not_before(condition: &Expr) -> Vec<(Expr, Expr)> {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let (left, right) = (left.as_ref(), right.as_ref());
+            let (left, right) = (left.as_ref().clone(), right.as_ref().clone());
             match op {
                 Operator::Lt | Operator::LtEq => vec![(left, right)],
                 Operator::Gt | Operator::GtEq => vec![(right, left)],
-                Operator::Eq => vec![(left, right), (right, left)],
+                Operator::Eq => vec![(left.clone(), right.clone()), (right, left)],
                 _ => Vec::new(),
             }
         }
@@ -304,7 +378,10 @@ fn not_before(condition: &Expr) -> Vec<(&Expr, &Expr)> {
             negated: false,
             low,
             high,
-        }) => vec![(low.as_ref(), expr.as_ref()), (expr.as_ref(), high.as_ref())],
+        }) => vec![
+            (low.as_ref().clone(), expr.as_ref().clone()),
+            (expr.as_ref().clone(), high.as_ref().clone()),
+        ],
         _ => Vec::new(),
     }
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use datafusion::common::{JoinType, NullEquality, ScalarValue};
-use datafusion::logical_expr::{ExprSchemable, Join};
+use datafusion::logical_expr::{ExprSchemable, Filter, Join};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
+use super::bounds::inner_join;
 use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::{Closing, NodeId};
 use crate::engine::operators::{self, JoinConfig, JoinKind};
+use crate::engine::{Closing, NodeId};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 
@@ -20,6 +21,43 @@ impl Lowering<'_> {
         if join.null_aware {
             return self.not_in(join, depth);
         }
+        let closing = self.closing_sides(join, None)?;
+        self.join_closed(join, closing, depth)
+    }
+
+    /// The pairs of an inner join below a filter by which its rows are closed; `None` where they are closed without it too. It
+    /// is not shared with an equal join elsewhere, which needs all pairs.
+    pub(super) fn filtered_join(
+        &mut self,
+        filter: &Filter,
+        depth: usize,
+    ) -> Result<Option<NodeId>> {
+        let Some(join) = inner_join(&filter.input) else {
+            return Ok(None);
+        };
+        if self.closing_sides(join, None)?.iter().all(Option::is_some) {
+            return Ok(None);
+        }
+        let closing = self.closing_sides(join, Some(&filter.predicate))?;
+        if closing.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let line = self.explain.open(&filter.input, depth);
+        match self.join_closed(join, closing, depth)? {
+            Ok(node) => Ok(Some(node)),
+            Err(NoForm(reason)) => {
+                self.explain.recomputed(line, &reason);
+                self.recompute(&filter.input, depth).map(Some)
+            }
+        }
+    }
+
+    fn join_closed(
+        &mut self,
+        join: &Join,
+        mut closing: [Option<Closing>; 2],
+        depth: usize,
+    ) -> Result<Formed> {
         let Some(form) = form_of(join) else {
             return Ok(Err(NoForm::because(
                 "this kind of join has no incremental form yet",
@@ -34,7 +72,6 @@ impl Lowering<'_> {
             Ok(residual) => residual,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut closing = self.closing_sides(join)?;
         if closing.iter().any(Option::is_some) {
             let line = self.explain.current();
             self.explain.note(line, "closed rows are let go");

@@ -12,7 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::bounds::{Bounds, bounds_of};
 use super::evaluator::EvaluatorFactory;
 use super::expressions::{self, NoForm};
-use super::on_close::marked;
+use super::on_close::{Hold, marked};
 use super::recursion::Outside;
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
@@ -116,6 +116,7 @@ fn lower_here(
         resolve,
         evaluators,
         shared: Shared::default(),
+        hold: None,
     };
     let output = lowering.node(&plan, 0)?;
     let Lowering {
@@ -149,6 +150,8 @@ pub(super) struct Lowering<'a> {
     pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
     pub(super) shared: Shared,
+    /// The aggregate that is asked to hold its rows back.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Lowering<'_> {
@@ -233,7 +236,10 @@ impl Lowering<'_> {
             Ok(predicate) => predicate,
             Err(reason) => return Ok(Err(reason)),
         };
-        let input = self.node(&filter.input, depth + 1)?;
+        let input = match self.filtered_join(filter, depth + 1)? {
+            Some(pairs) => pairs,
+            None => self.node(&filter.input, depth + 1)?,
+        };
         Ok(Ok(self.add(operators::Filter::new(predicate), &[input])))
     }
 
@@ -248,7 +254,7 @@ impl Lowering<'_> {
     }
 
     /// One node is evaluated anew by DataFusion; what lies below it stays incremental.
-    fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
+    pub(super) fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
         let Region {
             plan: region,
             inputs,

@@ -13,11 +13,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, TableReference};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, ScalarFunctionArgs,
+    Aggregate, ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr, lit,
 };
 
-use super::bounds::{Bound, Bounds, Resolve, TIME, all_of, bounds_of, of_join};
+use super::bounds::{Bound, Bounds, Resolve, TIME, all_of, bounds_of, has_other_reasons, of_join};
 use super::expressions;
 use super::keyed::{column_of, without_order};
 use super::lowering::{Lowering, Resolved};
@@ -62,9 +62,7 @@ impl ScalarUDFImpl for Mark {
 
 /// A rewritten plan with the mark in it.
 pub(super) fn marked(plan: &LogicalPlan, resolve: Resolve<'_>) -> Result<LogicalPlan> {
-    placed(plan, resolve, &|column, _, _| {
-        Ok(MARK.call(vec![column]))
-    })
+    placed(plan, resolve, &|column, _, _| Ok(MARK.call(vec![column])))
 }
 
 /// A model's optimised plan as it is while its windows are closed by `watermarks`, for [`super::run_batch`].
@@ -79,7 +77,7 @@ pub fn closed_at(
 ) -> Result<LogicalPlan> {
     let plan = super::batch::plan_batch(plan)?;
     placed(&plan, resolve, &|column, bound, data_type| {
-        let frontier = frontier(bound, props)?;
+        let mut frontier = frontier(bound, props)?;
         let Some(value) = frontier.value(watermarks) else {
             return Ok(lit(false));
         };
@@ -109,7 +107,9 @@ fn placed(
         return Ok(LogicalPlan::Filter(filter));
     }
     match plan {
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_)
+            if !has_other_reasons(plan)? =>
+        {
             let input = plan.inputs().first().copied().ok_or_else(nothing_closes)?;
             let input = placed(input, resolve, condition)?;
             Ok(plan.with_new_exprs(plan.expressions(), vec![input])?)
@@ -154,7 +154,66 @@ fn frontier(bound: &Bound, props: &ExecutionProps) -> Result<Frontier> {
     Ok(Frontier::new(terms))
 }
 
+/// An aggregate that may hold its rows back itself, so that nothing has to stand above it.
+pub(super) struct Hold {
+    /// Where the aggregate's node lies in the plan that is being lowered: it is this one, not one that is equal.
+    address: usize,
+    /// The key by which its groups are closed.
+    key: usize,
+    /// Whether it does.
+    taken: bool,
+}
+
+impl Hold {
+    pub(super) fn is(&self, aggregate: &Aggregate) -> bool {
+        self.address == std::ptr::from_ref(aggregate).addr()
+    }
+}
+
+/// The aggregate that the column `column` of `plan` is a key of, if nothing but renaming and filters stands between.
+fn aggregate_below(plan: &LogicalPlan, column: usize) -> Option<Hold> {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => aggregate_below(&alias.input, column),
+        LogicalPlan::Filter(filter) => aggregate_below(&filter.input, column),
+        LogicalPlan::Projection(projection) => {
+            let input = column_of(projection.expr.get(column)?, projection.input.schema())?;
+            aggregate_below(&projection.input, input)
+        }
+        LogicalPlan::Aggregate(aggregate) if column < aggregate.group_expr.len() => Some(Hold {
+            address: std::ptr::from_ref(aggregate).addr(),
+            key: column,
+            taken: false,
+        }),
+        _ => None,
+    }
+}
+
 impl Lowering<'_> {
+    /// By which key `aggregate`, the node of `plan`, holds its rows back, if it is asked to and can.
+    pub(super) fn held_by(
+        &mut self,
+        aggregate: &Aggregate,
+        plan: &LogicalPlan,
+    ) -> Result<Option<Closing>> {
+        let Some(key) = self
+            .hold
+            .as_ref()
+            .filter(|hold| hold.is(aggregate))
+            .map(|hold| hold.key)
+        else {
+            return Ok(None);
+        };
+        let bounds = bounds_of(plan, self.resolve)?;
+        let Some(bound) = bounds.get(key).and_then(Option::as_ref) else {
+            return Ok(None);
+        };
+        let frontier = frontier(bound, &self.props)?;
+        if let Some(hold) = &mut self.hold {
+            hold.taken = true;
+        }
+        Ok(Some(Closing { key, frontier }))
+    }
+
     /// The operator of the mark; `None` when `plan` is none.
     pub(super) fn on_close(&mut self, plan: &LogicalPlan, depth: usize) -> Result<Option<NodeId>> {
         let LogicalPlan::Filter(filter) = plan else {
@@ -177,7 +236,11 @@ impl Lowering<'_> {
         let bound = bound.ok_or_else(|| Error::internal("the mark of a window has no bound"))?;
         let line = self.explain.current();
         self.explain.note(line, "rows come once they are closed");
+        self.hold = aggregate_below(&filter.input, column);
         let input = self.node(&filter.input, depth + 1)?;
+        if self.hold.take().is_some_and(|hold| hold.taken) {
+            return Ok(Some(input));
+        }
         let frontier = frontier(&bound, &self.props)?;
         let gate = OnClose::new(Arc::clone(schema.inner()), column, frontier)?;
         Ok(Some(self.add(gate, &[input])))
@@ -195,7 +258,11 @@ impl Lowering<'_> {
     }
 
     /// By which of `exprs` over the rows of `input` groups are closed, if by one.
-    pub(super) fn closing_of(&self, exprs: &[Expr], input: &LogicalPlan) -> Result<Option<Closing>> {
+    pub(super) fn closing_of(
+        &self,
+        exprs: &[Expr],
+        input: &LogicalPlan,
+    ) -> Result<Option<Closing>> {
         if !self.outside.is_empty() {
             return Ok(None);
         }
@@ -203,12 +270,16 @@ impl Lowering<'_> {
         self.closing_by(&all_of(exprs, &bounds, input.schema())?)
     }
 
-    /// By which columns the sides of a join are closed.
-    pub(super) fn closing_sides(&self, join: &Join) -> Result<[Option<Closing>; 2]> {
+    /// By which columns the sides of a join are closed. Of the pairs only those count for which `above` is true.
+    pub(super) fn closing_sides(
+        &self,
+        join: &Join,
+        above: Option<&Expr>,
+    ) -> Result<[Option<Closing>; 2]> {
         if !self.outside.is_empty() {
             return Ok([None, None]);
         }
-        let [left, right] = of_join(join, self.resolve)?;
+        let [left, right] = of_join(join, above, self.resolve)?;
         Ok([self.closing_by(&left)?, self.closing_by(&right)?])
     }
 

@@ -40,7 +40,8 @@ impl Lowering<'_> {
         }
         for (field, bound) in schema.fields().iter().zip(&bounds) {
             if bound.is_some() {
-                self.explain.note(line, &format!("watermark on {}", field.name()));
+                self.explain
+                    .note(line, &format!("watermark on {}", field.name()));
             }
         }
         let mut node = match self.sources.get(&id) {

@@ -17,9 +17,7 @@ pub fn watermark_delay_us(watermark: &Watermark) -> Result<i64> {
             left,
             op: BinaryOperator::Minus,
             right,
-        } if is_column(unwrapped(left), &watermark.column) => {
-            delay(unwrapped(right))
-        }
+        } if is_column(unwrapped(left), &watermark.column) => delay(unwrapped(right)),
         other => Err(Error::unsupported(format!(
             "the watermark {other} is not its column without an interval"
         ))

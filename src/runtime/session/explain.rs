@@ -37,7 +37,8 @@ impl Session {
                 );
                 match mode {
                     ExplainMode::Incremental => {
-                        self.explain_model(&query.to_string(), emit_on_close).await?
+                        self.explain_model(&query.to_string(), emit_on_close)
+                            .await?
                     }
                     ExplainMode::Plan => self.explain_plan(query, explain.verbose).await?,
                     ExplainMode::Analyze => self.explain_analyze(query).await?,

@@ -90,6 +90,8 @@ impl Session {
             .enumerate()
             .map(|(position, field)| {
                 let key = object.primary_key().contains(&position);
+                let watermark = object.watermark();
+                let is_time = watermark.is_some_and(|watermark| watermark.column == position);
                 vec![
                     field.name().clone(),
                     type_name(field.data_type()),
@@ -97,6 +99,7 @@ impl Session {
                     match (key, unique.contains(&position)) {
                         (true, _) => "PRI",
                         (false, true) => "UNI",
+                        (false, false) if is_time => "WATERMARK",
                         (false, false) => "",
                     }
                     .to_owned(),

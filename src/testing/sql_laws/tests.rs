@@ -62,7 +62,10 @@ pub(in crate::testing) struct Bench {
 
 impl Bench {
     pub(in crate::testing) fn new() -> Self {
-        let tables: Vec<String> = queries("schema").into_iter().map(|query| query.sql).collect();
+        let tables: Vec<String> = queries("schema")
+            .into_iter()
+            .map(|query| query.sql)
+            .collect();
         Self::over(&tables)
     }
 

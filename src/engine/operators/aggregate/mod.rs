@@ -66,6 +66,8 @@ pub struct Aggregate {
     step: u64,
     /// Where a watermark closes groups.
     open: Option<OpenGroups>,
+    /// Whether a group's row comes once the group is closed, and not before.
+    holds: bool,
 }
 
 /// Rows that came in, evaluated, with the slot of each.
@@ -106,6 +108,7 @@ impl Aggregate {
             touched: vec![0; global],
             step: 0,
             open: None,
+            holds: false,
             expressions,
             config,
         })
@@ -115,6 +118,13 @@ impl Aggregate {
     #[must_use]
     pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
         self.open = closing.map(OpenGroups::new);
+        self
+    }
+
+    /// As it is, but a group's row comes once the group is closed: until then nothing is given, nor computed.
+    #[must_use]
+    pub fn holding(mut self) -> Self {
+        self.holds = self.open.is_some();
         self
     }
 
@@ -239,13 +249,24 @@ impl Aggregate {
         }
     }
 
-    /// Lets go of the groups that are closed now.
-    fn close(&mut self, cx: &StepContext) {
-        let Some(open) = &mut self.open else { return };
-        for slot in open.take_closed(&cx.watermarks) {
+    /// Lets go of the groups that are closed now; where they were held back, gives their rows.
+    fn close(&mut self, cx: &mut StepContext) -> Result<Deltas> {
+        let Some(open) = &mut self.open else {
+            return Ok(Deltas::new());
+        };
+        let closed = open.take_closed(&cx.watermarks);
+        let mut output = Deltas::new();
+        if self.holds && !closed.is_empty() {
+            let rows = &self.rows;
+            let old = self.snapshot(&closed, |_| false)?;
+            let new = self.snapshot(&closed, |slot| rows[slot] > 0)?;
+            output = changes(&self.config, &old, &new, cx)?;
+        }
+        for slot in closed {
             self.rows[slot] = 0;
             self.forget(slot);
         }
+        Ok(output)
     }
 
     fn forget(&mut self, slot: usize) {
@@ -290,7 +311,8 @@ impl Operator for Aggregate {
         self.append_only = inputs.iter().all(|append_only| *append_only);
         self.shared = sharing(&self.config.calls, self.append_only);
         self.inside = read_inside(&self.config.calls, &self.shared);
-        false
+        // what is closed stays as it is
+        self.holds
     }
 
     fn parts(&self, count: usize) -> Option<Parts> {
@@ -308,8 +330,8 @@ impl Operator for Aggregate {
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let output = self.change(inputs, cx)?;
-        self.close(cx);
+        let mut output = self.change(inputs, cx)?;
+        output.extend(self.close(cx)?);
         Ok(output)
     }
 
@@ -358,6 +380,13 @@ impl Aggregate {
             pieces.extend(self.admit(delta, cx, &mut dirty)?);
         }
         if dirty.is_empty() || (pieces.is_empty() && !first) {
+            return Ok(Deltas::new());
+        }
+        if self.holds {
+            for piece in &pieces {
+                self.absorb(piece)?;
+            }
+            self.release(&dirty);
             return Ok(Deltas::new());
         }
         let global = self.is_global();
