@@ -6,6 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -19,13 +21,24 @@ use super::Snapshot;
 pub struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table_type: TableType,
+    rows: usize,
 }
 
 impl SnapshotTable {
     /// A table over `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
+            rows: snapshot.rows(),
             snapshot,
+            table_type: TableType::Base,
+        }
+    }
+
+    /// A table of no rows that a planner takes for one of `rows`.
+    pub fn shape(schema: SchemaRef, rows: usize) -> Self {
+        Self {
+            rows,
+            snapshot: Arc::new(Snapshot::empty(schema)),
             table_type: TableType::Base,
         }
     }
@@ -39,6 +52,12 @@ impl TableProvider for SnapshotTable {
 
     fn table_type(&self) -> TableType {
         self.table_type
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(self.snapshot.schema());
+        statistics.num_rows = Precision::Inexact(self.rows);
+        Some(statistics)
     }
 
     async fn scan(

@@ -324,8 +324,10 @@ impl Planner {
         }
         reads.insert(object.id);
         if self.purpose == Purpose::Shape {
-            let empty = Snapshot::empty(Arc::clone(&object.schema));
-            return Ok(Arc::new(SnapshotTable::new(Arc::new(empty))));
+            let rows = self.world.snapshot(object.id);
+            let rows = rows.map_or(0, |rows| rows.rows());
+            let schema = Arc::clone(&object.schema);
+            return Ok(Arc::new(SnapshotTable::shape(schema, rows)));
         }
         if let Some(snapshot) = self.world.snapshot(object.id) {
             return Ok(Arc::new(SnapshotTable::new(Arc::clone(snapshot))));

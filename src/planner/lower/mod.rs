@@ -43,6 +43,7 @@ mod tests;
 
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
+pub(crate) use expressions::may_fail;
 pub use expressions::refuse_unstable;
 pub use lowering::{Lowered, Resolved, lower};
 pub use temporal::at_moment;
