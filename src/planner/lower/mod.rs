@@ -50,6 +50,7 @@ mod tests;
 pub use batch::{BatchRun, plan_batch, run_batch};
 pub use bounds::{Bound, Bounds};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
+pub(crate) use expressions::may_fail;
 pub use expressions::refuse_unstable;
 pub use lowering::{Lowered, Resolved, lower, lower_on_close};
 pub use on_close::closed_at;
