@@ -4,6 +4,7 @@
 //! Messages are lower case and without a full stop. They never hold a secret.
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
@@ -268,7 +269,11 @@ impl From<DataFusionError> for Error {
                 Ok(own) => *own,
                 Err(other) => match other.downcast::<ArrowError>() {
                     Ok(arrow) => Self::from(*arrow),
-                    Err(other) => Self::new(Kind::Invalid, "XX000", other.to_string()),
+                    // What one partition of an exchange met, all partitions behind it are told.
+                    Err(other) => match other.downcast::<Arc<DataFusionError>>() {
+                        Ok(shared) => Self::from_shared(&shared),
+                        Err(other) => Self::new(Kind::Invalid, "XX000", other.to_string()),
+                    },
                 },
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
@@ -297,10 +302,17 @@ impl Error {
         match inner {
             DataFusionError::External(own) => match own.downcast_ref::<Self>() {
                 Some(own) => own.clone(),
-                None => Self::internal(inner.strip_backtrace()),
+                None => match own.downcast_ref::<Arc<DataFusionError>>() {
+                    Some(shared) => Self::from_shared(shared),
+                    None => Self::internal(inner.strip_backtrace()),
+                },
             },
+            DataFusionError::Shared(inner) => Self::from_shared(inner),
             DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
                 ArrowError::DivideByZero => Self::new(Kind::Invalid, "22012", "division by zero"),
+                ArrowError::ExternalError(own) if own.is::<Self>() => own
+                    .downcast_ref::<Self>()
+                    .map_or_else(|| Self::internal(own.to_string()), Self::clone),
                 other => Self::new(Kind::Invalid, "22000", other.to_string()),
             },
             DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text.clone()),

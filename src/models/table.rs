@@ -6,7 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -21,12 +22,14 @@ pub struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table_type: TableType,
     constraints: Constraints,
+    rows: usize,
 }
 
 impl SnapshotTable {
     /// A table over `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
+            rows: snapshot.rows(),
             snapshot,
             table_type: TableType::Base,
             constraints: Constraints::default(),
@@ -43,6 +46,16 @@ impl SnapshotTable {
         }
         self
     }
+
+    /// A table of no rows that a planner takes for one of `rows`.
+    pub fn shape(schema: SchemaRef, rows: usize) -> Self {
+        Self {
+            rows,
+            snapshot: Arc::new(Snapshot::empty(schema)),
+            table_type: TableType::Base,
+            constraints: Constraints::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -57,6 +70,12 @@ impl TableProvider for SnapshotTable {
 
     fn constraints(&self) -> Option<&Constraints> {
         Some(&self.constraints)
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(self.snapshot.schema());
+        statistics.num_rows = Precision::Inexact(self.rows);
+        Some(statistics)
     }
 
     async fn scan(

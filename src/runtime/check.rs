@@ -12,12 +12,13 @@ use super::plan::{Planner, Purpose};
 use super::world::World;
 use crate::base::{Error, Result};
 use crate::catalog::{Definition, Object};
-use crate::planner::{context, lower};
+use crate::planner::{context, lookup, lower};
 use crate::zset::{Delta, differences};
 
 impl Lotic {
     /// The rows in which a model and its query differ, with `_difference`: how many copies the
-    /// model has too many (or, negative, too few). No rows means they are equal.
+    /// model has too many (or, negative, too few). No rows means they are equal, or that [`Self::not_compared`] says why
+    /// they are not compared.
     ///
     /// # Errors
     /// When there is no such model, or its query fails as a whole.
@@ -34,6 +35,9 @@ impl Lotic {
             )));
         };
         let schema = difference_schema(object);
+        if !self.is_comparable(world, query).await? {
+            return Ok((schema, Vec::new()));
+        }
         let Some(held) = world.snapshot(object.id).cloned() else {
             // computed when read: there is nothing that could differ
             return Ok((schema, Vec::new()));
@@ -59,6 +63,39 @@ impl Lotic {
             .map(|delta| with_difference(delta, &schema))
             .collect::<Result<Vec<_>>>()?;
         Ok((schema, rows))
+    }
+
+    /// Whether a model of `query` is what the query gives over the tables as they are: not where it looks a table up as
+    /// of PROCTIME(), because what it gave out stays as it was then.
+    ///
+    /// # Errors
+    /// When the query has no plan.
+    async fn is_comparable(self: &Arc<Self>, world: &Arc<World>, query: &str) -> Result<bool> {
+        let planned = Planner::new(self, world, Purpose::Shape)
+            .plan_text(query)
+            .await?;
+        let optimised = context::optimize(&planned.state, planned.plan)?;
+        Ok(!lookup::has_lookup(&optimised))
+    }
+
+    /// What CHECK says of a model that cannot be compared; none for others.
+    ///
+    /// # Errors
+    /// When there is no such model, or its query has no plan.
+    pub(super) async fn not_compared(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+        name: &str,
+    ) -> Result<Option<String>> {
+        match &world.catalog.get(name)?.definition {
+            Definition::Model { query, .. } if !self.is_comparable(world, query).await? => {
+                Ok(Some(format!(
+                    "model \"{name}\" was not compared: it joins FOR SYSTEM_TIME AS OF PROCTIME(), and what it gave \
+                     out stays as it was then, whatever its query gives now"
+                )))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// As [`Self::batch_rows_at`], at the moment of the world.

@@ -104,6 +104,15 @@ impl Lotic {
         Ok(batches.iter().map(RecordBatch::num_rows).sum())
     }
 
+    /// Why a model cannot be compared with its query; none where it can be.
+    ///
+    /// # Errors
+    /// When there is no such model or its query has no plan.
+    pub async fn why_not_compared(self: &Arc<Self>, name: &str) -> Result<Option<String>> {
+        let world = self.world();
+        self.not_compared(&world, name).await
+    }
+
     /// Computes a model in batch and keeps its rows for the models that read it.
     ///
     /// # Errors

@@ -323,15 +323,15 @@ impl Planner {
             _ => {}
         }
         reads.insert(object.id);
-        let rows = if self.purpose == Purpose::Shape {
-            Some(Arc::new(Snapshot::empty(Arc::clone(&object.schema))))
+        let rows = self.world.snapshot(object.id);
+        let table = if self.purpose == Purpose::Shape {
+            let rows = rows.map_or(0, |rows| rows.rows());
+            Some(SnapshotTable::shape(Arc::clone(&object.schema), rows))
         } else {
-            self.world.snapshot(object.id).cloned()
+            rows.map(|rows| SnapshotTable::new(Arc::clone(rows)))
         };
-        if let Some(rows) = rows {
-            return Ok(Arc::new(
-                SnapshotTable::new(rows).with_key(enforced_key(object)),
-            ));
+        if let Some(table) = table {
+            return Ok(Arc::new(table.with_key(enforced_key(object))));
         }
         source::in_place(&self.lotic, state, object).await
     }

@@ -10,6 +10,7 @@
 
 mod clean_text;
 mod delay_bucket;
+mod gaps;
 mod hour_of_week;
 mod jaro_winkler;
 pub mod json;
@@ -20,6 +21,7 @@ mod wind_band;
 
 pub use clean_text::CleanText;
 pub use delay_bucket::DelayBucket;
+pub use gaps::{GAP_STEPS, GAP_TIME, GAP_VALUE};
 pub use hour_of_week::HourOfWeek;
 pub use jaro_winkler::JaroWinkler;
 pub use to_char::ToChar;
@@ -37,6 +39,7 @@ pub fn all() -> Vec<ScalarUDF> {
         ScalarUDF::new_from_impl(ToChar::default()),
         ScalarUDF::new_from_impl(WindBand::default()),
     ];
+    all.extend(gaps::all());
     all.extend(json::all());
     all
 }

@@ -3,6 +3,7 @@
 //! Every bench opens an engine over a data folder of its own in the temporary folder, writes through
 //! the encrypted log as a client would, and removes the folder again.
 
+mod bars;
 mod latency;
 mod nexmark;
 mod process;
@@ -25,6 +26,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// What a row costs in many models and in a large join, and what memory a row takes and gives back.
+    Bars(bars::BarsArgs),
     /// From acknowledgement to visible, under a steady stream of inserts.
     Latency(latency::LatencyArgs),
     /// The queries of Nexmark: events a second into a maintained model, end to end.
@@ -35,6 +38,7 @@ enum What {
 
 pub(crate) async fn bench(args: &BenchArgs, settings: &Settings) -> Result<ExitCode> {
     match &args.what {
+        What::Bars(args) => Box::pin(bars::run(args, settings)).await?,
         What::Latency(args) => latency::run(args, settings).await?,
         What::Nexmark(args) => Box::pin(nexmark::run(args, settings)).await?,
         What::Tpch(args) => Box::pin(tpch::run(args, settings)).await?,

@@ -1,5 +1,7 @@
 //! What this process has used so far, as the kernel counts it.
 
+use std::time::Duration;
+
 /// The kernel's ticks of a second in `/proc`: a constant of its interface.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -24,6 +26,30 @@ pub(super) fn forget_peak() {
 pub(super) fn peak_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Processor time of the thread that keeps models fresh.
+pub(super) fn driver_cpu() -> Duration {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return Duration::ZERO;
+    };
+    let times = threads.flatten().filter_map(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+        if name.trim_end() != "lotic-driver" {
+            return None;
+        }
+        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        times.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(times.sum())
+}
+
+/// The memory that the process has resident, in bytes.
+pub(super) fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
 }

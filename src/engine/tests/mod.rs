@@ -4,6 +4,7 @@ mod asof;
 mod dataflow;
 mod joins;
 mod linear;
+mod lookup;
 mod recursion;
 mod session;
 mod shards;

@@ -15,6 +15,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast::TableFactor;
 
+use super::gap_fill;
 use crate::planner::prepass::{copy_name, output_name};
 
 type Outcome<T> = Result<T, DataFusionError>;
@@ -45,7 +46,7 @@ impl RelationPlanner for DerivedNames {
             alias: None,
             sample: None,
         })?;
-        let planned = PlannedRelation::new(named(plan)?, Some(alias));
+        let planned = PlannedRelation::new(named(gap_fill::filled(plan)?)?, Some(alias));
         Ok(RelationPlanning::Planned(Box::new(planned)))
     }
 }

@@ -31,7 +31,7 @@ static FUNCTIONS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| 
 });
 
 /// A call of a function of `udfs`.
-fn call(name: &str, args: Vec<Expr>) -> Outcome<Expr> {
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Outcome<Expr> {
     match FUNCTIONS.get(name) {
         Some(function) => Ok(function.call(args)),
         None => plan_err!("there is no function {name}"),

@@ -208,7 +208,11 @@ impl ExactAggregate {
             AggregateFunction::Min | AggregateFunction::Max if !floats => return None,
             // DataFusion declares another state for the distinct one than it gives, and its other one answers 0 and not
             // NULL once all values have left a frame
-            AggregateFunction::Bits(_) if !distinct && !retract => return None,
+            AggregateFunction::Bits(operation)
+                if !retract && !(distinct && operation == BitOperation::Xor) =>
+            {
+                return None;
+            }
             // they cannot take a value back
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr if !retract => return None,
             // -0.0 and 0.0 are one value

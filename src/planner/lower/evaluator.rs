@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
+use super::tolerant_window::tolerant_windows;
 use super::{batch, region};
 use crate::base::{Error, Result, task};
 use crate::engine::operators::Evaluate;
@@ -97,7 +98,9 @@ impl Evaluate for Evaluator {
             match batch::collect(&state, &plan).await {
                 // The failing rows are left out, as everywhere; that they failed is not told from here.
                 Err(error) if is_row_error(&error) => {
-                    let state = tolerant_state(&state, &RowErrors::default());
+                    let errors = RowErrors::default();
+                    let plan = tolerant_windows(plan, &errors)?;
+                    let state = tolerant_state(&state, &errors);
                     batch::collect(&state, &plan).await
                 }
                 outcome => outcome,

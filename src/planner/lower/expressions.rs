@@ -154,7 +154,7 @@ fn unstable_call(expr: &Expr) -> Option<(String, Volatility)> {
 }
 
 /// Whether evaluating `expr` can fail on some row. Errs on the side of yes.
-pub(super) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
     let mut fails = false;
     let walked = expr.apply(|expr| {
         fails = fails || !is_total(expr, schema);

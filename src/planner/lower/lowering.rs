@@ -194,6 +194,9 @@ impl Lowering<'_> {
         if let Some(formed) = self.asof(plan, depth)? {
             return Ok(formed);
         }
+        if let Some(formed) = self.lookup(plan, depth)? {
+            return Ok(formed);
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, plan),
             LogicalPlan::Values(values) => self.values(values),

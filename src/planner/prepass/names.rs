@@ -134,7 +134,7 @@ fn expands(expr: &Expr) -> bool {
 }
 
 /// PostgreSQL's FigureColname: the name of an expression that has none.
-fn figure(expr: &Expr) -> String {
+pub(super) fn figure(expr: &Expr) -> String {
     strong(expr).unwrap_or_else(|| weak(expr).unwrap_or("?column?").to_owned())
 }
 

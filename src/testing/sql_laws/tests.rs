@@ -217,7 +217,10 @@ pub(super) fn compare_stored(file: &str, text: &str) {
 fn session(catalog: Arc<dyn CatalogProvider>) -> SessionState {
     let options = ContextOptions {
         plan_for: PlanFor::Model,
-        scalar_functions: all_udfs(),
+        scalar_functions: all_udfs()
+            .into_iter()
+            .chain(lotic_udfs::all().into_iter().map(Arc::new))
+            .collect(),
         aggregates: all_udafs(),
         analyzer_rules: vec![checked_arithmetic_rule()],
         ..ContextOptions::new(catalog)
@@ -260,6 +263,8 @@ laws_of! {
     temporal_filters_obey_the_laws, temporal_filters_have_the_stored_plans: "temporal";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
     windows_obey_the_laws, windows_have_the_stored_plans: "windows";
+    json_queries_obey_the_laws, json_queries_have_the_stored_plans: "json";
+    filled_gaps_obey_the_laws, filled_gaps_have_the_stored_plans: "gap_fill";
 }
 
 #[test]

@@ -7,8 +7,9 @@ use super::dataset::Dataset;
 use super::live::{Figures, Live};
 use super::queries::Query;
 use super::report::{Line, Section};
-use super::usage::{Stopwatch, Usage, driver_cpu};
+use super::usage::{Stopwatch, Usage};
 use crate::base::Result;
+use crate::cli::bench::process::driver_cpu;
 
 /// Runs the rounds, then every query over the tables as they are now, to compare.
 ///

@@ -2,8 +2,6 @@
 //!
 //! Where there is no `/proc` the time alone is known, and the rest is 0.
 
-use std::time::Duration;
-
 use crate::base::clock::{Clock, SystemClock};
 use crate::cli::bench::process;
 
@@ -54,20 +52,4 @@ impl Stopwatch {
             peak_bytes: process::peak_bytes().unwrap_or(0),
         }
     }
-}
-
-/// Processor time of the thread that keeps models fresh.
-pub(super) fn driver_cpu() -> Duration {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
-        return Duration::ZERO;
-    };
-    let times = threads.flatten().filter_map(|thread| {
-        let name = std::fs::read_to_string(thread.path().join("comm")).ok()?;
-        if name.trim_end() != "lotic-driver" {
-            return None;
-        }
-        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        times.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(times.sum())
 }
