@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::filling::Filling;
 use super::instance::{Lotic, blocking};
-use super::model::{Model, ModelSeams, Moment};
+use super::model::{Model, ModelSeams};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
 use crate::base::{CancelFlag, Error, ObjectId, Result};
@@ -29,6 +29,19 @@ pub(crate) struct ModelFacts {
     resolved: Resolved,
     /// The sources whose watermark it acts on.
     pub(super) clocks: Vec<ObjectId>,
+}
+
+impl ModelFacts {
+    fn of(id: ObjectId, lowered: &Lowered) -> Self {
+        Self {
+            resolved: Resolved {
+                id,
+                append_only: lowered.dataflow.is_append_only(),
+                bounds: lowered.bounds.clone(),
+            },
+            clocks: lowered.dataflow.clocks().to_vec(),
+        }
+    }
 }
 
 impl Lotic {
@@ -141,14 +154,7 @@ impl Lotic {
         let (planned, optimised) = self.plan_model(&world, query).await?;
         self.load_inputs(&world, &planned.reads).await?;
         let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
-        let facts = ModelFacts {
-            resolved: Resolved {
-                id: object.id,
-                append_only: lowered.dataflow.is_append_only(),
-                bounds: lowered.bounds,
-            },
-            clocks: lowered.dataflow.clocks().to_vec(),
-        };
+        let facts = ModelFacts::of(object.id, &lowered);
         let inputs: Vec<ObjectId> = lowered.sources.iter().map(|(id, _)| *id).collect();
         let (id, watched) = (object.id, inputs.clone());
         filling.open();
@@ -175,15 +181,12 @@ impl Lotic {
         );
         let filled = blocking(move || {
             let input = first_input(&pinned, &inputs)?;
-            let at = Moment {
-                epoch: pinned.epoch,
-                now_us: pinned.now_us,
-                watermarks: Arc::clone(&pinned.watermarks),
-            };
-            model.step(&input, &at, true)?;
+            model.step(&input, &pinned.moment(), true)?;
             Ok(model)
         })
         .await;
+        // before anybody sees the model
+        self.model_facts.lock().insert(id, facts);
         let finished = self
             .driver()
             .run(move |driver| match filled {
@@ -200,8 +203,8 @@ impl Lotic {
             })
             .await?;
         filling.finish();
-        if finished.is_ok() {
-            self.model_facts.lock().insert(id, facts);
+        if finished.is_err() {
+            self.model_facts.lock().remove(&id);
         }
         finished
     }

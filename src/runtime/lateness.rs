@@ -53,7 +53,7 @@ impl Lateness {
     }
 
     /// As it was before the first row.
-    pub(crate) fn from_start(&self) -> Self {
+    pub(crate) fn anew(&self) -> Self {
         Self {
             watermark_us: None,
             ..*self

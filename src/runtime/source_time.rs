@@ -165,7 +165,7 @@ impl SourceTime {
         }
         Turn {
             next: *decided,
-            own: decided.from_start(),
+            own: decided.anew(),
             decided,
             settled: Arc::clone(&self.settled),
             clock: Arc::clone(&self.clock),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::model::Moment;
 use crate::base::{Epoch, Error, ObjectId};
 use crate::catalog::Catalog;
 use crate::engine::Watermarks;
@@ -117,6 +118,15 @@ impl FailedRows {
 }
 
 impl World {
+    /// When it was published, for a step that is as it is.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            epoch: self.epoch,
+            now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
+        }
+    }
+
     /// The rows of `id`, if they are in memory.
     pub(crate) fn snapshot(&self, id: ObjectId) -> Option<&Arc<Snapshot>> {
         self.contents.get(&id).map(|content| &content.snapshot)

@@ -40,5 +40,5 @@ SELECT date_trunc('hour', m) AS h, max(n) AS n FROM (SELECT date_trunc('minute',
 SELECT CAST(ts AS DATE) AS day, count(*) AS n FROM s GROUP BY 1;
 -- closed, kept: rows as they came
 SELECT k, ts + INTERVAL '1 hour' AS later FROM s WHERE v > 0;
--- closed: minutes that hold back for one reader and not for the other
+-- closed: minutes beside themselves
 SELECT a.m, a.n, b.n AS other FROM (SELECT date_trunc('minute', ts) AS m, count(*) AS n FROM s GROUP BY 1) a JOIN (SELECT date_trunc('minute', ts) AS m, count(*) AS n FROM s GROUP BY 1) b ON a.m = b.m;

@@ -170,7 +170,8 @@ impl Session {
         let Some(bound) = sweep.due(self.rows.len(), &cx.watermarks) else {
             return;
         };
-        let (mut gone, mut open): (Vec<Box<[u8]>>, Vec<Box<[u8]>>) = (Vec::new(), Vec::new());
+        let mut gone: Vec<Box<[u8]>> = Vec::new();
+        let mut open: Vec<Box<[u8]>> = Vec::new();
         let mut last: Option<(Box<[u8]>, i64)> = None;
         let gap = self.config.gap;
         let mut end = |open: &mut Vec<Box<[u8]>>, last: i64| {

@@ -106,7 +106,7 @@ impl Lowering<'_> {
                 let operator = operators::Join::new(config).with_closing(closing);
                 self.add(operator, &[right, left])
             }
-            Form::Mark => self.mark_join(config, closing, [left, right]),
+            Form::Mark => self.mark_join(config, &closing, [left, right]),
         }))
     }
 
@@ -115,7 +115,7 @@ impl Lowering<'_> {
     fn mark_join(
         &mut self,
         config: JoinConfig,
-        closing: [Option<Closing>; 2],
+        closing: &[Option<Closing>; 2],
         inputs: [NodeId; 2],
     ) -> NodeId {
         let JoinConfig {

@@ -154,7 +154,8 @@ fn frontier(bound: &Bound, props: &ExecutionProps) -> Result<Frontier> {
     Ok(Frontier::new(terms))
 }
 
-/// An aggregate that may hold its rows back itself, so that nothing has to stand above it.
+/// An aggregate that may hold its rows back itself, so that nothing has to stand above it. It has no other reader: nothing but
+/// renaming and filters stands between it and the plan's result.
 pub(super) struct Hold {
     /// Where the aggregate's node lies in the plan that is being lowered: it is this one, not one that is equal.
     address: usize,
