@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use lotic::base::clock::Clock;
-use lotic::runtime::{Lotic, Options, Secret};
+use lotic::runtime::{Lotic, Options, PushFormat, Secret};
 
 use crate::serving::Server;
 
@@ -128,9 +128,20 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         ask(&lotic, SOURCES).await,
         ["clicks,6,2,2,2026-01-01T00:01:00Z"]
     );
+    let mut session = lotic.session("lotic");
+    let late = "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:57')";
+    session.run(late).await.unwrap();
+    let told = session.take_notices();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].severity, "WARNING");
+    assert!(told[0].message.starts_with("1 rows came too late"));
+    let body = "{\"who\":\"g\",\"ts\":\"2026-01-01T00:01:01\"}\n{\"who\":\"late\",\"ts\":\"2026-01-01T00:00:56\"}\n";
+    let pushed = lotic.push_rows("clicks", PushFormat::Ndjson, body.into());
+    let pushed = pushed.await.unwrap();
+    assert_eq!((pushed.rows, pushed.quarantined), (1, 1));
     let mut figures = lotic.figures().into_iter();
     let late = figures.find(|figure| figure.name == "late_rows").unwrap();
-    assert_eq!((late.object.as_deref(), late.value), (Some("clicks"), 2));
+    assert_eq!((late.object.as_deref(), late.value), (Some("clicks"), 4));
     lotic.shutdown().await;
 }
 

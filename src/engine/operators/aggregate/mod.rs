@@ -325,7 +325,11 @@ impl Operator for Aggregate {
         };
         let keys = self.config.group.iter().map(key).collect();
         let closing = || self.open.as_ref().map(|open| open.closing.clone());
-        let part = || Ok(Self::new(self.config.clone())?.with_closing(closing()));
+        let part = || {
+            let mut part = Self::new(self.config.clone())?.with_closing(closing());
+            part.holds = self.holds;
+            Ok(part)
+        };
         Parts::new(vec![keys], count, part).ok()
     }
 
