@@ -262,7 +262,7 @@ impl Groups {
                     }
                 }
                 Err(error) if is_row_error(&error) => {
-                    let row = decoded(&self.keys, self.converter.as_ref(), &[&*key])?;
+                    let row = decoded(&self.keys, self.converter.as_ref(), &[&**key])?;
                     errors.add(error, row, "aggregate");
                 }
                 Err(error) => return Err(error),
