@@ -4,11 +4,16 @@
 //! Messages are lower case and without a full stop. They never hold a secret.
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 
 use super::store_error::{store_error, store_error_within};
+
+/// Stands between a column's name and its number where several columns of a query have that name. Nobody types it by
+/// accident, and DataFusion takes it in a quoted name.
+pub const COPY_MARK: char = '\u{1}';
 
 /// A result with Lotic's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -264,7 +269,11 @@ impl From<DataFusionError> for Error {
                 Ok(own) => *own,
                 Err(other) => match other.downcast::<ArrowError>() {
                     Ok(arrow) => Self::from(*arrow),
-                    Err(other) => Self::new(Kind::Invalid, "XX000", other.to_string()),
+                    // What one partition of an exchange met, all partitions behind it are told.
+                    Err(other) => match other.downcast::<Arc<DataFusionError>>() {
+                        Ok(shared) => Self::from_shared(&shared),
+                        Err(other) => Self::new(Kind::Invalid, "XX000", other.to_string()),
+                    },
                 },
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
@@ -293,10 +302,17 @@ impl Error {
         match inner {
             DataFusionError::External(own) => match own.downcast_ref::<Self>() {
                 Some(own) => own.clone(),
-                None => Self::internal(inner.strip_backtrace()),
+                None => match own.downcast_ref::<Arc<DataFusionError>>() {
+                    Some(shared) => Self::from_shared(shared),
+                    None => Self::internal(inner.strip_backtrace()),
+                },
             },
+            DataFusionError::Shared(inner) => Self::from_shared(inner),
             DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
                 ArrowError::DivideByZero => Self::new(Kind::Invalid, "22012", "division by zero"),
+                ArrowError::ExternalError(own) if own.is::<Self>() => own
+                    .downcast_ref::<Self>()
+                    .map_or_else(|| Self::internal(own.to_string()), Self::clone),
                 other => Self::new(Kind::Invalid, "22000", other.to_string()),
             },
             DataFusionError::ResourcesExhausted(text) => Self::out_of_memory(text.clone()),
@@ -307,6 +323,17 @@ impl Error {
     }
 
     fn from_schema(inner: &SchemaError) -> Self {
+        if let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = inner
+        {
+            let copy = format!("{}{COPY_MARK}", field.name);
+            if valid_fields.iter().any(|known| known.name.starts_with(&copy)) {
+                let text = format!("column reference \"{}\" is ambiguous", field.name);
+                return Self::new(Kind::Invalid, "42702", text);
+            }
+        }
         let code = match inner {
             SchemaError::AmbiguousReference { .. } => "42702",
             SchemaError::DuplicateQualifiedField { .. }
@@ -347,8 +374,32 @@ impl Error {
             let message = "more than one row returned by a subquery used as an expression";
             return Self::new(Kind::Invalid, "21000", message);
         }
-        Self::new(Kind::Invalid, "22000", lower_first(text))
+        let (message, detail) = text.split_once("\nDETAIL: ").unwrap_or((text, ""));
+        let error = Self::new(Kind::Invalid, execution_code(message), lower_first(message));
+        if detail.is_empty() {
+            return error;
+        }
+        error.with_detail(detail)
     }
+}
+
+/// The SQLSTATE of an error that a function of `udfs` raised: that crate knows only texts.
+fn execution_code(text: &str) -> &'static str {
+    const BEGINNINGS: [(&str, &str); 11] = [
+        ("invalid input syntax for type", "22P02"),
+        ("malformed array literal", "22P02"),
+        ("path element at position", "22P02"),
+        ("unsupported Unicode escape sequence", "22P05"),
+        ("value overflows numeric format", "22003"),
+        ("cannot get array length of", "22023"),
+        ("cannot extract elements from", "22023"),
+        ("cannot call jsonb_", "22023"),
+        ("cannot cast jsonb", "22023"),
+        ("cannot delete", "22023"),
+        ("JSON is nested deeper", "54000"),
+    ];
+    let found = BEGINNINGS.iter().find(|(begin, _)| text.starts_with(begin));
+    found.map_or("22000", |(_, code)| code)
 }
 
 /// Whether a cast failed because the number is too large for its type, not because it is no number.

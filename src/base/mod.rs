@@ -15,6 +15,6 @@ mod store_error;
 pub mod task;
 
 pub use cancel::{CancelFlag, RaiseOnDrop};
-pub use error::{Error, Kind, Result};
+pub use error::{COPY_MARK, Error, Kind, Result};
 pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};
 pub(crate) use store_error::store_error;

@@ -5,6 +5,7 @@
 //! | 1 | the first |
 //! | 2 | tables and topics have `defaults`; a 1 is a 2 without any |
 //! | 3 | there are indexes; a 2 is a 3 without any |
+//! | 4 | topics have watermarks and models `emit_on_close`; a 3 is a 4 without any |
 //!
 //! Schemas are kept as base64 of an Arrow IPC schema message, the one stable form that Arrow has.
 
@@ -24,7 +25,7 @@ use super::object::{Definition, Object};
 use crate::base::{Error, ObjectId, Result};
 
 /// The number of this format. A higher one was written by a newer Lotic.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The oldest format that can be read.
 const FORMAT_MIN: u32 = 1;
 

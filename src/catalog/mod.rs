@@ -5,6 +5,7 @@
 
 mod codec;
 mod object;
+mod watermark;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use codec::{decode_catalog, encode_catalog, schema_from_text, schema_to_text
 pub use object::{
     Definition, IndexColumn, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
 };
+pub use watermark::WatermarkDefinition;
 
 /// All objects at one moment.
 #[derive(Clone, Debug, Default)]

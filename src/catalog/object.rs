@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
 
+use super::watermark::WatermarkDefinition;
 use crate::base::ObjectId;
 
 /// A named object and its definition.
@@ -50,6 +51,9 @@ pub enum Definition {
         /// The expressions of DEFAULT, by column; for pushed topics only.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         defaults: BTreeMap<String, String>,
+        /// How late its rows may come; none: as late as they like.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watermark: Option<WatermarkDefinition>,
     },
     /// Files or a table elsewhere, read in place.
     Bounded {
@@ -115,6 +119,9 @@ pub struct TopicDefinition {
 pub struct ModelOptions {
     /// A row whose expressions fail ends the model instead of going to its errors.
     pub fail_on_error: bool,
+    /// EMIT ON WINDOW CLOSE: a row comes once nothing can change it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emit_on_close: bool,
 }
 
 /// What a sink writes.
@@ -192,6 +199,14 @@ impl Object {
             Definition::Table { defaults, .. } | Definition::Stream { defaults, .. } => {
                 Some(defaults)
             }
+            _ => None,
+        }
+    }
+
+    /// How late its rows may come, where that is bounded.
+    pub fn watermark(&self) -> Option<WatermarkDefinition> {
+        match &self.definition {
+            Definition::Stream { watermark, .. } => *watermark,
             _ => None,
         }
     }

@@ -60,6 +60,15 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
             .count_differences(name)
             .await
             .map_err(|error| error.at(name))?;
+        let why = lotic
+            .why_not_compared(name)
+            .await
+            .map_err(|error| error.at(name))?;
+        if let Some(why) = why {
+            progress.end("not compared");
+            say(&why);
+            continue;
+        }
         progress.end("compared");
         if rows > 0 {
             differing += 1;

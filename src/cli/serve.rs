@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
@@ -35,6 +36,11 @@ pub(crate) struct ServeArgs {
     /// between semicolons.
     #[arg(long, value_name = "DIR")]
     files: Vec<String>,
+    /// Check one model, each in its turn, against its query in batch, so many seconds after the check before. What is found
+    /// is in the metrics, and in the log where rows differ. Off by default: a check costs what the query costs.
+    #[arg(long, env = "LOTIC_CHECK_EVERY", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    check_every: Option<u64>,
     /// Let clients of this machine in without a password. For trying out only.
     #[arg(long)]
     trust: bool,
@@ -78,6 +84,9 @@ pub(crate) async fn serve(args: &ServeArgs, settings: &Settings) -> Result<ExitC
     }
     if let Some(pipeline) = &pipeline {
         apply(&lotic, pipeline, &mut progress).await?;
+    }
+    if let Some(seconds) = args.check_every {
+        lotic.start_sampler(Duration::from_secs(seconds));
     }
     let mut servers = server::start_pg(&lotic, pg_listener, tls, args.trust)?;
     if let Some(listener) = http_listener {

@@ -1,12 +1,13 @@
 //! The graph of operators, stepped in the order in which it was built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 
 use super::operator::{Deltas, Operator, StepContext};
+use super::shards::in_parts;
 use crate::base::clock::ClockRef;
 use crate::base::task::panic_text;
 use crate::base::{Error, ObjectId, Result};
@@ -92,9 +93,18 @@ impl std::fmt::Debug for Node {
 #[derive(Debug, Default)]
 pub struct DataflowBuilder {
     nodes: Vec<Node>,
+    /// How many parts a keyed operator is split into; 0 and 1: it stays whole.
+    parts: usize,
 }
 
 impl DataflowBuilder {
+    /// Operators added from here on are split into `parts` by key, where they can be: one for each thread is a good number.
+    #[must_use]
+    pub fn in_parts(mut self, parts: usize) -> Self {
+        self.parts = parts;
+        self
+    }
+
     /// A node that gives the deltas of `object`. An object may have several such nodes.
     pub fn source(&mut self, object: ObjectId, schema: SchemaRef) -> NodeId {
         self.push(Work::Source(object, schema), &[], false)
@@ -106,7 +116,8 @@ impl DataflowBuilder {
     }
 
     /// A node that runs `operator` over the outputs of `inputs`.
-    pub fn add(&mut self, mut operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+    pub fn add(&mut self, operator: Box<dyn Operator>, inputs: &[NodeId]) -> NodeId {
+        let mut operator = in_parts(operator, self.parts);
         let known: Vec<bool> = inputs
             .iter()
             .map(|input| self.is_append_only(*input))
@@ -140,7 +151,14 @@ impl DataflowBuilder {
                 node.readers += 1;
             }
         }
+        let clocks = self.nodes.iter().flat_map(|node| match &node.work {
+            Work::Source(..) => Vec::new(),
+            Work::Operator(operator) => operator.clocks(),
+        });
+        let clocks: BTreeSet<ObjectId> = clocks.collect();
         Dataflow {
+            append_only: self.is_append_only(output),
+            clocks: clocks.into_iter().collect(),
             nodes: self.nodes,
             output,
             started: false,
@@ -171,6 +189,8 @@ pub struct Dataflow {
     /// In topological order: every input stands before its readers.
     nodes: Vec<Node>,
     output: NodeId,
+    append_only: bool,
+    clocks: Vec<ObjectId>,
     started: bool,
     failed: Option<Error>,
 }
@@ -211,6 +231,16 @@ impl Dataflow {
                 Work::Operator(_) => None,
             })
             .collect()
+    }
+
+    /// Whether the result never takes back a row that it gave.
+    pub fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    /// The sources whose watermark an operator acts on, each once.
+    pub fn clocks(&self) -> &[ObjectId] {
+        &self.clocks
     }
 
     /// The counters of every node, in topological order.

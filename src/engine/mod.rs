@@ -12,9 +12,13 @@ pub mod accumulate;
 mod budget;
 pub mod dataflow;
 mod evaluate;
+mod frontier;
 pub mod operator;
 pub mod operators;
+mod parallel;
 mod progress;
+mod shards;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
@@ -22,5 +26,7 @@ mod tests;
 pub use budget::{Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
-pub use operator::{Deltas, Operator, RowError, StepContext};
+pub use frontier::{Closing, Frontier, FrontierTerm};
+pub use operator::{Deltas, Operator, RowError, StepContext, Watermarks};
 pub use progress::{Progress, Reached};
+pub use shards::{Parts, ShardKey, in_parts};

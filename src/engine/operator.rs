@@ -1,18 +1,23 @@
 //! The one trait of the engine: an operator takes deltas, keeps state, and gives deltas.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
 use super::budget::Budget;
 use super::progress::Progress;
+use super::shards::Parts;
 use crate::base::clock::ClockRef;
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
 use crate::zset::Delta;
 
 /// What flows along an edge of the graph in one step. Order and repetition of rows mean nothing:
 /// the sum of the weights counts.
 pub type Deltas = Vec<Delta>;
+
+/// How far the time of sources has come, in microseconds since 1970.
+pub type Watermarks = BTreeMap<ObjectId, i64>;
 
 /// What a step is told, and what it tells.
 #[derive(Debug, Default)]
@@ -25,12 +30,34 @@ pub struct StepContext {
     /// The present moment, in microseconds since 1970. The same for every operator of an epoch, and never less than in
     /// the step before.
     pub now_us: i64,
+    /// How far the time of each source has come once the step's input is in: no later step brings a row before it.
+    pub watermarks: Arc<Watermarks>,
     /// For the times in the counters; without it they stay 0.
     pub clock: Option<ClockRef>,
     /// What the step may use; without it there is no limit.
     pub budget: Option<Arc<Budget>>,
     /// Told how far the step is.
     pub progress: Option<Arc<Progress>>,
+}
+
+impl StepContext {
+    /// The same for work of this step on another thread, without what was told so far.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            errors: Vec::new(),
+            bulk: self.bulk,
+            now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
+            clock: self.clock.clone(),
+            budget: self.budget.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Takes over what the work of `part`, a fork of this, told.
+    pub(super) fn join(&mut self, part: Self) {
+        self.errors.extend(part.errors);
+    }
 }
 
 /// A row that an expression failed on. The same row taken back gives the same error with the
@@ -58,6 +85,12 @@ pub trait Operator: Send {
         false
     }
 
+    /// `count` operators like this one that together do its work, when rows of different keys never meet in it. Asked
+    /// once, before anything else, of an operator with empty state.
+    fn parts(&self, _count: usize) -> Option<Parts> {
+        None
+    }
+
     /// Takes what came in on each input since the last step and says how the output changes.
     ///
     /// # Errors
@@ -69,6 +102,11 @@ pub trait Operator: Send {
     /// the first step, input or not.
     fn runs_without_input(&self) -> bool {
         false
+    }
+
+    /// The sources whose watermark the operator acts on.
+    fn clocks(&self) -> Vec<ObjectId> {
+        Vec::new()
     }
 
     /// The next moment at which the output changes though no input does, in microseconds since 1970.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::key_index::KeyIndex;
 use super::row_index::{Place, RowIndex, Verdict};
@@ -20,7 +21,7 @@ use crate::base::{Error, ObjectId, Result};
 use crate::zset::canonical::canonical;
 use crate::zset::equal::RowEqual;
 use crate::zset::hash::row_hashes;
-use crate::zset::{Delta, Weights};
+use crate::zset::{Delta, Merged, Weights, gather};
 
 /// The most rows that a chunk holds.
 const CHUNK_ROWS: usize = 64 * 1024;
@@ -106,9 +107,7 @@ impl Collection {
     /// is then not to be used further.
     pub fn apply(&mut self, deltas: &[Delta]) -> Result<()> {
         // additions first, so that a delta may take back what another one adds
-        for delta in deltas {
-            self.add(delta)?;
-        }
+        self.add(deltas)?;
         for delta in deltas {
             self.remove(delta)?;
         }
@@ -198,51 +197,62 @@ impl Collection {
         Ok(found)
     }
 
-    fn add(&mut self, delta: &Delta) -> Result<()> {
-        let batch = match delta.weights() {
-            Weights::Ones => delta.batch().clone(),
-            Weights::Each(weights) => {
-                let mut picks = Vec::new();
-                for (row, weight) in weights.values().iter().enumerate() {
-                    for _ in 0..(*weight).max(0) {
-                        picks.push(row as u64);
-                    }
-                }
-                if picks.is_empty() {
-                    return Ok(());
-                }
-                take_record_batch(delta.batch(), &UInt64Array::from(picks))?
-            }
+    /// Adds the rows with weights above 0. Many of them are copied by several threads.
+    fn add(&mut self, deltas: &[Delta]) -> Result<()> {
+        let pieces = gather(deltas)?;
+        let admit = |piece: Merged| self.admit(piece);
+        let admitted: Vec<Option<Admitted>> = if pieces.len() > 1 {
+            pieces.into_par_iter().map(admit).collect::<Result<_>>()?
+        } else {
+            pieces.into_iter().map(admit).collect::<Result<_>>()?
         };
-        let columns = canonical_all(batch.columns())?;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        let mut start = 0;
-        while start < batch.num_rows() {
-            let length = CHUNK_ROWS.min(batch.num_rows() - start);
-            self.push(Chunk::new(own(&batch.slice(start, length))?))?;
-            start += length;
+        for admitted in admitted.into_iter().flatten() {
+            self.rows += admitted.chunk.batch.num_rows();
+            self.store(admitted)?;
         }
-        self.rows += batch.num_rows();
         Ok(())
     }
 
+    /// The rows of `piece` with weights above 0, as often as their weights say.
+    fn admit(&self, piece: Merged) -> Result<Option<Admitted>> {
+        let Merged { batch, weights, .. } = piece;
+        let batch = if weights.iter().all(|weight| *weight == 1) {
+            batch
+        } else {
+            let mut picks = Vec::with_capacity(weights.len());
+            for (row, weight) in (0_u64..).zip(&weights) {
+                picks.extend((0..*weight).map(|_| row));
+            }
+            take_record_batch(&batch, &UInt64Array::from(picks))?
+        };
+        if batch.num_rows() == 0 {
+            return Ok(None);
+        }
+        let columns = batch.columns().to_vec();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        self.indexed_chunk(Chunk::new(own(&batch)?)).map(Some)
+    }
+
+    /// `chunk` with what the index needs of it.
+    fn indexed_chunk(&self, chunk: Chunk) -> Result<Admitted> {
+        let mut hashes = Vec::new();
+        if self.is_indexed {
+            let columns = self.columns_of(&chunk.batch);
+            row_hashes(&columns, chunk.batch.num_rows(), &mut hashes)?;
+        }
+        Ok(Admitted { chunk, hashes })
+    }
+
     /// Stores a chunk whose rows all live, and indexes them.
-    fn push(&mut self, chunk: Chunk) -> Result<()> {
+    fn store(&mut self, admitted: Admitted) -> Result<()> {
+        let Admitted { chunk, hashes } = admitted;
         let number = self.next_chunk;
         self.next_chunk = number
             .checked_add(1)
             .ok_or_else(|| Error::limit("a collection has had more than 4 billion chunks"))?;
-        if self.is_indexed {
-            let mut hashes = Vec::new();
-            row_hashes(
-                &self.columns_of(&chunk.batch),
-                chunk.batch.num_rows(),
-                &mut hashes,
-            )?;
-            self.index.reserve(hashes.len());
-            for (row, hash) in (0_u32..).zip(&hashes) {
-                self.index.insert(*hash, Place { chunk: number, row });
-            }
+        self.index.reserve(hashes.len());
+        for (row, hash) in (0_u32..).zip(&hashes) {
+            self.index.insert(*hash, Place { chunk: number, row });
         }
         for key in self.keys.values_mut() {
             key.add(number, &chunk)?;
@@ -357,7 +367,8 @@ impl Collection {
         }
         let merged = concat_batches(&self.schema, &live)?;
         if merged.num_rows() > 0 {
-            self.push(Chunk::new(merged))?;
+            let merged = self.indexed_chunk(Chunk::new(merged))?;
+            self.store(merged)?;
         }
         Ok(())
     }
@@ -394,6 +405,13 @@ impl Collection {
             .map(|column| Arc::clone(batch.column(*column)))
             .collect()
     }
+}
+
+/// A chunk on its way in.
+struct Admitted {
+    chunk: Chunk,
+    /// The hash of each row; empty where there is no index.
+    hashes: Vec<u64>,
 }
 
 /// Compares rows of one batch with stored rows, keeping one comparison a chunk.

@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
+use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
@@ -21,6 +21,7 @@ use super::Snapshot;
 pub struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table_type: TableType,
+    constraints: Constraints,
     rows: usize,
 }
 
@@ -31,7 +32,19 @@ impl SnapshotTable {
             rows: snapshot.rows(),
             snapshot,
             table_type: TableType::Base,
+            constraints: Constraints::default(),
         }
+    }
+
+    /// With the columns of a primary key that no two rows share and no row lacks. Plans rely on it: it must be one that is
+    /// enforced.
+    #[must_use]
+    pub fn with_key(mut self, key: &[usize]) -> Self {
+        if !key.is_empty() {
+            let key = Constraint::PrimaryKey(key.to_vec());
+            self.constraints = Constraints::new_unverified(vec![key]);
+        }
+        self
     }
 
     /// A table of no rows that a planner takes for one of `rows`.
@@ -40,6 +53,7 @@ impl SnapshotTable {
             rows,
             snapshot: Arc::new(Snapshot::empty(schema)),
             table_type: TableType::Base,
+            constraints: Constraints::default(),
         }
     }
 }
@@ -52,6 +66,10 @@ impl TableProvider for SnapshotTable {
 
     fn table_type(&self) -> TableType {
         self.table_type
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
     }
 
     fn statistics(&self) -> Option<Statistics> {

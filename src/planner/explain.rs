@@ -73,7 +73,11 @@ impl Explain {
     /// Says something of line `line`, which stays incremental.
     pub fn note(&mut self, line: usize, note: &str) {
         if let Some(line) = self.lines.get_mut(line) {
-            line.reason = self.names.apply(note);
+            let note = self.names.apply(note);
+            if !line.reason.is_empty() {
+                line.reason.push_str("; ");
+            }
+            line.reason.push_str(&note);
         }
     }
 

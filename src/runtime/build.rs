@@ -18,9 +18,18 @@ use crate::base::{CancelFlag, Error, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
-use crate::planner::lower::{self, DataFusionEvaluators, Lowered, Resolved};
+use crate::planner::lower::{self, Bound, Bounds, DataFusionEvaluators, Lowered, Resolved};
 use crate::planner::prepass;
 use crate::zset::Delta;
+
+/// What is known of a model from its plan.
+#[derive(Clone)]
+pub(crate) struct ModelFacts {
+    /// For the plans of models that read it.
+    resolved: Resolved,
+    /// The sources whose watermark it acts on.
+    pub(super) clocks: Vec<ObjectId>,
+}
 
 impl Lotic {
     /// The optimised plan of a model's query, and what it reads.
@@ -50,23 +59,61 @@ impl Lotic {
 
     /// The dataflow of a model.
     pub(super) fn lower_model(
+        &self,
         world: &World,
         planned: &Planned,
         optimised: &LogicalPlan,
+        emit_on_close: bool,
     ) -> Result<Lowered> {
+        let resolve = self.resolver(world);
+        let evaluators = DataFusionEvaluators::new(&planned.state);
+        if emit_on_close {
+            lower::lower_on_close(optimised, &resolve, &evaluators)
+        } else {
+            lower::lower(optimised, &resolve, &evaluators)
+        }
+    }
+
+    /// Refuses a model that emits on window close and has no window that closes.
+    pub(super) async fn check_closes(self: &Arc<Self>, object: &Object) -> Result<()> {
+        let Definition::Model { query, options } = &object.definition else {
+            return Ok(());
+        };
+        if !options.emit_on_close {
+            return Ok(());
+        }
+        let world = self.world();
+        let (planned, optimised) = self.plan_model(&world, query).await?;
+        self.lower_model(&world, &planned, &optimised, true)
+            .map(drop)
+    }
+
+    /// What plans are told of the relations that they read.
+    pub(super) fn resolver(
+        &self,
+        world: &World,
+    ) -> impl Fn(&TableReference) -> Option<Resolved> + use<> {
         let catalog = Arc::clone(&world.catalog);
-        let resolve = move |table: &TableReference| {
-            catalog.find(table.table()).map(|object| Resolved {
+        let facts = self.model_facts.lock().clone();
+        move |table: &TableReference| {
+            let object = catalog.find(table.table())?;
+            if let Some(facts) = facts.get(&object.id) {
+                return Some(facts.resolved.clone());
+            }
+            let mut bounds = Bounds::new();
+            if let Some(watermark) = object.watermark()
+                && let Some(field) = object.schema.fields().get(watermark.column)
+            {
+                bounds.resize(watermark.column, None);
+                bounds.push(Some(Bound::of_source(object.id, field.data_type())));
+            }
+            Some(Resolved {
                 id: object.id,
                 // nothing ever goes from a stream, nor do its rows change
                 append_only: matches!(object.definition, Definition::Stream { .. }),
+                bounds,
             })
-        };
-        lower::lower(
-            optimised,
-            &resolve,
-            &DataFusionEvaluators::new(&planned.state),
-        )
+        }
     }
 
     /// Fills a model and lets it follow. Its definition is in the catalog already, or comes with
@@ -93,7 +140,15 @@ impl Lotic {
         let world = self.world();
         let (planned, optimised) = self.plan_model(&world, query).await?;
         self.load_inputs(&world, &planned.reads).await?;
-        let lowered = Self::lower_model(&world, &planned, &optimised)?;
+        let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
+        let facts = ModelFacts {
+            resolved: Resolved {
+                id: object.id,
+                append_only: lowered.dataflow.is_append_only(),
+                bounds: lowered.bounds,
+            },
+            clocks: lowered.dataflow.clocks().to_vec(),
+        };
         let inputs: Vec<ObjectId> = lowered.sources.iter().map(|(id, _)| *id).collect();
         let (id, watched) = (object.id, inputs.clone());
         filling.open();
@@ -123,8 +178,9 @@ impl Lotic {
             let at = Moment {
                 epoch: pinned.epoch,
                 now_us: pinned.now_us,
+                watermarks: Arc::clone(&pinned.watermarks),
             };
-            model.step(&input, at, true)?;
+            model.step(&input, &at, true)?;
             Ok(model)
         })
         .await;
@@ -144,6 +200,9 @@ impl Lotic {
             })
             .await?;
         filling.finish();
+        if finished.is_ok() {
+            self.model_facts.lock().insert(id, facts);
+        }
         finished
     }
 

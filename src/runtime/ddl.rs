@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::defaults::only_where_written;
 use super::index::{check_droppable, with_constraints};
@@ -18,6 +18,7 @@ use super::source;
 use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{
     Catalog, Definition, ModelOptions, Object, Relation, SinkInput, TopicDefinition,
+    WatermarkDefinition,
 };
 use crate::planner::parse::Unique;
 use crate::planner::prepass;
@@ -32,6 +33,8 @@ pub(crate) struct NewRelation {
     pub(crate) unique: Vec<Unique>,
     /// The expressions of DEFAULT, by column.
     pub(crate) defaults: BTreeMap<String, String>,
+    /// WATERMARK: the column and how far the watermark stays behind it, in microseconds.
+    pub(crate) watermark: Option<(String, i64)>,
     pub(crate) options: BTreeMap<String, String>,
     /// The statement.
     pub(crate) sql: String,
@@ -48,6 +51,8 @@ pub(crate) struct NewQuery {
     pub(crate) columns: Vec<String>,
     pub(crate) query: String,
     pub(crate) options: BTreeMap<String, String>,
+    /// EMIT ON WINDOW CLOSE was written.
+    pub(crate) emit_on_close: bool,
     pub(crate) sql: String,
 }
 
@@ -55,6 +60,13 @@ impl Lotic {
     /// Makes a table. With a connector it is filled from it once.
     pub(super) async fn create_table(self: &Arc<Self>, new: NewRelation) -> Result<()> {
         let _guard = self.definitions.lock().await;
+        if new.watermark.is_some() {
+            return Err(Error::unsupported(format!(
+                "table \"{}\" has a WATERMARK, and rows of a table change at any time",
+                new.name
+            ))
+            .with_hint("CREATE SOURCE makes a stream, whose rows only come"));
+        }
         let mut options = new.options.clone();
         let topic = take_topic_options(&mut options)?;
         let connector = (!options.is_empty()).then_some(options);
@@ -88,6 +100,7 @@ impl Lotic {
         let _guard = self.definitions.lock().await;
         let mut options = new.options.clone();
         let topic = take_topic_options(&mut options)?;
+        let watermark = take_watermark(&new, &mut options)?;
         if !new.primary_key.is_empty() {
             return Err(Error::unsupported(format!(
                 "source \"{}\" has a primary key, and sources are append-only",
@@ -117,6 +130,7 @@ impl Lotic {
                     connector: None,
                     topic,
                     defaults: new.defaults.clone(),
+                    watermark,
                 },
             )
         } else {
@@ -127,7 +141,14 @@ impl Lotic {
                     connector: Some(options),
                     topic,
                     defaults: BTreeMap::new(),
+                    watermark,
                 }
+            } else if watermark.is_some() {
+                return Err(Error::unsupported(format!(
+                    "source \"{}\" is read as a whole, so that no row of it comes late",
+                    new.name
+                ))
+                .with_hint("leave WATERMARK out, or follow the files with mode = 'tail'"));
             } else {
                 Definition::Bounded { connector: options }
             };
@@ -186,6 +207,7 @@ impl Lotic {
             base_dir: String::new(),
         };
         if !self.options().maintain {
+            self.check_closes(&object).await?;
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
@@ -480,8 +502,55 @@ fn with_columns(new: &NewQuery) -> String {
     )
 }
 
+/// The watermark of a source; takes its options out of `options`.
+fn take_watermark(
+    new: &NewRelation,
+    options: &mut BTreeMap<String, String>,
+) -> Result<Option<WatermarkDefinition>> {
+    let idle = options.remove("watermark_idle_timeout");
+    let Some((name, delay_us)) = &new.watermark else {
+        if idle.is_some() {
+            return Err(Error::invalid(format!(
+                "source \"{}\" has watermark_idle_timeout and no WATERMARK",
+                new.name
+            )));
+        }
+        return Ok(None);
+    };
+    let idle_us = idle.map(|text| {
+        parse_duration(&text)
+            .and_then(|time| i64::try_from(time.as_micros()).ok())
+            .filter(|time| *time > 0)
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "watermark_idle_timeout is a time such as '10s' or '5m', not '{text}'"
+                ))
+            })
+    });
+    let fields = new.schema.iter().flat_map(|schema| schema.fields().iter());
+    let Some((column, field)) = fields.enumerate().find(|(_, field)| field.name() == name) else {
+        let message = format!("column \"{name}\" does not exist");
+        return Err(Error::new(Kind::Invalid, "42703", message));
+    };
+    if !matches!(
+        field.data_type(),
+        DataType::Timestamp(TimeUnit::Microsecond, _)
+    ) {
+        let message = format!("the watermark column \"{name}\" is not a timestamp");
+        return Err(Error::new(Kind::Invalid, "42804", message));
+    }
+    Ok(Some(WatermarkDefinition {
+        column,
+        delay_us: *delay_us,
+        idle_us: idle_us.transpose()?,
+    }))
+}
+
 fn model_options(new: &NewQuery) -> Result<ModelOptions> {
-    let mut options = ModelOptions::default();
+    let mut options = ModelOptions {
+        emit_on_close: new.emit_on_close,
+        ..ModelOptions::default()
+    };
     for (name, value) in &new.options {
         match (name.as_str(), value.as_str()) {
             ("on_error", "fail") => options.fail_on_error = true,

@@ -15,10 +15,12 @@ use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use super::model::{Model, Moment};
+use super::step::{LARGE, Stepped};
 use super::world::{Content, Health, World};
 use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
 use crate::catalog::{Catalog, Object};
+use crate::engine::Watermarks;
 use crate::models::{Collection, Snapshot};
 use crate::zset::Delta;
 
@@ -40,6 +42,8 @@ pub(crate) struct Rows {
     pub(crate) object: ObjectId,
     /// What changes.
     pub(crate) deltas: Vec<Delta>,
+    /// How far the rows bring the source's time, in microseconds since 1970.
+    pub(crate) watermark_us: Option<i64>,
     /// Told once a world holds them.
     pub(crate) visible: Option<oneshot::Sender<Result<Epoch>>>,
     /// Dropped once a world holds them: keys that were reserved, locks that were held.
@@ -144,9 +148,9 @@ fn stopping() -> Error {
 }
 
 /// A model that is being filled while the world goes on.
-struct Building {
-    inputs: Vec<ObjectId>,
-    missed: BTreeMap<ObjectId, Vec<Delta>>,
+pub(super) struct Building {
+    pub(super) inputs: Vec<ObjectId>,
+    pub(super) missed: BTreeMap<ObjectId, Vec<Delta>>,
 }
 
 /// The state of the thread.
@@ -159,10 +163,12 @@ pub(crate) struct Driver {
     clock: ClockRef,
     /// What `now()` is for models. Every model is as it has to be at this moment.
     now_us: i64,
-    catalog: Arc<Catalog>,
+    /// How far the time of each source has come by the rows that models have.
+    watermarks: Arc<Watermarks>,
+    pub(super) catalog: Arc<Catalog>,
     bases: BTreeMap<ObjectId, SharedCollection>,
-    models: BTreeMap<ObjectId, Model>,
-    building: BTreeMap<ObjectId, Building>,
+    pub(super) models: BTreeMap<ObjectId, Model>,
+    pub(super) building: BTreeMap<ObjectId, Building>,
 }
 
 /// What the driver starts from.
@@ -200,6 +206,7 @@ impl Driver {
             reserved: start.epoch,
             clock: start.clock,
             now_us,
+            watermarks: Arc::default(),
             catalog: start.catalog,
             bases: BTreeMap::new(),
             models: BTreeMap::new(),
@@ -284,11 +291,21 @@ impl Driver {
         self.world.store(Arc::new(world));
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment {
             epoch: self.epoch,
             now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
         }
+    }
+
+    /// Notes how far the time of a source has come; it never goes back.
+    pub(crate) fn raise_watermark(&mut self, id: ObjectId, to_us: Option<i64>) {
+        let Some(to_us) = to_us else { return };
+        let watermark = Arc::make_mut(&mut self.watermarks)
+            .entry(id)
+            .or_insert(to_us);
+        *watermark = to_us.max(*watermark);
     }
 
     /// One epoch.
@@ -299,20 +316,13 @@ impl Driver {
             if !self.models.is_empty() {
                 self.now_us = self.present_us();
             }
-            let mut inputs = BTreeMap::new();
-            for (object, deltas) in collected.deltas {
-                let Some(base) = self.bases.get(&object) else {
-                    continue;
-                };
-                if let Err(error) = base.write().apply(&deltas) {
-                    // durable rows that do not apply are a defect: going on would show wrong rows
-                    tracing::error!(%object, %error, "a table refused its own rows");
-                    std::process::abort();
-                }
-                inputs.insert(object, deltas);
+            let mut changes = collected.deltas;
+            changes.retain(|object, _| self.bases.contains_key(object));
+            for (id, to_us) in collected.watermarks {
+                self.raise_watermark(id, Some(to_us));
             }
-            self.keep_for_building(&inputs);
-            let stepped = self.step_models(inputs);
+            self.keep_for_building(&changes);
+            let stepped = self.apply_and_step(changes);
             self.publish(&stepped.changed, &stepped.unchanged);
         }
         for visible in collected.visible {
@@ -323,6 +333,21 @@ impl Driver {
             flush.send(self.epoch).ok();
         }
         drop(collected.held);
+    }
+
+    /// Brings the tables and the models up to the epoch. No model reads a table, so that both go on at the same time when
+    /// there is much to do.
+    fn apply_and_step(&mut self, changes: BTreeMap<ObjectId, Vec<Delta>>) -> Stepped {
+        let bases: Vec<(ObjectId, SharedCollection, Vec<Delta>)> = changes
+            .iter()
+            .filter_map(|(id, deltas)| Some((*id, Arc::clone(self.bases.get(id)?), deltas.clone())))
+            .collect();
+        let rows: usize = changes.values().flatten().map(Delta::rows).sum();
+        if rows < LARGE {
+            apply_to_bases(bases);
+            return self.step_models(changes);
+        }
+        rayon::join(|| apply_to_bases(bases), || self.step_models(changes)).1
     }
 
     fn begin_epoch(&mut self) {
@@ -349,74 +374,6 @@ impl Driver {
         }
     }
 
-    /// Steps the models in the order of their making, which is an order of dependency, and gives
-    /// what changed, and the models that took a step and whose rows are as they were.
-    fn step_models(&mut self, mut inputs: BTreeMap<ObjectId, Vec<Delta>>) -> Stepped {
-        let at = self.moment();
-        let mut failed: Vec<(ObjectId, String)> = Vec::new();
-        let mut stepped = Vec::new();
-        for (id, model) in &mut self.models {
-            if model.failure().is_some() {
-                continue;
-            }
-            if let Some((_, name)) = failed
-                .iter()
-                .find(|(input, _)| model.inputs().contains(input))
-            {
-                let reason = format!("its input \"{name}\" failed");
-                model.fail(Error::new(Kind::Unavailable, "55000", reason));
-                failed.push((
-                    *id,
-                    self.catalog
-                        .by_id(*id)
-                        .map_or_else(String::new, |o| o.name.clone()),
-                ));
-                continue;
-            }
-            let reads_changes = model
-                .inputs()
-                .iter()
-                .any(|input| inputs.contains_key(input));
-            if !reads_changes && !model.is_due(at.now_us) {
-                continue;
-            }
-            match model.step(&inputs, at, false) {
-                Ok(output) => {
-                    for building in self.building.values_mut() {
-                        if building.inputs.contains(id) {
-                            building
-                                .missed
-                                .entry(*id)
-                                .or_default()
-                                .extend_from_slice(&output);
-                        }
-                    }
-                    if output.is_empty() {
-                        stepped.push(*id);
-                    } else {
-                        inputs.insert(*id, output);
-                    }
-                }
-                Err(error) => {
-                    let name = self
-                        .catalog
-                        .by_id(*id)
-                        .map_or_else(String::new, |o| o.name.clone());
-                    tracing::error!(model = name, %error, "the model stopped");
-                    model.fail(error);
-                    failed.push((*id, name));
-                }
-            }
-        }
-        let changed = inputs
-            .into_keys()
-            .chain(failed.into_iter().map(|(id, _)| id));
-        Stepped {
-            changed: changed.collect(),
-            unchanged: stepped,
-        }
-    }
-
     /// Makes the present state of `changed` what readers see, at once. Of `unchanged` models only the figures
     /// and the rows that failed are told.
     fn publish(&mut self, changed: &[ObjectId], unchanged: &[ObjectId]) {
@@ -435,6 +392,7 @@ impl Driver {
         let world = Arc::new(World {
             epoch: self.epoch,
             now_us: self.now_us,
+            watermarks: Arc::clone(&self.watermarks),
             catalog: Arc::clone(&self.catalog),
             contents,
         });
@@ -482,6 +440,7 @@ impl Driver {
     pub(crate) fn remove(&mut self, id: ObjectId) {
         self.bases.remove(&id);
         self.models.remove(&id);
+        Arc::make_mut(&mut self.watermarks).remove(&id);
     }
 
     /// Begins to keep for `id` what its inputs get from now on.
@@ -508,8 +467,8 @@ impl Driver {
         self.catch_up();
         let missed = self.building.remove(&id);
         let missed = missed.map(|building| building.missed).unwrap_or_default();
-        if !missed.is_empty() || model.is_due(self.now_us) {
-            model.step(&missed, self.moment(), false)?;
+        if !missed.is_empty() || model.is_due(self.now_us) || !model.clocks().is_empty() {
+            model.step(&missed, &self.moment(), false)?;
         }
         model.follow();
         self.models.insert(id, model);
@@ -535,18 +494,22 @@ impl Driver {
     }
 }
 
-/// What the models did in one epoch.
-struct Stepped {
-    /// What has other rows now, tables and sources included, or has stopped.
-    changed: Vec<ObjectId>,
-    /// Models that took a step and whose rows are as they were.
-    unchanged: Vec<ObjectId>,
+/// Adds an epoch's rows to the tables and streams that they are of.
+fn apply_to_bases(bases: Vec<(ObjectId, SharedCollection, Vec<Delta>)>) {
+    for (object, base, deltas) in bases {
+        if let Err(error) = base.write().apply(&deltas) {
+            // durable rows that do not apply are a defect: going on would show wrong rows
+            tracing::error!(%object, %error, "a table refused its own rows");
+            std::process::abort();
+        }
+    }
 }
 
 /// What one epoch has collected.
 #[derive(Default)]
 struct Collected {
     deltas: BTreeMap<ObjectId, Vec<Delta>>,
+    watermarks: Watermarks,
     rows: usize,
     visible: Vec<oneshot::Sender<Result<Epoch>>>,
     flushes: Vec<oneshot::Sender<Epoch>>,
@@ -560,6 +523,9 @@ impl Collected {
             .entry(rows.object)
             .or_default()
             .extend(rows.deltas);
+        if let Some(to_us) = rows.watermark_us {
+            self.watermarks.insert(rows.object, to_us);
+        }
         self.visible.extend(rows.visible);
         self.held.extend(rows.held);
     }

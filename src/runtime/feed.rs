@@ -157,6 +157,8 @@ impl Feed {
         let options = WriteOptions {
             flags: FROM_CONNECTOR,
             position: Some(Bytes::from(text)),
+            place: Some(place_of(&self.position, &after)),
+            ..WriteOptions::default()
         };
         let batches = if rows.num_rows() > 0 {
             vec![rows]
@@ -177,6 +179,20 @@ impl Feed {
             None => self.lotic.set_source_state(self.id, "ok", None),
         }
     }
+}
+
+/// The file and the line from which on the rows between two positions are counted: a read that is repeated begins at the
+/// same position, so a row has the same place then.
+fn place_of(before: &TailPosition, after: &TailPosition) -> String {
+    let read = after
+        .files
+        .iter()
+        .find(|(name, at)| before.files.get(*name) != Some(at));
+    let Some((name, _)) = read else {
+        return "a followed file".to_owned();
+    };
+    let line = before.files.get(name).map_or(1, |at| at.line);
+    format!("{name}: from line {line} on")
 }
 
 /// The newest position in the topic; without a topic, the start.

@@ -61,8 +61,16 @@ impl Lotic {
                     "model_error_rows",
                     health.failed_rows.count().unsigned_abs(),
                 );
+                if let Some(sample) = self.samples.of(object.id) {
+                    add("model_checks", sample.checks);
+                    add("model_failed_checks", sample.failed);
+                    add("model_differing_rows", sample.differing_rows);
+                }
             }
             add("quarantined", self.quarantine().count(&object.name));
+            if object.watermark().is_some() {
+                add("late_rows", self.quarantine().late(&object.name));
+            }
         }
         figures
     }
@@ -94,6 +102,15 @@ impl Lotic {
         let world = self.world();
         let (_, batches) = self.check_model(&world, name).await?;
         Ok(batches.iter().map(RecordBatch::num_rows).sum())
+    }
+
+    /// Why a model cannot be compared with its query; none where it can be.
+    ///
+    /// # Errors
+    /// When there is no such model or its query has no plan.
+    pub async fn why_not_compared(self: &Arc<Self>, name: &str) -> Result<Option<String>> {
+        let world = self.world();
+        self.not_compared(&world, name).await
     }
 
     /// Computes a model in batch and keeps its rows for the models that read it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::build::ModelFacts;
 use super::defaults::Defaults;
 use super::driver::{Driver, DriverHandle, DriverStart};
 use super::feed::Feeds;
@@ -13,6 +14,7 @@ use super::filling::Build;
 use super::functions::Functions;
 use super::options::Options;
 use super::quarantine::QuarantineLog;
+use super::sampler::Samples;
 use super::session::Session;
 use super::store::Store;
 use super::world::World;
@@ -45,9 +47,13 @@ pub struct Lotic {
     pub(super) builds: Mutex<BTreeMap<ObjectId, Build>>,
     functions: Functions,
     states: Mutex<BTreeMap<ObjectId, (&'static str, Option<String>)>>,
+    /// What models over models are told of those that follow their inputs.
+    pub(super) model_facts: Mutex<BTreeMap<ObjectId, ModelFacts>>,
     /// Defaults of columns that never change.
     pub(super) constant_defaults: Mutex<BTreeMap<ObjectId, Defaults>>,
     meter: Arc<Meter>,
+    /// What the background check has found.
+    pub(super) samples: Samples,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
 }
@@ -99,8 +105,10 @@ impl Lotic {
             builds: Mutex::default(),
             functions: Functions::new(),
             states: Mutex::default(),
+            model_facts: Mutex::default(),
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
+            samples: Samples::default(),
             queries: Some(queries),
         });
         lotic.recover().await?;
@@ -222,6 +230,7 @@ impl Lotic {
         self.writers.write().remove(&id);
         self.states.lock().remove(&id);
         self.constant_defaults.lock().remove(&id);
+        self.model_facts.lock().remove(&id);
     }
 
     /// How a source is doing, and its last error.

@@ -9,7 +9,7 @@ use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
 use crate::base::clock::ClockRef;
 use crate::base::{CancelFlag, Epoch, Error, ObjectId, Result};
 use crate::catalog::ModelOptions;
-use crate::engine::{Budget, Dataflow, Progress, RowError, StepContext};
+use crate::engine::{Budget, Dataflow, Progress, RowError, StepContext, Watermarks};
 use crate::models::Collection;
 use crate::zset::{Delta, Weights};
 
@@ -27,12 +27,14 @@ pub(crate) struct ModelSeams {
 }
 
 /// When a step is.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Moment {
     /// The epoch.
     pub(crate) epoch: Epoch,
     /// What `now()` is in it, in microseconds since 1970.
     pub(crate) now_us: i64,
+    /// How far the time of each source has come.
+    pub(crate) watermarks: Arc<Watermarks>,
 }
 
 /// A model that follows its inputs.
@@ -104,6 +106,11 @@ impl Model {
         &self.inputs
     }
 
+    /// The sources whose time it acts on, whether it reads them itself or through others.
+    pub(crate) fn clocks(&self) -> &[ObjectId] {
+        self.dataflow.clocks()
+    }
+
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
@@ -122,13 +129,14 @@ impl Model {
     pub(crate) fn step(
         &mut self,
         inputs: &BTreeMap<ObjectId, Vec<Delta>>,
-        at: Moment,
+        at: &Moment,
         bulk: bool,
     ) -> Result<Vec<Delta>> {
         let start = self.clock.monotonic();
         let mut context = StepContext {
             bulk,
             now_us: at.now_us,
+            watermarks: Arc::clone(&at.watermarks),
             clock: Some(Arc::clone(&self.clock)),
             budget: Some(Arc::clone(&self.budget)),
             progress: self.progress.clone(),

@@ -323,16 +323,25 @@ impl Planner {
             _ => {}
         }
         reads.insert(object.id);
-        if self.purpose == Purpose::Shape {
-            let rows = self.world.snapshot(object.id);
+        let rows = self.world.snapshot(object.id);
+        let table = if self.purpose == Purpose::Shape {
             let rows = rows.map_or(0, |rows| rows.rows());
-            let schema = Arc::clone(&object.schema);
-            return Ok(Arc::new(SnapshotTable::shape(schema, rows)));
-        }
-        if let Some(snapshot) = self.world.snapshot(object.id) {
-            return Ok(Arc::new(SnapshotTable::new(Arc::clone(snapshot))));
+            Some(SnapshotTable::shape(Arc::clone(&object.schema), rows))
+        } else {
+            rows.map(|rows| SnapshotTable::new(Arc::clone(rows)))
+        };
+        if let Some(table) = table {
+            return Ok(Arc::new(table.with_key(enforced_key(object))));
         }
         source::in_place(&self.lotic, state, object).await
+    }
+}
+
+/// The primary key of a table: its writer holds every row to it.
+fn enforced_key(object: &Object) -> &[usize] {
+    match object.definition {
+        Definition::Table { .. } => object.primary_key(),
+        _ => &[],
     }
 }
 

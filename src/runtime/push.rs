@@ -19,7 +19,7 @@ pub use crate::sources::PushFormat;
 pub struct Pushed {
     /// Rows that are on disk.
     pub rows: u64,
-    /// Records that could not be read, and are in the quarantine.
+    /// Records that could not be read or came too late, and are in the quarantine.
     pub quarantined: u64,
     /// Where the rows lie: partition, first offset, rows.
     pub offsets: Vec<(u32, u64, u64)>,
@@ -121,7 +121,7 @@ fn pushed(receipt: &Receipt, quarantined: u64) -> Pushed {
         .collect();
     Pushed {
         rows: receipt.rows,
-        quarantined,
+        quarantined: quarantined.saturating_add(receipt.late),
         offsets,
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,8 +31,10 @@ pub(crate) struct QuarantineRow {
     pub(crate) place: String,
     /// What is wrong.
     pub(crate) reason: String,
-    /// The record as it came.
+    /// The record as it came; of a row that was late, its columns as JSON.
     pub(crate) bytes: Vec<u8>,
+    /// Whether it could be read and only came too late.
+    late: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +44,8 @@ struct StoredRow {
     place: String,
     reason: String,
     bytes: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
 }
 
 /// All records that failed.
@@ -56,6 +59,8 @@ pub(crate) struct QuarantineLog {
 #[derive(Debug, Default)]
 struct State {
     counts: BTreeMap<String, u64>,
+    /// How many of these were late.
+    late: BTreeMap<String, u64>,
     /// Hashes of source, place and bytes: a source that is read again reports its bad records again.
     seen: HashSet<u128>,
     /// Used where there is no topic.
@@ -79,7 +84,7 @@ impl QuarantineLog {
             state
                 .seen
                 .insert(fingerprint(&row.source, &row.place, &row.bytes));
-            *state.counts.entry(row.source).or_default() += 1;
+            state.count(&row.source, row.late);
         }
         drop(state);
         Ok(log)
@@ -88,6 +93,19 @@ impl QuarantineLog {
     /// How many records of `source` failed.
     pub(crate) fn count(&self, source: &str) -> u64 {
         self.state.lock().counts.get(source).copied().unwrap_or(0)
+    }
+
+    /// How many rows of `source` came too late.
+    pub(crate) fn late(&self, source: &str) -> u64 {
+        self.state.lock().late.get(source).copied().unwrap_or(0)
+    }
+
+    /// Keeps rows that came too late. Returns when they are on disk.
+    ///
+    /// # Errors
+    /// When they cannot be kept; none of them is then.
+    pub(crate) fn put_late(&self, records: Vec<BadRecord>) -> Result<()> {
+        self.put_all(records, true)
     }
 
     /// Every record, oldest first.
@@ -102,12 +120,60 @@ impl QuarantineLog {
     }
 
     /// Forgets a record that could not be stored, so that it is taken when it is read again.
-    fn forget(&self, mark: u128, source: &str) {
+    fn forget(&self, mark: u128, source: &str, late: bool) {
         let mut state = self.state.lock();
         state.seen.remove(&mark);
-        if let Some(count) = state.counts.get_mut(source) {
-            *count = count.saturating_sub(1);
+        let State {
+            counts,
+            late: lates,
+            ..
+        } = &mut *state;
+        let counts = [Some(counts), late.then_some(lates)];
+        for counts in counts.into_iter().flatten() {
+            if let Some(count) = counts.get_mut(source) {
+                *count = count.saturating_sub(1);
+            }
         }
+    }
+
+    /// Keeps the records that are not kept yet, all or none.
+    fn put_all(&self, records: Vec<BadRecord>, late: bool) -> Result<()> {
+        let at_us = self.clock.now_us();
+        let mut new = Vec::new();
+        {
+            let mut state = self.state.lock();
+            for record in records {
+                let mark = fingerprint(&record.source, &record.place, &record.bytes);
+                if state.seen.insert(mark) {
+                    state.count(&record.source, late);
+                    new.push((mark, record));
+                }
+            }
+        }
+        let Some(topic) = &self.topic else {
+            let mut state = self.state.lock();
+            let room = KEPT_IN_MEMORY.saturating_sub(state.rows.len());
+            let rows = new.into_iter().take(room).map(|(_, record)| QuarantineRow {
+                at_us,
+                source: record.source,
+                place: record.place,
+                reason: record.reason,
+                bytes: record.bytes.to_vec(),
+                late,
+            });
+            state.rows.extend(rows);
+            return Ok(());
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        let outcome = append(topic, &new, at_us, late);
+        if outcome.is_err() {
+            for (mark, record) in &new {
+                self.forget(*mark, &record.source, late);
+            }
+        }
+        outcome
     }
 
     fn read_topic(&self) -> Result<Vec<QuarantineRow>> {
@@ -125,6 +191,7 @@ impl QuarantineLog {
                 place: stored.place,
                 reason: stored.reason,
                 bytes: STANDARD.decode(stored.bytes).unwrap_or_default(),
+                late: stored.late,
             });
         }
         Ok(rows)
@@ -134,59 +201,41 @@ impl QuarantineLog {
 impl Quarantine for QuarantineLog {
     /// Returns when the record is on disk: what follows it may then be acknowledged.
     fn put(&self, record: BadRecord) -> Result<()> {
-        let mark = fingerprint(&record.source, &record.place, &record.bytes);
-        {
-            let mut state = self.state.lock();
-            if !state.seen.insert(mark) {
-                return Ok(());
-            }
-            *state.counts.entry(record.source.clone()).or_default() += 1;
+        self.put_all(vec![record], false)
+    }
+}
+
+impl State {
+    fn count(&mut self, source: &str, late: bool) {
+        *self.counts.entry(source.to_owned()).or_default() += 1;
+        if late {
+            *self.late.entry(source.to_owned()).or_default() += 1;
         }
-        let at_us = self.clock.now_us();
-        let Some(topic) = &self.topic else {
-            let mut state = self.state.lock();
-            if state.rows.len() < KEPT_IN_MEMORY {
-                state.rows.push(QuarantineRow {
-                    at_us,
-                    source: record.source,
-                    place: record.place,
-                    reason: record.reason,
-                    bytes: record.bytes.to_vec(),
-                });
-            }
-            return Ok(());
-        };
-        let source = record.source;
+    }
+}
+
+/// Appends records in one group and waits for the disk.
+fn append(topic: &Topic, records: &[(u128, BadRecord)], at_us: i64, late: bool) -> Result<()> {
+    let mut group = Vec::with_capacity(records.len());
+    for (_, record) in records {
         let stored = StoredRow {
             at_us,
-            source: source.clone(),
-            place: record.place,
-            reason: record.reason,
+            source: record.source.clone(),
+            place: record.place.clone(),
+            reason: record.reason.clone(),
             bytes: STANDARD.encode(&record.bytes),
+            late,
         };
         let payload = serde_json::to_vec(&stored)
             .map_err(|error| Error::internal(format!("quarantine: {error}")))?;
-        let (tell, durable) = mpsc::sync_channel(1);
-        topic.append(
-            vec![(
-                PartitionId(0),
-                Record {
-                    rows: 1,
-                    flags: 0,
-                    payload: Bytes::from(payload),
-                },
-            )],
-            Box::new(move |outcome| drop(tell.send(outcome))),
-        );
-        let outcome = durable
-            .recv()
-            .unwrap_or_else(|_| Err(Error::internal("the log dropped an append")));
-        if let Err(error) = outcome {
-            self.forget(mark, &source);
-            return Err(error);
-        }
-        Ok(())
+        let record = Record {
+            rows: 1,
+            flags: 0,
+            payload: Bytes::from(payload),
+        };
+        group.push((PartitionId(0), record));
     }
+    topic.append_wait(group).map(drop)
 }
 
 fn fingerprint(source: &str, place: &str, bytes: &[u8]) -> u128 {

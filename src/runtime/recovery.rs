@@ -10,7 +10,9 @@ use parking_lot::RwLock;
 
 use super::driver::SharedCollection;
 use super::instance::{Lotic, blocking};
-use super::writer::{POSITION, Writer};
+use super::lateness::Lateness;
+use super::source_time::SourceTime;
+use super::writer::{WATERMARK, Writer, holds_rows};
 use crate::base::{Error, Offset, PartitionId, Result};
 use crate::catalog::{Catalog, Definition, Object, TopicDefinition};
 use crate::models::Collection;
@@ -87,15 +89,14 @@ impl Lotic {
                 let (topic, object) = (Arc::clone(topic), object.clone());
                 blocking(move || read_collection(&topic, &object)).await?
             }
-            None => empty_collection(object),
+            None => (empty_collection(object), None),
         };
+        let (collection, lateness) = collection;
+        let watermark_us = lateness.and_then(|lateness| lateness.watermark_us());
+        let time = SourceTime::new(object, lateness, self.quarantine(), &self.options().clock);
         let shared: SharedCollection = Arc::new(RwLock::new(collection));
-        let writer = Arc::new(Writer::new(
-            object,
-            topic,
-            Arc::clone(&shared),
-            self.driver().clone(),
-        )?);
+        let writer = Writer::new(object, topic, Arc::clone(&shared), self.driver().clone())?;
+        let writer = Arc::new(writer.with_time(time));
         let (keyed, catalog, table) = (
             Arc::clone(&writer),
             Arc::clone(&self.world().catalog),
@@ -108,9 +109,13 @@ impl Lotic {
         .await?;
         let id = object.id;
         self.driver()
-            .run(move |driver| driver.add_base(id, shared))
+            .run(move |driver| {
+                driver.add_base(id, shared);
+                driver.raise_watermark(id, watermark_us);
+            })
             .await?;
         self.add_writer(id, Arc::clone(&writer));
+        self.watch_idle(object);
         Ok(writer)
     }
 }
@@ -142,9 +147,10 @@ fn empty_collection(object: &Object) -> Collection {
     }
 }
 
-/// The rows that a topic holds.
-fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
+/// The rows that a topic holds, and how far they brought the time of a source.
+fn read_collection(topic: &Topic, object: &Object) -> Result<(Collection, Option<Lateness>)> {
     let mut collection = empty_collection(object);
+    let mut lateness = object.watermark().as_ref().map(Lateness::new);
     let mut changes: Vec<Delta> = Vec::new();
     let mut retracts = false;
     for partition in 0..topic.partitions() {
@@ -160,11 +166,17 @@ fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
         }
         for record in topic.read(partition, first)? {
             let record = record?;
-            if record.flags == POSITION {
+            if let (WATERMARK, Some(lateness)) = (record.flags, &mut lateness) {
+                lateness.raise(Some(stored_watermark(&record.payload)?));
+            }
+            if !holds_rows(record.flags) {
                 continue;
             }
             let delta = decode_delta(&object.schema, &record.payload)
                 .map_err(|error| error.at(format!("topic of \"{}\"", object.name)))?;
+            if let Some(lateness) = &mut lateness {
+                lateness.pass(delta.batch())?;
+            }
             retracts |= matches!(delta.weights(), Weights::Each(_));
             changes.push(delta);
         }
@@ -181,5 +193,12 @@ fn read_collection(topic: &Topic, object: &Object) -> Result<Collection> {
             object.name
         ))
     })?;
-    Ok(collection)
+    Ok((collection, lateness))
+}
+
+fn stored_watermark(payload: &[u8]) -> Result<i64> {
+    payload
+        .try_into()
+        .map(i64::from_le_bytes)
+        .map_err(|_| Error::corrupt("a stored watermark does not have 8 bytes"))
 }

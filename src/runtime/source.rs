@@ -14,10 +14,11 @@ use parking_lot::RwLock;
 
 use super::ddl::{NewRelation, all_dependents};
 use super::instance::{Lotic, blocking};
-use super::writer::{FROM_CONNECTOR, POSITION, WriteOptions};
+use super::source_time::SourceTime;
+use super::writer::{FROM_CONNECTOR, WriteOptions, holds_rows};
 use crate::base::{Error, Kind, Offset, PartitionId, Result};
 use crate::catalog::{Definition, Object};
-use crate::models::Collection;
+use crate::models::{Collection, Snapshot, SnapshotTable};
 use crate::sources::{self, BoundedSource, Format, Mode, Quarantine, SourceOptions};
 use crate::zset::encode::decode_delta;
 use crate::zset::{Delta, Weights, consolidate};
@@ -88,6 +89,12 @@ pub(super) async fn in_place(
     state: &SessionState,
     object: &Object,
 ) -> Result<Arc<dyn TableProvider>> {
+    if object.watermark().is_some() {
+        // which of its rows are late depends on those before them
+        let rows = lotic.read_source(object).await?;
+        let snapshot = Snapshot::from_batches(Arc::clone(&object.schema), rows);
+        return Ok(Arc::new(SnapshotTable::new(Arc::new(snapshot))));
+    }
     let quarantine: Arc<dyn Quarantine> = Arc::clone(lotic.quarantine()) as _;
     bounded_of(lotic, object)
         .await?
@@ -115,7 +122,7 @@ impl Lotic {
         Ok(sources::bounded(&options, declared).await?.schema())
     }
 
-    /// All rows of an object's source, bad records quarantined.
+    /// All rows of an object's source, bad records quarantined, and those that are late in the order of the source.
     pub(super) async fn read_source(&self, object: &Object) -> Result<Vec<RecordBatch>> {
         let source = bounded_of(self, object).await?;
         let meter = Arc::clone(self.meter());
@@ -138,8 +145,16 @@ impl Lotic {
                 .collect::<Result<Vec<_>>>()
         };
         let task = self.queries().spawn(reading);
-        task.await
-            .map_err(|error| Error::internal(error.to_string()))?
+        let rows = task
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        match SourceTime::new(object, None, self.quarantine(), &self.options().clock) {
+            None => Ok(rows),
+            Some(time) => {
+                let place = Some("read as a whole".to_owned());
+                Ok(time.judge(rows, place).await?.on_time)
+            }
+        }
     }
 
     /// Whether a table has had rows: its connector does not fill it any more.
@@ -166,7 +181,7 @@ impl Lotic {
         }
         let options = WriteOptions {
             flags: FROM_CONNECTOR,
-            position: None,
+            ..WriteOptions::default()
         };
         let receipt = writer.insert(batches, options).await?;
         receipt
@@ -281,6 +296,7 @@ impl Lotic {
         let message = super::driver::Rows {
             object: object.id,
             deltas,
+            watermark_us: None,
             visible: Some(tell),
             held: None,
         };
@@ -341,7 +357,7 @@ impl Lotic {
         }
         let options = WriteOptions {
             flags: FROM_CONNECTOR,
-            position: None,
+            ..WriteOptions::default()
         };
         let receipt = writer.change(exclusive, deltas, options).await?;
         receipt
@@ -359,7 +375,7 @@ fn given_before(topic: &crate::transport::Topic, object: &Object) -> Result<Vec<
         let partition = PartitionId(partition);
         for record in topic.read(partition, topic.bounds(partition).0)? {
             let record = record?;
-            if record.flags != POSITION && record.flags & FROM_CONNECTOR != 0 {
+            if holds_rows(record.flags) && record.flags & FROM_CONNECTOR != 0 {
                 given.push(decode_delta(&object.schema, &record.payload)?);
             }
         }

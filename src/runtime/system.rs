@@ -24,6 +24,7 @@ enum Cell {
     Flag(bool),
     Bytes(Vec<u8>),
     Time(i64),
+    MaybeTime(Option<i64>),
 }
 
 #[derive(Clone, Copy)]
@@ -54,6 +55,8 @@ const RELATIONS: &[SystemRelation] = &[
             ("quarantined", Shape::Number),
             ("state", Shape::Text),
             ("last_error", Shape::Text),
+            ("watermark", Shape::Time),
+            ("late", Shape::Number),
         ],
         rows: sources,
     },
@@ -250,10 +253,10 @@ fn column(shape: Shape, cells: Vec<Cell>) -> ArrayRef {
         Shape::Time => {
             let mut builder = TimestampMicrosecondBuilder::new().with_timezone("UTC");
             for cell in cells {
-                builder.append_option(if let Cell::Time(time) = cell {
-                    Some(time)
-                } else {
-                    None
+                builder.append_option(match cell {
+                    Cell::Time(time) => Some(time),
+                    Cell::MaybeTime(time) => time,
+                    _ => None,
                 });
             }
             Arc::new(builder.finish())
@@ -304,7 +307,10 @@ fn sources(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             _ => continue,
         };
         let held = world.snapshot(object.id);
-        let (state, error) = lotic.source_state(object.id);
+        let (state, error) = match lotic.source_state(object.id) {
+            ("ok", error) if lotic.is_idle(object.id) => ("idle", error),
+            known => known,
+        };
         rows.push(vec![
             Cell::Text(object.name.clone()),
             Cell::Text(kind.to_owned()),
@@ -314,6 +320,8 @@ fn sources(lotic: &Lotic, world: &World) -> Result<Vec<Vec<Cell>>> {
             Cell::Number(large(lotic.quarantine().count(&object.name))),
             Cell::Text(state.to_owned()),
             Cell::MaybeText(error),
+            Cell::MaybeTime(world.watermarks.get(&object.id).copied()),
+            Cell::Number(large(lotic.quarantine().late(&object.name))),
         ]);
     }
     Ok(rows)

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
-use super::writer::POSITION;
+use super::writer::holds_rows;
 use crate::base::{Offset, PartitionId, Result};
 use crate::transport::{ReadRecord, Topic};
 use crate::zset::encode::decode_delta;
@@ -111,7 +111,7 @@ impl PartitionStream for TopicPartition {
                 .map_err(DataFusionError::from)?;
             for record in reader {
                 let record = record.map_err(DataFusionError::from)?;
-                if record.flags == POSITION {
+                if !holds_rows(record.flags) {
                     continue;
                 }
                 let batch = this.batch(&record).map_err(DataFusionError::from);

@@ -5,16 +5,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringBuilder, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, StringBuilder, new_null_array,
+};
 use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
+use lotic_udfs::json;
 use sqlparser::ast;
 
 use super::defaults::Defaults;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::Object;
+use crate::sources::other_value;
 
 /// The rows of `values` as a batch for `object`, or `None` where an expression is not so simple.
 ///
@@ -100,11 +104,53 @@ pub(crate) fn strict_cast(column: &ArrayRef, data_type: &DataType) -> Result<Arr
     if column.data_type() == data_type {
         return Ok(Arc::clone(column));
     }
+    if *data_type == json::TYPE && !column.data_type().is_null() {
+        return as_json(column);
+    }
+    if let (DataType::List(from), DataType::List(to)) = (column.data_type(), data_type)
+        && *to.data_type() == json::TYPE
+        && from.data_type().is_string()
+    {
+        let list = column.as_list::<i32>();
+        let items = as_json(list.values())?;
+        let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+        let list = ListArray::try_new(Arc::clone(to), offsets, items, nulls)?;
+        return Ok(Arc::new(list));
+    }
+    if data_type.is_nested() && column.data_type().is_string() {
+        return nested_from_texts(column, data_type);
+    }
     let options = CastOptions {
         safe: false,
         format_options: FormatOptions::default(),
     };
     Ok(cast_with_options(column, data_type, &options)?)
+}
+
+/// Arrays (and structures) of their texts: `{1,2}`.
+fn nested_from_texts(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    let texts = cast_with_options(column, &DataType::Utf8View, &CastOptions::default())?;
+    let missing = new_null_array(data_type, 1);
+    let mut values = vec![new_null_array(data_type, 0)];
+    for text in texts.as_string_view() {
+        values.push(match text {
+            None => Arc::clone(&missing),
+            Some(text) => other_value(text.as_bytes(), data_type)
+                .ok_or_else(|| Error::bad_value(format!("malformed array literal: \"{text}\"")))?,
+        });
+    }
+    let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+    Ok(concat(&values)?)
+}
+
+/// Texts as JSON.
+fn as_json(column: &ArrayRef) -> Result<ArrayRef> {
+    if !column.data_type().is_string() {
+        let message = "column is of type jsonb but expression is of another type";
+        return Err(Error::new(Kind::Invalid, "42804", message)
+            .with_hint("to_jsonb() makes JSON of any value"));
+    }
+    Ok(json::parsed(column)?)
 }
 
 /// One column of cells, all literals or parameters.
@@ -113,7 +159,12 @@ fn column_of(
     data_type: &DataType,
     parameters: &[ScalarValue],
 ) -> Result<Option<ArrayRef>> {
-    if data_type.is_nested() || matches!(data_type, DataType::Binary | DataType::BinaryView) {
+    let text = |cell: &&ast::Expr| {
+        matches!(cell, ast::Expr::Value(value)
+            if matches!(value.value, ast::Value::SingleQuotedString(_) | ast::Value::Null))
+    };
+    let nested = data_type.is_nested() && !cells.iter().all(text);
+    if nested || matches!(data_type, DataType::Binary | DataType::BinaryView) {
         return parameters_only(cells, data_type, parameters);
     }
     let mut texts = StringBuilder::with_capacity(cells.len(), cells.len() * 8);
@@ -201,7 +252,7 @@ fn number(text: &str, data_type: &DataType) -> Option<String> {
     let whole = text.bytes().all(|byte| byte.is_ascii_digit());
     let fits = match data_type {
         _ if data_type.is_integer() => whole,
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => true,
+        DataType::Utf8 | DataType::Utf8View => true,
         DataType::Decimal128(_, scale) => {
             let decimals = text.split_once('.').map_or(0, |(_, after)| after.len());
             !text.contains(['e', 'E']) && i8::try_from(decimals).is_ok_and(|d| d <= *scale)

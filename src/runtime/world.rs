@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Epoch, Error, ObjectId};
 use crate::catalog::Catalog;
+use crate::engine::Watermarks;
 use crate::models::Snapshot;
 
 /// One consistent moment. A query pins one and sees nothing else.
@@ -14,6 +15,8 @@ pub(crate) struct World {
     pub(crate) epoch: Epoch,
     /// What `now()` is for its models, in microseconds since 1970.
     pub(crate) now_us: i64,
+    /// How far the time of each source had come for its models.
+    pub(crate) watermarks: Arc<Watermarks>,
     /// The definitions.
     pub(crate) catalog: Arc<Catalog>,
     /// The rows of tables, streams, loaded sources and models.

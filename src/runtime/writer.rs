@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, oneshot};
 
 use super::driver::{DriverHandle, Rows, SharedCollection};
+use super::source_time::{Judged, SourceTime, Turn};
 use super::unique::{KeyHold, UniqueKey};
 use crate::base::{Epoch, Error, ObjectId, Offset, PartitionId, Result};
 use crate::catalog::Object;
@@ -30,6 +31,13 @@ const RECORD_ROWS: usize = 32 * 1024;
 pub(crate) const FROM_CONNECTOR: u16 = 1;
 /// Marks a record that holds a connector's position and no rows.
 pub(crate) const POSITION: u16 = 2;
+/// Marks a record that holds a watermark and no rows: 8 bytes, microseconds since 1970, little-endian.
+pub(crate) const WATERMARK: u16 = 4;
+
+/// Whether a record with these flags holds rows.
+pub(crate) fn holds_rows(flags: u16) -> bool {
+    !matches!(flags, POSITION | WATERMARK)
+}
 
 /// Writes to one table or stream.
 pub(crate) struct Writer {
@@ -42,12 +50,16 @@ pub(crate) struct Writer {
     /// What must hold once: the primary key first.
     unique: parking_lot::RwLock<Vec<Arc<UniqueKey>>>,
     turn: AtomicU64,
+    /// For a source with a watermark.
+    time: Option<SourceTime>,
 }
 
 /// Rows that are durable. They are visible once `visible` says so.
 pub(crate) struct Receipt {
     /// How many rows.
     pub(crate) rows: u64,
+    /// How many came too late, and are in the quarantine.
+    pub(crate) late: u64,
     /// Where they lie: partition, first offset, rows.
     pub(crate) places: Vec<(PartitionId, Offset, u64)>,
     /// Gets the epoch that first shows them.
@@ -64,6 +76,10 @@ pub(crate) struct WriteOptions {
     pub(crate) flags: u16,
     /// A connector's position, stored in the same atomic group.
     pub(crate) position: Option<Bytes>,
+    /// Where the rows come from, for those that are late; none for a client's.
+    pub(crate) place: Option<String>,
+    /// A watermark that is kept beside the rows.
+    pub(crate) watermark_us: Option<i64>,
 }
 
 impl Writer {
@@ -90,7 +106,19 @@ impl Writer {
             order: Arc::default(),
             unique: parking_lot::RwLock::new(unique),
             turn: AtomicU64::new(0),
+            time: None,
         })
+    }
+
+    /// With the time of a source.
+    pub(crate) fn with_time(mut self, time: Option<SourceTime>) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// The time of a source with a watermark.
+    pub(crate) fn time(&self) -> Option<&SourceTime> {
+        self.time.as_ref()
     }
 
     /// The topic, where there is one.
@@ -109,16 +137,42 @@ impl Writer {
     ) -> Result<Receipt> {
         let shared = Arc::clone(&self.order).read_owned().await;
         let reserved = self.reserve(&batches)?;
-        let deltas = batches.into_iter().map(Delta::inserts).collect();
-        self.write(
-            deltas,
-            options,
-            Held {
-                _order: Some(shared),
-                _keys: reserved,
-            },
-        )
-        .await
+        let held = Held {
+            _order: Some(shared),
+            _keys: reserved,
+        };
+        let Some(time) = &self.time else {
+            let deltas = batches.into_iter().map(Delta::inserts).collect();
+            return self.write(deltas, options, held, None).await;
+        };
+        let Judged {
+            turn,
+            on_time,
+            late,
+        } = time.judge(batches, options.place.clone()).await?;
+        let deltas = on_time.into_iter().map(Delta::inserts).collect();
+        let receipt = self.write(deltas, options, held, Some(turn)).await?;
+        Ok(Receipt { late, ..receipt })
+    }
+
+    /// Brings the watermark of a source forward though none of its rows says so, durably.
+    ///
+    /// # Errors
+    /// What the log says when it cannot write.
+    pub(crate) async fn advance(&self, to_us: i64) -> Result<()> {
+        let Some(time) = &self.time else {
+            return Ok(());
+        };
+        let Some(turn) = time.advance(to_us).await else {
+            return Ok(());
+        };
+        let options = WriteOptions {
+            watermark_us: Some(to_us),
+            ..WriteOptions::default()
+        };
+        self.write(Vec::new(), options, (), Some(turn))
+            .await
+            .map(drop)
     }
 
     /// Waits for the writes before this one to be visible and holds new ones back.
@@ -151,6 +205,7 @@ impl Writer {
             HeldExclusive {
                 _order: exclusive.0,
             },
+            None,
         )
         .await
     }
@@ -158,46 +213,97 @@ impl Writer {
     async fn write(
         &self,
         deltas: Vec<Delta>,
-        options: WriteOptions,
+        mut options: WriteOptions,
         held: impl Send + Sync + 'static,
+        turn: Option<Turn>,
     ) -> Result<Receipt> {
         let rows = deltas.iter().map(|delta| delta.rows() as u64).sum();
         let (tell_visible, visible) = oneshot::channel();
         let message = Rows {
             object: self.object,
             deltas,
+            watermark_us: None,
             visible: Some(tell_visible),
             held: Some(Box::new(held)),
         };
         let Some(topic) = &self.topic else {
-            let driver = self.driver.clone();
-            tokio::task::spawn_blocking(move || driver.send_rows(message))
-                .await
-                .map_err(|error| Error::internal(format!("hand-over: {error}")))?;
+            self.hand_over(message, turn).await?;
             return Ok(Receipt {
                 rows,
+                late: 0,
                 places: Vec::new(),
                 visible,
             });
         };
+        if let Some(turn) = &turn
+            && forgets_rows(topic)
+        {
+            options.watermark_us = turn.next_us();
+        }
         let group = self.encode(topic, &message.deltas, options)?;
         let counts: Vec<u64> = group
             .iter()
             .map(|(_, record)| {
-                if record.flags == POSITION {
-                    0
-                } else {
+                if holds_rows(record.flags) {
                     u64::from(record.rows)
+                } else {
+                    0
                 }
             })
             .collect();
+        let appended = self.append(topic, group, message, turn).await?;
+        let places = appended
+            .first_offsets
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|((partition, offset), count)| (partition, offset, count))
+            .collect();
+        Ok(Receipt {
+            rows,
+            late: 0,
+            places,
+            visible,
+        })
+    }
+
+    /// Gives rows that live in memory alone to the driver.
+    async fn hand_over(&self, mut message: Rows, turn: Option<Turn>) -> Result<()> {
+        let driver = self.driver.clone();
+        let hand_over = move || {
+            let begun = turn.map(Turn::begin);
+            let guard = begun.map(|(guard, on_its_way)| {
+                message.watermark_us = on_its_way.end(true);
+                guard
+            });
+            driver.send_rows(message);
+            drop(guard);
+        };
+        tokio::task::spawn_blocking(hand_over)
+            .await
+            .map_err(|error| Error::internal(format!("hand-over: {error}")))
+    }
+
+    /// Appends a group and lets the log's committer give `message` to the driver. Returns when it is durable.
+    async fn append(
+        &self,
+        topic: &Arc<Topic>,
+        group: Vec<(PartitionId, Record)>,
+        mut message: Rows,
+        turn: Option<Turn>,
+    ) -> Result<Appended> {
         let (tell_durable, durable) = oneshot::channel();
         let driver = self.driver.clone();
         let topic = Arc::clone(topic);
         let append = move || {
+            // what is judged next comes behind this in the log
+            let (_guard, on_its_way) = turn.map(Turn::begin).unzip();
             topic.append(
                 group,
                 Box::new(move |outcome: Result<Appended>| {
+                    if let Some(on_its_way) = on_its_way {
+                        message.watermark_us = on_its_way.end(outcome.is_ok());
+                    }
                     if outcome.is_ok() {
                         driver.send_rows(message);
                     }
@@ -210,21 +316,9 @@ impl Writer {
         tokio::task::spawn_blocking(append)
             .await
             .map_err(|error| Error::internal(format!("append: {error}")))?;
-        let appended = durable
+        durable
             .await
-            .map_err(|_| Error::internal("the log dropped an append"))??;
-        let places = appended
-            .first_offsets
-            .into_iter()
-            .zip(counts)
-            .filter(|(_, count)| *count > 0)
-            .map(|((partition, offset), count)| (partition, offset, count))
-            .collect();
-        Ok(Receipt {
-            rows,
-            places,
-            visible,
-        })
+            .map_err(|_| Error::internal("the log dropped an append"))?
     }
 
     fn encode(
@@ -252,12 +346,18 @@ impl Writer {
                 }
             }
         }
-        if let Some(payload) = options.position {
+        let watermark = options.watermark_us.map(|at| at.to_le_bytes().to_vec());
+        let marks = [
+            (POSITION, options.position),
+            (WATERMARK, watermark.map(Bytes::from)),
+        ];
+        for (flags, payload) in marks {
+            let Some(payload) = payload else { continue };
             group.push((
                 PartitionId(0),
                 Record {
                     rows: 1,
-                    flags: POSITION,
+                    flags,
                     payload,
                 },
             ));
@@ -329,6 +429,12 @@ impl Writer {
         self.unique.write().retain(|key| key.index() != Some(index));
         self.collection.write().remove_key(index);
     }
+}
+
+/// Whether the topic lets go of old rows, and the times in them.
+fn forgets_rows(topic: &Topic) -> bool {
+    let retention = topic.spec().retention;
+    retention.max_age_us.is_some() || retention.max_bytes.is_some()
 }
 
 struct Held {

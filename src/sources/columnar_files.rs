@@ -24,6 +24,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use futures::StreamExt;
 use futures::stream;
+use lotic_udfs::json;
 use object_store::local::LocalFileSystem;
 use tokio::runtime::Handle;
 
@@ -348,6 +349,13 @@ fn conform(
         .zip(map)
         .map(|(field, &from)| -> Result<ArrayRef> {
             let column = batch.column(from);
+            if *field.data_type() == json::TYPE {
+                // A file's own text of this Arrow type is any text.
+                let texts = cast_with_options(column, &DataType::Utf8View, &options)?;
+                return json::parsed(&texts).map_err(|error| {
+                    Error::from(error).at(format!("{}, column \"{}\"", file.name, field.name()))
+                });
+            }
             if column.data_type() == field.data_type() {
                 return Ok(Arc::clone(column));
             }

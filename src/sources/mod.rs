@@ -25,6 +25,7 @@ mod tests;
 
 pub use crate::base::copy_options::{CopyFormat, CopyOptions};
 pub use bounded::{BoundedSource, bounded};
+pub(crate) use decode::other_value;
 pub use decode::{CopyDecoder, CsvDialect, string_type, timestamp_type, timestamptz_type};
 
 pub use options::{Compression, Connector, Format, Location, Mode, SourceOptions, StoreOptions};

@@ -10,8 +10,9 @@
 
 use std::ops::Range;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
@@ -197,6 +198,39 @@ impl Keyed {
             }
         }
         self.chunks.tidy(delta.rows() * 2)?;
+        self.reset_if_empty();
+        Ok(())
+    }
+
+    /// Forgets the rows whose value in `column`, a time, lies below `bound`.
+    ///
+    /// # Errors
+    /// When the column is none of times, or Arrow cannot copy what is left.
+    pub fn forget_below(&mut self, column: usize, bound: i64) -> Result<()> {
+        let mut gone = Vec::new();
+        for chunk in self.chunks.iter() {
+            let values = cast(&chunk.columns[column], &DataType::Int64)?;
+            let values = values.as_primitive::<Int64Type>();
+            let below = |row: u32| values.is_valid(at(row)) && values.value(at(row)) < bound;
+            let below = chunk.live().filter(|(row, _)| below(*row));
+            gone.extend(below.map(|(_, slot)| slot));
+        }
+        for slot in &gone {
+            self.below_zero -= usize::from(self.weight(*slot) < 0);
+            if let Some(weights) = &mut self.weights {
+                weights[at(*slot)] = 1;
+            }
+            self.unlink(*slot);
+            self.chunks.kill(*slot);
+            self.free.push(*slot);
+            self.live -= 1;
+        }
+        self.chunks.tidy(gone.len() * 2)?;
+        self.reset_if_empty();
+        Ok(())
+    }
+
+    fn reset_if_empty(&mut self) {
         if self.live == 0 {
             *self = Self::new(
                 SchemaRef::clone(&self.schema),
@@ -204,7 +238,6 @@ impl Keyed {
                 self.counts,
             );
         }
-        Ok(())
     }
 
     /// Looks the rows `range` of `keys` up and gives the pairs found, a bounded number at a time:

@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::row::{RowConverter, RowParser, Rows, SortField};
 
 use crate::base::{Error, Result};
@@ -86,6 +86,9 @@ impl OrderedRows {
         self.peers.as_ref().map_or(0, |rows| rows.row_len(row))
     }
 }
+
+/// So many rows are decoded at a time where all are looked through.
+const DECODED_AT_ONCE: usize = 1 << 13;
 
 /// Rows with weights in order.
 pub struct Ordered {
@@ -286,6 +289,38 @@ impl Ordered {
         for key in gone {
             self.key_bytes -= key.len();
             self.rows.remove(&key);
+        }
+    }
+
+    /// Forgets the rows whose value in `column`, a time, lies below `bound`.
+    ///
+    /// # Errors
+    /// When the column is none of times.
+    pub fn forget_below(&mut self, column: usize, bound: i64) -> Result<()> {
+        let mut gone: Vec<Box<[u8]>> = Vec::new();
+        let mut keys = self.rows.keys().peekable();
+        while keys.peek().is_some() {
+            let piece: Vec<&Box<[u8]>> = keys.by_ref().take(DECODED_AT_ONCE).collect();
+            let columns = self.decode(piece.iter().map(|key| &***key))?;
+            let values = columns
+                .get(column)
+                .ok_or_else(|| Error::internal("rows are closed by a column that is not there"))?;
+            let values = cast(values, &DataType::Int64)?;
+            let below = values.as_primitive::<Int64Type>().iter();
+            let below = below.map(|value| value.is_some_and(|value| value < bound));
+            let below = piece.iter().zip(below).filter(|(_, below)| *below);
+            gone.extend(below.map(|(key, _)| (*key).clone()));
+        }
+        self.forget(&gone);
+        Ok(())
+    }
+
+    /// Forgets rows by their bytes.
+    pub fn forget(&mut self, keys: &[Box<[u8]>]) {
+        for key in keys {
+            if self.rows.remove(key).is_some() {
+                self.key_bytes -= key.len();
+            }
         }
     }
 

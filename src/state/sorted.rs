@@ -14,9 +14,9 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::{HashMap, HashTable};
 
 use super::blocks::{Blocks, Edit, Place};
@@ -291,6 +291,34 @@ impl Sorted {
             entry.remove();
         }
         self.free_groups.push(group);
+    }
+
+    /// Forgets the groups whose value in `column`, one of the group's and a time, lies below `bound`.
+    ///
+    /// # Errors
+    /// When the column is none of times.
+    pub fn forget_groups_below(&mut self, column: usize, bound: i64) -> Result<()> {
+        let mut firsts = Vec::with_capacity(self.heads.len());
+        for (group, held) in self.groups.iter().enumerate() {
+            if let Some(slot) = held.rows.first() {
+                firsts.push((number(group)?, slot));
+            }
+        }
+        let before = self.live;
+        for piece in firsts.chunks(CHUNK_ROWS) {
+            let slots: Vec<u32> = piece.iter().map(|(_, slot)| *slot).collect();
+            for values in self.chunks.gather(&slots, &[column])? {
+                let values = cast(&values, &DataType::Int64)?;
+                let values = values.as_primitive::<Int64Type>().iter();
+                for ((group, _), value) in piece.iter().zip(values) {
+                    if value.is_some_and(|value| value < bound) {
+                        self.truncate(*group, 0);
+                        self.close(*group);
+                    }
+                }
+            }
+        }
+        self.settle(before - self.live)
     }
 
     /// Forgets what went in a step of `rows` rows.

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use arrow::util::display::array_value_to_string;
 
 use crate::base::{Error, ObjectId, Result};
-use crate::engine::{Dataflow, Deltas, Operator, StepContext};
+use crate::engine::{Dataflow, Deltas, Operator, StepContext, in_parts};
 use crate::zset::{Delta, batch_of};
 
 /// A value as the references see it. Types without a case of their own are their text.
@@ -76,14 +76,15 @@ impl std::fmt::Debug for Subject<'_> {
 pub fn check(subject: &Subject<'_>, history: &[Step]) -> Result<(), String> {
     let expected = (subject.reference)(&integral(subject.inputs.len(), history));
     let nothing = (subject.reference)(&vec![Table::new(); subject.inputs.len()]);
-    let run = |history: &[Step], bulk: bool| {
-        Runner::new(subject, bulk)
+    let run_in = |parts: usize, history: &[Step], bulk: bool| {
+        Runner::new(subject, parts, bulk)
             .and_then(|mut runner| {
                 history.iter().try_for_each(|step| runner.step(step))?;
                 Ok(runner)
             })
             .map_err(|error| format!("a step failed: {error}"))
     };
+    let run = |history: &[Step], bulk: bool| run_in(1, history, bulk);
     let same = |what: &str, found: &Table, expected: &Table| {
         if found == expected {
             return Ok(());
@@ -99,6 +100,10 @@ pub fn check(subject: &Subject<'_>, history: &[Step]) -> Result<(), String> {
         &run(&[one_step(subject, history)], true)?.output,
         &expected,
     )?;
+    for parts in [2, 5] {
+        let split = run_in(parts, history, false)?.output;
+        same("in parts", &split, &expected)?;
+    }
     let singles = one_by_one(subject, history);
     same("row by row", &run(&singles, false)?.output, &expected)?;
     let backwards: Vec<Step> = singles.iter().rev().cloned().collect();
@@ -257,8 +262,8 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(subject: &'a Subject<'a>, bulk: bool) -> Result<Self> {
-        let operator = (subject.operator)();
+    fn new(subject: &'a Subject<'a>, parts: usize, bulk: bool) -> Result<Self> {
+        let operator = in_parts((subject.operator)(), parts);
         let mut runner = Self {
             subject,
             operator,

@@ -8,6 +8,8 @@
 //! A failure names its seed; `LOTIC_SEED=<seed>` replays that one, `LOTIC_SEEDS=<n>` runs the first n, and
 //! `LOTIC_QUERY=<words>` only the queries whose comment has these words.
 
+#[cfg(test)]
+mod closing;
 mod rng;
 mod rows;
 mod run;

@@ -53,15 +53,16 @@ struct Undo {
 }
 
 impl Core {
-    /// Commits the groups as one window and tells each what became of it.
+    /// Commits the groups as one window and tells each what became of it, in the order in which they came.
     pub(super) fn commit(&self, groups: Vec<Group>) {
         let result = self.write_window(&groups);
-        let mut outcomes = match result {
+        let outcomes = match result {
             Ok(appended) => appended.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(error) => groups.iter().map(|_| Err(error.clone())).collect(),
         };
-        for group in groups.into_iter().rev() {
-            let outcome = outcomes.pop();
+        let mut outcomes = outcomes.into_iter();
+        for group in groups {
+            let outcome = outcomes.next();
             let outcome = outcome.unwrap_or_else(|| Err(Error::internal("a group was forgotten")));
             tell(group.done, outcome);
         }

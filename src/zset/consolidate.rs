@@ -56,18 +56,7 @@ impl Merged {
 /// # Errors
 /// When a column cannot be hashed or compared, or a weight passes 64 bits.
 pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    let pieces = pieces_of(deltas);
-    let merged = if pieces.len() > 1 {
-        pieces
-            .par_iter()
-            .map(|piece| merge_piece(piece))
-            .collect::<Result<Vec<_>>>()?
-    } else {
-        pieces
-            .iter()
-            .map(|piece| merge_piece(piece))
-            .collect::<Result<Vec<_>>>()?
-    };
+    let merged = each_piece(deltas, merge_piece)?;
     Ok(merged
         .into_iter()
         .filter(|merged| merged.rows() > 0)
@@ -80,15 +69,27 @@ pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
 /// # Errors
 /// When batches cannot be joined.
 pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    let gathered = pieces_of(deltas).into_iter().map(|piece| {
-        let (batch, weights) = joined(&piece)?;
+    each_piece(deltas, |piece| {
+        let (batch, weights) = joined(piece)?;
         Ok(Merged {
             batch,
             weights,
             hashes: Vec::new(),
         })
-    });
-    gathered.collect()
+    })
+}
+
+/// What `work` makes of the pieces, several at the same time where there are several.
+fn each_piece(
+    deltas: &[Delta],
+    work: impl Fn(&[Delta]) -> Result<Merged> + Sync,
+) -> Result<Vec<Merged>> {
+    let pieces = pieces_of(deltas);
+    if pieces.len() > 1 {
+        pieces.par_iter().map(|piece| work(piece)).collect()
+    } else {
+        pieces.iter().map(|piece| work(piece)).collect()
+    }
 }
 
 /// The deltas dealt to pieces of about [`PIECE_ROWS`] rows.

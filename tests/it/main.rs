@@ -27,3 +27,4 @@ mod rights;
 mod serving;
 mod tail;
 mod temporal;
+mod watermarks;

@@ -374,8 +374,8 @@ async fn a_start_does_not_wait_for_a_server_that_is_away_and_its_models_come_wit
             .kind(),
         Kind::Unavailable
     );
-    ask(&lotic, "INSERT INTO t VALUES (3)").await.unwrap();
-    assert_eq!(ask(&lotic, "SELECT * FROM near").await.unwrap(), "4");
+    let more = "INSERT INTO t VALUES (3); SELECT * FROM near";
+    assert_eq!(ask(&lotic, more).await.unwrap(), "4");
     let state =
         "SELECT state || ' ' || coalesce(last_error, '') FROM lotic.sources WHERE name = 's'";
     let state = until(&lotic, state, |text| text.starts_with("retrying")).await;

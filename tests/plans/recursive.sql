@@ -42,3 +42,9 @@ WITH RECURSIVE r(x, n) AS (SELECT k, 0 FROM l UNION SELECT q.y, q.m FROM (SELECT
 WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n, row_number() OVER (PARTITION BY r.x ORDER BY e.dst) AS p FROM r JOIN e ON e.src = r.x WHERE r.n < 3) AS q WHERE q.p <= 2) SELECT x, n FROM r;
 -- a term that fails on some rows
 WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION ALL SELECT 4 / e.dst, r.n + 1 FROM r JOIN e ON e.src = r.x WHERE r.n < 2) SELECT x, n FROM r;
+-- the first rows of each round
+WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n FROM r JOIN e ON e.src = r.x WHERE r.n < 3 ORDER BY e.dst DESC, r.n LIMIT 2) AS q) SELECT x, n FROM r;
+-- rows behind the first of each round
+WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION ALL SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n FROM r JOIN e ON e.src = r.x WHERE r.n < 2 ORDER BY e.dst LIMIT 3 OFFSET 1) AS q) SELECT x, n FROM r;
+-- a union within the term
+WITH RECURSIVE r(x) AS (SELECT src FROM e UNION SELECT q.y FROM (SELECT e.dst AS y FROM r JOIN e ON e.src = r.x UNION ALL SELECT k FROM t) AS q WHERE q.y < 5) SELECT x FROM r;

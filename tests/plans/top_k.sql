@@ -28,3 +28,11 @@ SELECT k, count(*) AS n FROM t GROUP BY k ORDER BY n DESC LIMIT 2;
 SELECT k, a FROM t ORDER BY a FETCH FIRST 2 ROWS WITH TIES;
 -- DISTINCT ON by another order
 SELECT DISTINCT ON (k, s) k, s, a, x FROM t ORDER BY k, s DESC, x DESC NULLS LAST;
+-- LIMIT without an order takes the least rows by all columns
+SELECT k, a FROM t LIMIT 3;
+-- LIMIT and OFFSET without an order, over groups
+SELECT k, count(*) AS n FROM t GROUP BY k LIMIT 2 OFFSET 1;
+-- LIMIT without an order over a union
+SELECT q.k FROM (SELECT k FROM t UNION ALL SELECT k FROM u LIMIT 4) AS q;
+-- LIMIT over LIMIT
+SELECT q.k, q.a FROM (SELECT k, a FROM t ORDER BY a, k LIMIT 4) AS q ORDER BY q.k LIMIT 2;

@@ -118,3 +118,5 @@ SELECT k, a, sum(b) OVER (ORDER BY a RANGE BETWEEN 3 PRECEDING AND 1 PRECEDING) 
 SELECT k, a, sum(b) OVER (PARTITION BY k ORDER BY a RANGE 1 PRECEDING) AS sb, count(*) OVER (PARTITION BY k ORDER BY a RANGE BETWEEN 2 PRECEDING AND 1 PRECEDING) AS n, lag(k, 2) OVER (PARTITION BY k ORDER BY a) AS p FROM t;
 -- aggregates of many kinds over neighbours
 SELECT k, median(x) OVER q AS me, corr(a, x) OVER q AS co, var_pop(b) OVER q AS va, bit_xor(a) OVER q AS bx, max(x) OVER q AS mx FROM t WINDOW q AS (PARTITION BY k ORDER BY ts ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING);
+-- aggregates that cannot take a value back, over frames that move
+SELECT k, bool_and(f) OVER w AS all_of, bit_or(a) OVER w AS bits, string_agg(s, ',') OVER w AS texts FROM t WINDOW w AS (PARTITION BY k ORDER BY a, b ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING);

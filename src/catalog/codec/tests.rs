@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{decode_catalog, encode_catalog};
-use crate::catalog::{Catalog, Definition, IndexColumn, Object, TopicDefinition};
+use crate::catalog::{
+    Catalog, Definition, IndexColumn, Object, TopicDefinition, WatermarkDefinition,
+};
 
 fn catalog(defaults: BTreeMap<String, String>) -> Catalog {
     let empty = Catalog::starting_at(16);
@@ -74,14 +76,41 @@ fn indexes_come_back_with_their_table() {
 fn earlier_formats_are_read_and_a_later_one_is_refused() {
     let bytes = encode_catalog(&catalog(BTreeMap::new())).unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.starts_with("{\"format\":3,"), "{text}");
-    // without defaults and indexes the formats differ in their number alone
-    for earlier in ["{\"format\":1,", "{\"format\":2,"] {
-        let first = text.replace("{\"format\":3,", earlier);
+    assert!(text.starts_with("{\"format\":4,"), "{text}");
+    // without defaults, indexes and watermarks the formats differ in their number alone
+    for earlier in ["{\"format\":1,", "{\"format\":2,", "{\"format\":3,"] {
+        let first = text.replace("{\"format\":4,", earlier);
         let back = decode_catalog(first.as_bytes()).unwrap();
         assert_eq!(back.get("t").unwrap().defaults(), Some(&BTreeMap::new()));
     }
-    let later = text.replace("{\"format\":3,", "{\"format\":4,");
+    let later = text.replace("{\"format\":4,", "{\"format\":5,");
     let error = decode_catalog(later.as_bytes()).unwrap_err();
     assert_eq!(error.kind(), crate::base::Kind::Corrupt);
+}
+
+#[test]
+fn watermarks_come_back() {
+    let empty = Catalog::starting_at(16);
+    let watermark = WatermarkDefinition {
+        column: 0,
+        delay_us: 5_000_000,
+        idle_us: Some(1),
+    };
+    let object = Object {
+        id: empty.next_id(),
+        name: "s".to_owned(),
+        sql: String::new(),
+        schema: Arc::new(Schema::empty()),
+        definition: Definition::Stream {
+            connector: None,
+            topic: TopicDefinition::default(),
+            defaults: BTreeMap::new(),
+            watermark: Some(watermark),
+        },
+        dependencies: Vec::new(),
+        base_dir: String::new(),
+    };
+    let bytes = encode_catalog(&empty.with(object).unwrap()).unwrap();
+    let back = decode_catalog(&bytes).unwrap();
+    assert_eq!(back.get("s").unwrap().watermark(), Some(watermark));
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 
-use super::states::{GroupError, GroupStates, Groups, Rows};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument};
 use crate::base::{Error, Result};
 
 /// How the bits of a group become one.
@@ -131,16 +131,45 @@ impl GroupStates for BitStates {
         Ok(cast(&results, &self.data_type)?)
     }
 
-    fn partial(&self, _groups: &[usize]) -> Result<Vec<ArrayRef>> {
-        Err(Error::internal("counts of bits are never shipped"))
+    /// The number of values, and the counts of the bits as little-endian bytes, none while there was no value.
+    fn partial(&self, groups: &[usize]) -> Result<Vec<ArrayRef>> {
+        let counts = groups.iter().map(|group| &self.groups[*group]);
+        let values: Int64Array = counts.clone().map(|counts| Some(counts.values)).collect();
+        let bytes = |counts: &Counts| -> Vec<u8> {
+            let set = counts.set.iter();
+            set.flat_map(|count| count.to_le_bytes()).collect()
+        };
+        let set: BinaryArray = counts.map(|counts| Some(bytes(counts))).collect();
+        Ok(vec![Arc::new(values), Arc::new(set)])
     }
 
     fn partial_types(&self) -> Vec<DataType> {
-        Vec::new()
+        vec![DataType::Int64, DataType::Binary]
     }
 
-    fn merge(&mut self, _partials: &[ArrayRef], _groups: Groups<'_>) -> Result<()> {
-        Err(Error::internal("counts of bits are never shipped"))
+    fn merge(&mut self, partials: &[ArrayRef], groups: Groups<'_>) -> Result<()> {
+        let values = argument::<Int64Array>(partials, 0)?;
+        let set = argument::<BinaryArray>(partials, 1)?;
+        let (held, width) = (&mut self.groups, self.width);
+        let mut damaged = false;
+        Rows::once(groups, values.len()).visit(values.nulls(), |row, group, _| {
+            let (counts, (more, rest)) = (&mut held[group], set.value(row).as_chunks());
+            damaged |= !rest.is_empty() || ![0, width].contains(&more.len());
+            if damaged || more.is_empty() {
+                return;
+            }
+            if counts.set.is_empty() {
+                counts.set = vec![0; width].into_boxed_slice();
+            }
+            counts.values = counts.values.wrapping_add(values.value(row));
+            for (count, more) in counts.set.iter_mut().zip(more) {
+                *count = count.wrapping_add(i64::from_le_bytes(*more));
+            }
+        });
+        if damaged {
+            return Err(Error::internal("partial counts of bits are damaged"));
+        }
+        Ok(())
     }
 
     fn drop_first(&mut self, groups: usize) {

@@ -15,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Error, Result};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::equal::any_null;
 use crate::zset::{Delta, Merged, batch_of, merge};
@@ -377,6 +378,18 @@ impl AsofJoin {
 impl Operator for AsofJoin {
     fn name(&self) -> &'static str {
         "asof_join"
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let AsofConfig {
+            left, right, keys, ..
+        } = &self.config;
+        if keys.is_empty() {
+            return None;
+        }
+        let left = ShardKey::columns(left, keys.iter().map(|key| key.0));
+        let right = ShardKey::columns(right, keys.iter().map(|key| key.1));
+        Parts::new(vec![left, right], count, || Self::new(self.config.clone())).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::Result;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::state::Arrangement;
 use crate::zset::consolidate::take_rows;
 use crate::zset::{Delta, merge};
@@ -33,6 +34,18 @@ impl Operator for Distinct {
 
     fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
         inputs.iter().all(|append_only| *append_only)
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let schema = self.rows.schema();
+        let keys = ShardKey::columns(schema, 0..schema.fields().len());
+        if keys.is_empty() {
+            return None;
+        }
+        Parts::new(vec![keys], count, || {
+            Ok(Self::new(SchemaRef::clone(schema)))
+        })
+        .ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

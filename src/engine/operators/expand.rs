@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use crate::base::Result;
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::parallel::map_deltas;
 use crate::zset::batch_of;
 
 /// One output row a list of expressions, for every input row.
@@ -43,15 +44,15 @@ impl Operator for Expand {
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let mut output = Deltas::new();
-        for delta in input(inputs, 0, self.name())? {
+        map_deltas(input(inputs, 0, self.name())?, cx, |delta, cx| {
+            let mut output = Deltas::new();
             for piece in evaluate_rows(&self.expressions, delta, "expand", cx)? {
                 for list in piece.columns.chunks(self.width.max(1)) {
                     let batch = batch_of(&self.schema, list.to_vec(), piece.delta.rows())?;
                     output.push(piece.delta.with_batch(batch)?);
                 }
             }
-        }
-        Ok(output)
+            Ok(output)
+        })
     }
 }

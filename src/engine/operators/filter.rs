@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use crate::base::{Error, Result};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::parallel::map_deltas;
 use crate::zset::{Delta, Weights};
 
 /// Lets the rows pass for which a condition is true.
@@ -38,16 +39,16 @@ impl Operator for Filter {
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let mut output = Deltas::new();
-        for delta in input(inputs, 0, self.name())? {
+        map_deltas(input(inputs, 0, self.name())?, cx, |delta, cx| {
+            let mut output = Deltas::new();
             for piece in evaluate_rows(&self.condition, delta, "filter", cx)? {
                 let kept = keep(&piece.delta, &truth(&piece.columns[0])?)?;
                 if kept.rows() > 0 {
                     output.push(kept);
                 }
             }
-        }
-        Ok(output)
+            Ok(output)
+        })
     }
 }
 

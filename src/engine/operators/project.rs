@@ -10,6 +10,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use crate::base::Result;
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::parallel::map_deltas;
 use crate::zset::batch_of;
 
 /// Computes a column an expression.
@@ -39,13 +40,13 @@ impl Operator for Project {
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let mut output = Deltas::new();
-        for delta in input(inputs, 0, self.name())? {
+        map_deltas(input(inputs, 0, self.name())?, cx, |delta, cx| {
+            let mut output = Deltas::new();
             for piece in evaluate_rows(&self.expressions, delta, "project", cx)? {
                 let batch = batch_of(&self.schema, piece.columns, piece.delta.rows())?;
                 output.push(piece.delta.with_batch(batch)?);
             }
-        }
-        Ok(output)
+            Ok(output)
+        })
     }
 }

@@ -221,6 +221,7 @@ impl Operator for Recursion {
             // The rounds of a first load come one after the other.
             bulk: false,
             now_us: cx.now_us,
+            watermarks: Arc::clone(&cx.watermarks),
             clock: cx.clock.clone(),
             budget: within,
             // The graph around counts this operator as one of its own.

@@ -13,8 +13,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
+use crate::engine::sweep::Sweep;
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, Merged, batch_of, merge};
 
@@ -131,6 +134,8 @@ impl<'a> Moved<'a> {
 pub struct Session {
     config: SessionConfig,
     rows: Ordered,
+    /// Where a watermark closes sessions, by their last time and the gap.
+    sweep: Option<Sweep>,
 }
 
 impl Session {
@@ -149,7 +154,51 @@ impl Session {
         Ok(Self {
             rows: Ordered::new(&config.input, &config.group, &order)?,
             config,
+            sweep: None,
         })
+    }
+
+    /// As it is, but the rows of sessions that no row can join any more are let go of. The key is the time.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.sweep = closing.map(|closing| Sweep::new(closing.key, closing.frontier));
+        self
+    }
+
+    fn close(&mut self, cx: &StepContext) {
+        let Some(sweep) = &mut self.sweep else { return };
+        let Some(bound) = sweep.due(self.rows.len(), &cx.watermarks) else {
+            return;
+        };
+        let (mut gone, mut open): (Vec<Box<[u8]>>, Vec<Box<[u8]>>) = (Vec::new(), Vec::new());
+        let mut last: Option<(Box<[u8]>, i64)> = None;
+        let gap = self.config.gap;
+        let mut end = |open: &mut Vec<Box<[u8]>>, last: i64| {
+            // a row at the bound still joins what ends behind it
+            if is_within_gap(last, bound.max(last), gap) {
+                open.clear();
+            } else {
+                gone.append(open);
+            }
+        };
+        for row in self.rows.behind(None) {
+            let Some(time) = time_of(row.peers) else {
+                continue;
+            };
+            let group = &row.peers[..row.peers.len() - TIME_BYTES];
+            if let Some((before, last)) = &last
+                && (**before != *group || !is_within_gap(*last, time, gap))
+            {
+                end(&mut open, *last);
+            }
+            open.push(row.key.into());
+            last = Some((group.into(), time));
+        }
+        if let Some((_, last)) = last {
+            end(&mut open, last);
+        }
+        self.rows.forget(&gone);
+        sweep.done(self.rows.len());
     }
 
     fn apply(&mut self, piece: &Merged) -> Result<Deltas> {
@@ -322,11 +371,29 @@ impl Operator for Session {
         "session"
     }
 
-    fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
         for piece in merge(input(inputs, 0, self.name())?)? {
             output.extend(self.apply(&piece)?);
         }
+        self.close(cx);
         Ok(output)
     }
 

@@ -16,6 +16,8 @@ use super::exec::AsofExec;
 use super::nearest::Compared;
 use super::node::AsofNode;
 use crate::base::Error;
+use crate::planner::lookup::PresentNode;
+use crate::planner::lower::TolerantWindowPlanner;
 
 /// DataFusion's planner, and the nodes that it does not have.
 #[derive(Debug)]
@@ -28,7 +30,10 @@ impl QueryPlanner for LoticQueryPlanner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsofPlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(AsofPlanner),
+            Arc::new(TolerantWindowPlanner),
+        ]);
         planner.create_physical_plan(logical_plan, session).await
     }
 }
@@ -52,6 +57,10 @@ impl ExtensionPlanner for AsofPlanner {
         _session: &dyn Session,
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if node.as_any().is::<PresentNode>() {
+            // In batch the present is all there is.
+            return Ok(physical_inputs.first().map(Arc::clone));
+        }
         let Some(node) = node.as_any().downcast_ref::<AsofNode>() else {
             return Ok(None);
         };

@@ -3,14 +3,20 @@
 //! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
-//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `one_zero` lets -0.0 meet 0.0; `models` is the list of optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a running plan end;
+//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `one_zero` lets -0.0 meet 0.0; `duplicates` names the
+//! columns of derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list
+//! of optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
+//! running plan end;
 //! `recursive_reads` refuses a recursion that is read twice, `round_limit` ends those that have no end.
 
 mod cancel;
 mod correlated;
+mod duplicates;
 mod floats;
+mod gap_fill;
 mod join_order;
 mod join_sides;
+mod json;
 mod model_memory;
 mod models;
 mod multiset;

@@ -12,8 +12,10 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::duplicates::DerivedNames;
 use super::floats::FloatOverDecimal;
 use super::join_sides::after_join_selection;
+use super::json::{JsonCasts, JsonOperators};
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
@@ -45,6 +47,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let mut analyzer = Analyzer::new();
     // Before DataFusion brings both sides to one type: it would choose the decimal.
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
+    analyzer.rules.insert(0, Arc::new(JsonCasts));
+    analyzer.rules.push(Arc::new(JsonCasts));
     analyzer
         .rules
         .extend(options.analyzer_rules.iter().map(Arc::clone));
@@ -54,11 +58,14 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer.rules.push(Arc::new(OneZero));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
+    let mut expr_planners = SessionStateDefaults::default_expr_planners();
+    expr_planners.insert(0, Arc::new(JsonOperators));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)
         .with_catalog_list(Arc::new(catalogs))
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(expr_planners)
+        .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregates)

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::guard::SizeLimits;
+use super::replay::Replay;
 use crate::base::Error;
 
 /// `array_agg` and `string_agg` with a limit.
@@ -75,7 +76,10 @@ impl AggregateUDFImpl for Collecting {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
-        let inner = self.inner.create_sliding_accumulator(args)?;
+        let mut inner = self.inner.create_sliding_accumulator(copied(&args))?;
+        if !inner.supports_retract_batch() {
+            inner = Box::new(Replay::new(&self.inner, &args));
+        }
         Ok(Box::new(Bounded {
             inner,
             bytes: 0,
@@ -139,6 +143,13 @@ impl AggregateUDFImpl for Collecting {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+fn copied<'a>(args: &AccumulatorArgs<'a>) -> AccumulatorArgs<'a> {
+    AccumulatorArgs {
+        return_field: Arc::clone(&args.return_field),
+        ..*args
     }
 }
 

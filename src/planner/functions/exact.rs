@@ -9,7 +9,7 @@ use datafusion::common::types::{
 };
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{
-    average, bit_and_or_xor, correlation, count, covariance, min_max, regr, stddev, sum, variance,
+    average, bit_and_or_xor, bool_and_or, correlation, count, covariance, min_max, regr, stddev, sum, variance,
 };
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
@@ -76,7 +76,11 @@ pub(super) fn exact_udafs() -> Vec<Arc<AggregateUDF>> {
         variance::var_pop_udaf(),
         stddev::stddev_udaf(),
         stddev::stddev_pop_udaf(),
+        bit_and_or_xor::bit_and_udaf(),
+        bit_and_or_xor::bit_or_udaf(),
         bit_and_or_xor::bit_xor_udaf(),
+        bool_and_or::bool_and_udaf(),
+        bool_and_or::bool_or_udaf(),
         covariance::covar_samp_udaf(),
         covariance::covar_pop_udaf(),
         correlation::corr_udaf(),
@@ -100,6 +104,9 @@ pub(super) fn exact_udafs() -> Vec<Arc<AggregateUDF>> {
         let mut aliases = inner.aliases().to_vec();
         if inner.name() == "var" {
             aliases.push("variance".to_owned());
+        }
+        if inner.name() == "bool_and" {
+            aliases.push("every".to_owned());
         }
         Some(Arc::new(AggregateUDF::new_from_impl(ExactAggregate {
             inner,
@@ -201,7 +208,13 @@ impl ExactAggregate {
             AggregateFunction::Min | AggregateFunction::Max if !floats => return None,
             // DataFusion declares another state for the distinct one than it gives, and its other one answers 0 and not
             // NULL once all values have left a frame
-            AggregateFunction::Bits(_) if !distinct && !retract => return None,
+            AggregateFunction::Bits(operation)
+                if !retract && !(distinct && operation == BitOperation::Xor) =>
+            {
+                return None;
+            }
+            // they cannot take a value back
+            AggregateFunction::BoolAnd | AggregateFunction::BoolOr if !retract => return None,
             // -0.0 and 0.0 are one value
             AggregateFunction::Count if !(distinct && floats && inputs.len() == 1) => return None,
             AggregateFunction::Min | AggregateFunction::Max if !retract => {

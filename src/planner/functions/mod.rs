@@ -5,7 +5,7 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
-//! * [`asof`]: the mark on the condition of an ASOF join.
+//! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`]: the value of a subquery that must not have a second row.
@@ -22,6 +22,7 @@ pub mod guard;
 pub mod joined;
 pub mod one_row;
 pub mod ordered_set;
+mod replay;
 pub mod session;
 pub mod sizes;
 
@@ -30,10 +31,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-pub use asof::ASOF_MARK;
+pub use asof::{ASOF_MARK, LOOKUP_MARK};
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
@@ -58,8 +58,6 @@ pub fn all_udafs() -> Vec<Arc<AggregateUDF>> {
 pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let mut all = exact::exact_udafs();
     all.extend(ordered_set::ordered_set_udafs());
-    let every = Arc::unwrap_or_clone(bool_and_udaf()).with_aliases(["every"]);
-    all.push(Arc::new(every));
     all.extend(collect::guarded_udafs(limits));
     all
 }
@@ -76,5 +74,5 @@ pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
 
 /// Functions that hold a place in a query until its plan is built.
 pub fn marks() -> Vec<Arc<ScalarUDF>> {
-    vec![asof::asof_mark()]
+    vec![asof::asof_mark(), asof::lookup_mark()]
 }

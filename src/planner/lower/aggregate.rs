@@ -4,11 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf};
-use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
-use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
@@ -42,14 +40,31 @@ impl Lowering<'_> {
         };
         self.note_evaluated(line, aggregate, &calls);
         let schema = Arc::clone(aggregate.schema.inner());
+        let plan = LogicalPlan::Aggregate(aggregate.clone());
+        let held = self.held_by(aggregate, &plan)?;
+        let holds = held.is_some();
+        let closing = match held {
+            None => self.closing(&plan, group.len())?,
+            held => held,
+        };
+        if let Some(closing) = &closing {
+            let key = schema.field(closing.key).name();
+            let told = if holds { "given and let go" } else { "let go" };
+            self.explain
+                .note(line, &format!("groups are {told} once {key} is closed"));
+        }
         let input = self.node(&aggregate.input, depth + 1)?;
-        if !calls.is_empty() {
+        if !calls.is_empty() || closing.is_some() {
             let config = AggregateConfig {
                 group,
                 calls,
                 schema,
             };
-            return Ok(Ok(self.add(operators::Aggregate::new(config)?, &[input])));
+            let mut operator = operators::Aggregate::new(config)?.with_closing(closing);
+            if holds {
+                operator = operator.holding();
+            }
+            return Ok(Ok(self.add(operator, &[input])));
         }
         let keys = self.add(
             operators::Project::new(group, Arc::clone(&schema)),
@@ -295,7 +310,7 @@ pub(super) fn is_known(udaf: &AggregateUDF) -> bool {
 /// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
 static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     let mut known = all_udafs();
-    known.extend([bit_and_udaf(), bit_or_udaf(), bool_or_udaf(), count_udaf()]);
+    known.push(count_udaf());
     known
 });
 

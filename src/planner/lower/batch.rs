@@ -14,6 +14,7 @@ use futures::StreamExt;
 use super::evaluator::with_schema;
 use super::rewrite::plan_for_both_modes;
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
+use super::tolerant_window::tolerant_windows;
 use crate::base::{Error, Result};
 use crate::engine::{MODEL_MEMORY_HINT, RowError};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
@@ -52,7 +53,10 @@ pub async fn run_batch(state: &SessionState, plan: &LogicalPlan) -> Result<Batch
     let schema = Arc::clone(plan.schema().inner());
     let errors = RowErrors::default();
     let batches = match collect(state, &plan).await {
-        Err(error) if is_row_error(&error) => collect(&tolerant_state(state, &errors), &plan).await,
+        Err(error) if is_row_error(&error) => {
+            let plan = tolerant_windows(plan, &errors)?;
+            collect(&tolerant_state(state, &errors), &plan).await
+        }
         outcome => outcome,
     };
     let batches = batches.map_err(|error| over_budget(error.into()))?;

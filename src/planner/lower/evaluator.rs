@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
+use super::tolerant_window::tolerant_windows;
 use super::{batch, region};
 use crate::base::{Error, Result, task};
 use crate::engine::operators::Evaluate;
@@ -26,17 +27,22 @@ pub trait EvaluatorFactory {
 
     /// What expressions need to know of their session: time zone and other options.
     fn execution_props(&self) -> ExecutionProps;
+
+    /// How many threads one step may keep busy.
+    fn threads(&self) -> usize;
 }
 
 /// Evaluators that run in a session state: its functions, memory pool and options.
 #[derive(Debug)]
 pub struct DataFusionEvaluators {
     state: SessionState,
+    threads: usize,
 }
 
 impl DataFusionEvaluators {
     /// Evaluators over `state`, one partition each: the engine is what runs in parallel.
     pub fn new(state: &SessionState) -> Self {
+        let threads = state.config().target_partitions();
         // The catalog list is shared with `state`: a default catalog built here would replace its own.
         let config = state
             .config()
@@ -46,7 +52,7 @@ impl DataFusionEvaluators {
         let state = SessionStateBuilder::new_from_existing(state.clone())
             .with_config(config)
             .build();
-        Self { state }
+        Self { state, threads }
     }
 }
 
@@ -70,6 +76,10 @@ impl EvaluatorFactory for DataFusionEvaluators {
         props.config_options = Some(Arc::clone(self.state.config_options()));
         props
     }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
 }
 
 /// One recomputed part of a model.
@@ -88,7 +98,9 @@ impl Evaluate for Evaluator {
             match batch::collect(&state, &plan).await {
                 // The failing rows are left out, as everywhere; that they failed is not told from here.
                 Err(error) if is_row_error(&error) => {
-                    let state = tolerant_state(&state, &RowErrors::default());
+                    let errors = RowErrors::default();
+                    let plan = tolerant_windows(plan, &errors)?;
+                    let state = tolerant_state(&state, &errors);
                     batch::collect(&state, &plan).await
                 }
                 outcome => outcome,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use datafusion::common::{JoinType, NullEquality, ScalarValue};
-use datafusion::logical_expr::{ExprSchemable, Join};
+use datafusion::logical_expr::{ExprSchemable, Filter, Join};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
+use super::bounds::inner_join;
 use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::NodeId;
 use crate::engine::operators::{self, JoinConfig, JoinKind};
+use crate::engine::{Closing, NodeId};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 
@@ -20,6 +21,43 @@ impl Lowering<'_> {
         if join.null_aware {
             return self.not_in(join, depth);
         }
+        let closing = self.closing_sides(join, None)?;
+        self.join_closed(join, closing, depth)
+    }
+
+    /// The pairs of an inner join below a filter by which its rows are closed; `None` where they are closed without it too. It
+    /// is not shared with an equal join elsewhere, which needs all pairs.
+    pub(super) fn filtered_join(
+        &mut self,
+        filter: &Filter,
+        depth: usize,
+    ) -> Result<Option<NodeId>> {
+        let Some(join) = inner_join(&filter.input) else {
+            return Ok(None);
+        };
+        if self.closing_sides(join, None)?.iter().all(Option::is_some) {
+            return Ok(None);
+        }
+        let closing = self.closing_sides(join, Some(&filter.predicate))?;
+        if closing.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let line = self.explain.open(&filter.input, depth);
+        match self.join_closed(join, closing, depth)? {
+            Ok(node) => Ok(Some(node)),
+            Err(NoForm(reason)) => {
+                self.explain.recomputed(line, &reason);
+                self.recompute(&filter.input, depth).map(Some)
+            }
+        }
+    }
+
+    fn join_closed(
+        &mut self,
+        join: &Join,
+        mut closing: [Option<Closing>; 2],
+        depth: usize,
+    ) -> Result<Formed> {
         let Some(form) = form_of(join) else {
             return Ok(Err(NoForm::because(
                 "this kind of join has no incremental form yet",
@@ -34,6 +72,13 @@ impl Lowering<'_> {
             Ok(residual) => residual,
             Err(reason) => return Ok(Err(reason)),
         };
+        if closing.iter().any(Option::is_some) {
+            let line = self.explain.current();
+            self.explain.note(line, "closed rows are let go");
+        }
+        if swapped {
+            closing.reverse();
+        }
         let left = self.node(&join.left, depth + 1)?;
         let right = self.node(&join.right, depth + 1)?;
         let (left_schema, right_schema) = (join.left.schema().inner(), join.right.schema().inner());
@@ -53,19 +98,26 @@ impl Lowering<'_> {
         Ok(Ok(match form {
             Form::Plain(kind) => {
                 let config = JoinConfig { kind, ..config };
-                self.add(operators::Join::new(config), &[left, right])
+                let operator = operators::Join::new(config).with_closing(closing);
+                self.add(operator, &[left, right])
             }
             Form::Swapped(kind) => {
                 let config = JoinConfig { kind, ..config };
-                self.add(operators::Join::new(config), &[right, left])
+                let operator = operators::Join::new(config).with_closing(closing);
+                self.add(operator, &[right, left])
             }
-            Form::Mark => self.mark_join(config, [left, right]),
+            Form::Mark => self.mark_join(config, closing, [left, right]),
         }))
     }
 
     /// Every left row and whether it has a partner: the rows that have one, and those that have none. Two
     /// indexes of the same inputs, where one kernel with a mark of its own would need one.
-    fn mark_join(&mut self, config: JoinConfig, inputs: [NodeId; 2]) -> NodeId {
+    fn mark_join(
+        &mut self,
+        config: JoinConfig,
+        closing: [Option<Closing>; 2],
+        inputs: [NodeId; 2],
+    ) -> NodeId {
         let JoinConfig {
             left,
             right,
@@ -86,7 +138,8 @@ impl Lowering<'_> {
                 residual: residual.clone(),
                 schema: Arc::clone(&left),
             };
-            let rows = self.add(operators::Join::new(config), &inputs);
+            let operator = operators::Join::new(config).with_closing(closing.clone());
+            let rows = self.add(operator, &inputs);
             let mut exprs = columns_as(&left, &left);
             exprs.push(Arc::new(Literal::new(ScalarValue::Boolean(Some(mark)))));
             sides.push(self.add(operators::Project::new(exprs, Arc::clone(&schema)), &[rows]));

@@ -9,8 +9,10 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, Union};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::bounds::{Bounds, bounds_of};
 use super::evaluator::EvaluatorFactory;
 use super::expressions::{self, NoForm};
+use super::on_close::{Hold, marked};
 use super::recursion::Outside;
 use super::region::{Region, region_of};
 use super::rewrite::plan_for_both_modes;
@@ -30,6 +32,8 @@ pub struct Lowered {
     pub schema: SchemaRef,
     /// The collections that are read, each once, with all their columns.
     pub sources: Vec<(ObjectId, SchemaRef)>,
+    /// Which columns of the result are bounded by watermarks.
+    pub bounds: Bounds,
     /// How each node of the plan is kept fresh.
     pub explain: Vec<ExplainLine>,
 }
@@ -45,12 +49,14 @@ impl std::fmt::Debug for Lowered {
 }
 
 /// The collection behind a table of a plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Resolved {
     /// Which one.
     pub id: ObjectId,
     /// Whether its rows are never taken back.
     pub append_only: bool,
+    /// Which of its columns are bounded by watermarks.
+    pub bounds: Bounds,
 }
 
 impl From<ObjectId> for Resolved {
@@ -59,6 +65,7 @@ impl From<ObjectId> for Resolved {
         Self {
             id,
             append_only: false,
+            bounds: Bounds::new(),
         }
     }
 }
@@ -73,19 +80,35 @@ pub fn lower(
     resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
 ) -> Result<Lowered> {
-    on_big_stack(|| lower_here(plan, resolve, evaluators))
+    on_big_stack(|| lower_here(plan, resolve, evaluators, false))
+}
+
+/// As [`lower`], of a model that gives rows once nothing can change them any more.
+///
+/// # Errors
+/// Those of [`lower`]; 0A000 when nothing of the plan is bounded by a watermark.
+pub fn lower_on_close(
+    plan: &LogicalPlan,
+    resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
+    evaluators: &dyn EvaluatorFactory,
+) -> Result<Lowered> {
+    on_big_stack(|| lower_here(plan, resolve, evaluators, true))
 }
 
 fn lower_here(
     plan: &LogicalPlan,
     resolve: &dyn Fn(&TableReference) -> Option<Resolved>,
     evaluators: &dyn EvaluatorFactory,
+    emit_on_close: bool,
 ) -> Result<Lowered> {
-    let plan = plan_for_both_modes(plan)?;
+    let mut plan = plan_for_both_modes(plan)?;
+    if emit_on_close {
+        plan = marked(&plan, resolve)?;
+    }
     expressions::refuse_unstable(&plan)?;
     let plan = join_scalars(plan)?;
     let mut lowering = Lowering {
-        builder: Dataflow::builder(),
+        builder: Dataflow::builder().in_parts(evaluators.threads()),
         sources: BTreeMap::new(),
         outside: Vec::new(),
         explain: Explain::default(),
@@ -93,6 +116,7 @@ fn lower_here(
         resolve,
         evaluators,
         shared: Shared::default(),
+        hold: None,
     };
     let output = lowering.node(&plan, 0)?;
     let Lowering {
@@ -103,6 +127,7 @@ fn lower_here(
     } = lowering;
     Ok(Lowered {
         dataflow: builder.finish(output),
+        bounds: bounds_of(&plan, resolve)?,
         schema: Arc::clone(plan.schema().inner()),
         sources: sources
             .into_iter()
@@ -125,6 +150,8 @@ pub(super) struct Lowering<'a> {
     pub(super) resolve: &'a dyn Fn(&TableReference) -> Option<Resolved>,
     pub(super) evaluators: &'a dyn EvaluatorFactory,
     pub(super) shared: Shared,
+    /// The aggregate that is asked to hold its rows back.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Lowering<'_> {
@@ -158,10 +185,16 @@ impl Lowering<'_> {
         if let Some(node) = self.sessions(plan, depth)? {
             return Ok(Ok(node));
         }
+        if let Some(node) = self.on_close(plan, depth)? {
+            return Ok(Ok(node));
+        }
         if let Some(formed) = self.temporal(plan, depth)? {
             return Ok(formed);
         }
         if let Some(formed) = self.asof(plan, depth)? {
+            return Ok(formed);
+        }
+        if let Some(formed) = self.lookup(plan, depth)? {
             return Ok(formed);
         }
         match plan {
@@ -206,7 +239,10 @@ impl Lowering<'_> {
             Ok(predicate) => predicate,
             Err(reason) => return Ok(Err(reason)),
         };
-        let input = self.node(&filter.input, depth + 1)?;
+        let input = match self.filtered_join(filter, depth + 1)? {
+            Some(pairs) => pairs,
+            None => self.node(&filter.input, depth + 1)?,
+        };
         Ok(Ok(self.add(operators::Filter::new(predicate), &[input])))
     }
 
@@ -221,7 +257,7 @@ impl Lowering<'_> {
     }
 
     /// One node is evaluated anew by DataFusion; what lies below it stays incremental.
-    fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
+    pub(super) fn recompute(&mut self, plan: &LogicalPlan, depth: usize) -> Result<NodeId> {
         let Region {
             plan: region,
             inputs,

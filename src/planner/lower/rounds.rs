@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{
     Column, DFSchema, DFSchemaRef, DataFusionError, JoinType, TableReference,
 };
@@ -43,14 +43,19 @@ impl From<DataFusionError> for Stop {
     }
 }
 
-type Outcome<T> = Result<T, Stop>;
+pub(super) type Outcome<T> = Result<T, Stop>;
 
 /// The term of `query` with the round as one of its columns; the others keep their order.
 pub(super) fn by_round(query: &RecursiveQuery) -> Outcome<LogicalPlan> {
     if !reads(&query.recursive_term, &query.name) {
         return none("the recursion is not read by its own term");
     }
-    Term { name: &query.name }.node(&query.recursive_term)
+    let rows = rows_of(&query.recursive_term, &query.name)?;
+    let term = Term {
+        name: &query.name,
+        rows: &rows,
+    };
+    term.node(&query.recursive_term)
 }
 
 /// The round's column among those of `plan`.
@@ -85,13 +90,15 @@ pub(super) fn leaf_of(scan: &TableScan) -> Option<Leaf> {
     })
 }
 
-struct Term<'a> {
+pub(super) struct Term<'a> {
     name: &'a str,
+    /// The scan of the recursion.
+    rows: &'a TableScan,
 }
 
 impl Term<'_> {
     /// `plan`, which reads the recursion.
-    fn node(&self, plan: &LogicalPlan) -> Outcome<LogicalPlan> {
+    pub(super) fn node(&self, plan: &LogicalPlan) -> Outcome<LogicalPlan> {
         if self.in_subquery(plan)? {
             return none("the recursion is read in a subquery of its term");
         }
@@ -123,15 +130,16 @@ impl Term<'_> {
             LogicalPlan::Window(window) => self.window(window),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),
-            LogicalPlan::Union(_) => none("UNION within a recursive term"),
-            LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => none("LIMIT within a recursive term"),
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Limit(limit) => self.limit(limit),
+            LogicalPlan::Sort(sort) => self.first_rows(sort, 0, sort.fetch),
             LogicalPlan::RecursiveQuery(_) => none("a recursion within a recursive term"),
             other => none(format!("{} within a recursive term", other.display())),
         }
     }
 
     /// The rows of the round before, with their round.
-    fn scan(&self, scan: &TableScan) -> Outcome<LogicalPlan> {
+    pub(super) fn scan(&self, scan: &TableScan) -> Outcome<LogicalPlan> {
         let mut fields: Vec<FieldRef> = scan.source.schema().fields().iter().cloned().collect();
         let places = scan.projection.clone();
         let places = places.map(|places| places.into_iter().chain([fields.len()]).collect());
@@ -236,6 +244,20 @@ impl Term<'_> {
         Ok(opened.build()?)
     }
 
+    /// The rounds that have rows, each once.
+    pub(super) fn rounds(&self) -> Outcome<LogicalPlan> {
+        let rows = self.scan(self.rows)?;
+        let round = Expr::Column(round_of(rows.schema())?);
+        let none: [Expr; 0] = [];
+        let rounds = LogicalPlanBuilder::from(rows).aggregate([round], none)?;
+        Ok(rounds.build()?)
+    }
+
+    /// Whether `plan` reads the recursion.
+    pub(super) fn is_read_by(&self, plan: &LogicalPlan) -> bool {
+        reads(plan, self.name)
+    }
+
     /// Whether an expression of `plan` has a subquery that reads the recursion.
     fn in_subquery(&self, plan: &LogicalPlan) -> Outcome<bool> {
         let mut found = false;
@@ -247,7 +269,7 @@ impl Term<'_> {
     }
 }
 
-fn none<T>(reason: impl Into<String>) -> Outcome<T> {
+pub(super) fn none<T>(reason: impl Into<String>) -> Outcome<T> {
     Err(Stop::NoForm(NoForm::because(reason)))
 }
 
@@ -264,7 +286,7 @@ fn in_partition(call: Expr, round: &Expr) -> Outcome<Expr> {
 }
 
 /// `schema` with the round at `place`.
-fn with_round(schema: &DFSchema, place: usize, round: &Column) -> Outcome<DFSchemaRef> {
+pub(super) fn with_round(schema: &DFSchema, place: usize, round: &Column) -> Outcome<DFSchemaRef> {
     let mut fields: Vec<(Option<TableReference>, FieldRef)> = schema
         .iter()
         .map(|(relation, field)| (relation.cloned(), Arc::clone(field)))
@@ -276,7 +298,7 @@ fn with_round(schema: &DFSchema, place: usize, round: &Column) -> Outcome<DFSche
 }
 
 /// A scan that stands for `plan`, under its columns' names.
-fn fixed(plan: &Arc<LogicalPlan>) -> Outcome<LogicalPlan> {
+pub(super) fn fixed(plan: &Arc<LogicalPlan>) -> Outcome<LogicalPlan> {
     let table = LeafTable {
         schema: Arc::clone(plan.schema().inner()),
         fixed: Some(Arc::clone(plan)),
@@ -285,6 +307,25 @@ fn fixed(plan: &Arc<LogicalPlan>) -> Outcome<LogicalPlan> {
     let mut scan = TableScanBuilder::new("__lotic_fixed", source).build()?;
     scan.projected_schema = Arc::clone(plan.schema());
     Ok(LogicalPlan::TableScan(scan))
+}
+
+/// The scan of the recursion `name` in its term.
+fn rows_of(plan: &LogicalPlan, name: &str) -> Outcome<TableScan> {
+    let mut found = None;
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && is_work_table(scan)
+            && scan.table_name.table() == name
+        {
+            found = Some(scan.clone());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match found {
+        Some(scan) => Ok(scan),
+        None => none("the recursion is read in a subquery of its term"),
+    }
 }
 
 /// Whether `plan` reads the rows of the recursion `name` that is defined around it.

@@ -25,13 +25,25 @@ impl Lowering<'_> {
     pub(super) fn scan(&mut self, scan: &TableScan, plan: &LogicalPlan) -> Result<Formed> {
         let rows = Self::rows_leaf(scan).map(Resolved::from);
         let found = rows.or_else(|| (self.resolve)(&scan.table_name));
-        let Some(Resolved { id, append_only }) = found else {
+        let Some(Resolved {
+            id,
+            append_only,
+            bounds,
+        }) = found
+        else {
             return self.constant_table(scan, plan);
         };
-        if append_only {
-            self.explain.note(self.explain.current(), "append-only");
-        }
         let schema = scan.source.schema();
+        let line = self.explain.current();
+        if append_only {
+            self.explain.note(line, "append-only");
+        }
+        for (field, bound) in schema.fields().iter().zip(&bounds) {
+            if bound.is_some() {
+                self.explain
+                    .note(line, &format!("watermark on {}", field.name()));
+            }
+        }
         let mut node = match self.sources.get(&id) {
             Some((node, _)) => *node,
             None => {

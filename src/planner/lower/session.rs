@@ -43,6 +43,13 @@ impl Lowering<'_> {
         let Some(gap) = session_gap(*micros, keyed.wide.field(time).data_type()) else {
             return Ok(None);
         };
+        let times = std::slice::from_ref(&first.params.args[0]);
+        let mut closing = self.closing_of(times, &window.input)?;
+        if let Some(closing) = &mut closing {
+            let line = self.explain.current();
+            self.explain.note(line, "closed sessions are let go");
+            closing.key = time;
+        }
         let input = self.node(&window.input, depth + 1)?;
         let input = self.widened(input, &keyed);
         let rows = operators::Session::new(SessionConfig {
@@ -53,7 +60,7 @@ impl Lowering<'_> {
             bounds,
             schema: Arc::clone(window.schema.inner()),
         })?;
-        Ok(Some(self.add(rows, &[input])))
+        Ok(Some(self.add(rows.with_closing(closing), &[input])))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Shared {
 impl Lowering<'_> {
     /// The operator that an equal part of the plan has become.
     pub(super) fn made(&self, plan: &LogicalPlan) -> Option<NodeId> {
-        is_worth_it(plan)
+        (is_worth_it(plan) && !self.is_for_one(plan))
             .then(|| self.shared.made.get(plan).copied())
             .flatten()
     }
@@ -33,10 +33,18 @@ impl Lowering<'_> {
     /// # Errors
     /// Never: the walk over the plan has no failing step.
     pub(super) fn remember(&mut self, plan: &LogicalPlan, node: NodeId) -> Result<()> {
-        if is_worth_it(plan) && self.is_told_by_its_names(plan)? {
+        if is_worth_it(plan) && !self.is_for_one(plan) && self.is_told_by_its_names(plan)? {
             self.shared.made.insert(plan.clone(), node);
         }
         Ok(())
+    }
+
+    /// Whether `plan` is the aggregate that holds its rows back: another reader wants them at once.
+    fn is_for_one(&self, plan: &LogicalPlan) -> bool {
+        let LogicalPlan::Aggregate(aggregate) = plan else {
+            return false;
+        };
+        self.hold.as_ref().is_some_and(|hold| hold.is(aggregate))
     }
 
     /// Whether all that `plan` reads is known by its name: DataFusion calls two scans equal that read from

@@ -125,7 +125,7 @@ fn is_clock(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.func.name() == CLOCK)
 }
 
-fn reads_clock(expr: &Expr) -> bool {
+pub(super) fn reads_clock(expr: &Expr) -> bool {
     expr.exists(|expr| Ok(is_clock(expr))).unwrap_or(true)
 }
 

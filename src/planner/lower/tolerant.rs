@@ -1,5 +1,5 @@
-//! The second try of a batch run whose expressions failed: projections, filters and join conditions that
-//! leave failing rows out and report them, as the engine's operators do.
+//! The second try of a batch run whose expressions failed: projections, filters, join conditions, aggregates and window
+//! functions that leave failing rows and groups out and report them, as the engine's operators do.
 //!
 //! A physical optimizer rule that runs before all others puts the tolerant nodes in place of DataFusion's.
 //! The rules behind it don't know them, so nothing is pushed into or through them.
@@ -22,10 +22,12 @@ use datafusion::physical_plan::joins::{
 use datafusion::physical_plan::projection::ProjectionExec;
 use parking_lot::Mutex;
 
+use super::tolerant_aggregate::TolerantAggregateExec;
 use super::tolerant_condition::Condition;
 use super::tolerant_exec::TolerantExec;
 use crate::base::{Error, Kind};
 use crate::engine::RowError;
+use crate::planner::asof::LoticQueryPlanner;
 
 pub(super) type Outcome<T> = Result<T, DataFusionError>;
 
@@ -83,7 +85,9 @@ pub fn is_row_error(error: &DataFusionError) -> bool {
                 !matches!(own.kind(), Kind::Cancelled | Kind::Unavailable)
                     && !matches!(own.code(), "53200" | "54001")
             }
-            None => true,
+            None => inner
+                .downcast_ref::<Arc<DataFusionError>>()
+                .is_none_or(|shared| is_row_error(shared)),
         },
         DataFusionError::ResourcesExhausted(_)
         | DataFusionError::IoError(_)
@@ -102,6 +106,7 @@ pub fn tolerant_state(state: &SessionState, errors: &RowErrors) -> SessionState 
     rules.extend(state.physical_optimizers().iter().map(Arc::clone));
     SessionStateBuilder::new_from_existing(state.clone())
         .with_physical_optimizer_rules(rules)
+        .with_query_planner(Arc::new(LoticQueryPlanner))
         .build()
 }
 
@@ -147,6 +152,9 @@ impl Tolerate {
         if computes {
             let errors = self.errors.clone();
             return Ok(Transformed::yes(Arc::new(TolerantExec::new(node, errors))));
+        }
+        if let Some(aggregate) = TolerantAggregateExec::of(&node, &self.errors)? {
+            return Ok(Transformed::yes(aggregate));
         }
         if let Some(join) = node.downcast_ref::<HashJoinExec>()
             && let Some(filter) = &join.filter

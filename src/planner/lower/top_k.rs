@@ -148,6 +148,12 @@ impl Lowering<'_> {
             self.explain.open(line, depth);
         }
         let depth = self.open_all(&form.chain, &LogicalPlan::Window(window.clone()), depth + 1);
+        let mut closing = self.closing_of(&params.partition_by, &window.input)?;
+        if let Some(closing) = &mut closing {
+            self.explain
+                .note(self.explain.current(), "closed partitions are let go");
+            closing.key = keyed.group[closing.key];
+        }
         let input = self.node(&window.input, depth)?;
         let input = self.widened(input, &keyed);
         let rows = operators::GroupTopK::new(GroupTopKConfig {
@@ -164,7 +170,7 @@ impl Lowering<'_> {
             },
             schema: Arc::clone(window.schema.inner()),
         })?;
-        let rows = self.add(rows, &[input]);
+        let rows = self.add(rows.with_closing(closing), &[input]);
         let rows = self.through(rows, &form.chain, passes);
         Ok(Some(match rest {
             None => rows,
@@ -188,6 +194,10 @@ impl Lowering<'_> {
         let Ok(keyed) = self.keyed(&aggregate.group_expr, order, schema)? else {
             return Ok(None);
         };
+        let mut closing = self.closing_of(&aggregate.group_expr, &aggregate.input)?;
+        if let Some(closing) = &mut closing {
+            closing.key = keyed.group[closing.key];
+        }
         let input = self.node(&aggregate.input, depth + 1)?;
         let input = self.widened(input, &keyed);
         let rows = operators::GroupTopK::new(GroupTopKConfig {
@@ -200,7 +210,7 @@ impl Lowering<'_> {
             column: RankColumn::Absent,
             schema: Arc::clone(schema.inner()),
         })?;
-        let rows = self.add(rows, &[input]);
+        let rows = self.add(rows.with_closing(closing), &[input]);
         let schema = Arc::clone(aggregate.schema.inner());
         Ok(Some(
             self.add(operators::Project::new(exprs, schema), &[rows]),

@@ -52,6 +52,11 @@ impl Lowering<'_> {
         let reaches = calls.iter().map(|call| reach_of(call, key.as_ref()));
         let reach = reaches.fold(Reach::ROW, Reach::and);
         self.explain.note(line, told(reach));
+        let mut closing = self.closing_of(partition, &window.input)?;
+        if let Some(closing) = &mut closing {
+            self.explain.note(line, "closed partitions are let go");
+            closing.key = keyed.group[closing.key];
+        }
         let input = self.node(&window.input, depth + 1)?;
         let input = self.widened(input, &keyed);
         let rows = operators::Window::new(WindowConfig {
@@ -62,6 +67,7 @@ impl Lowering<'_> {
             reach,
             schema: Arc::clone(window.schema.inner()),
         })?;
+        let rows = rows.with_closing(closing);
         Ok(Ok(self.add(rows, &[input])))
     }
 }
@@ -113,6 +119,13 @@ fn keys_that_count(call: &Call) -> Vec<SortKey> {
         }
     }
     keys
+}
+
+/// Whether a call sees rows that the order puts behind its own, or may do.
+pub(super) fn looks_ahead(call: &Call) -> bool {
+    let sees_none = Extent::NONE;
+    let ahead = reach_of(call, None).ahead;
+    ahead != sees_none && ahead != Extent::groups(0)
 }
 
 /// The rows that a call looks at. `key` is the type of the order's only key.

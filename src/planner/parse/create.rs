@@ -107,6 +107,8 @@ pub struct CreateMaterializedView {
     pub view: CreateView,
     /// WITH (...), such as `on_error = 'fail'`.
     pub options: Options,
+    /// EMIT ON WINDOW CLOSE was written.
+    pub emit_on_close: bool,
 }
 
 /// What a sink writes.
@@ -447,23 +449,28 @@ fn view(input: &mut Input<'_>, or_replace: bool) -> Result<CreateView> {
     })
 }
 
+const EMIT_ON_CLOSE: &[&str] = &["EMIT", "ON", "WINDOW", "CLOSE"];
+
 fn materialized(input: &mut Input<'_>, or_replace: bool) -> Result<CreateMaterializedView> {
     let if_not_exists = input.if_not_exists();
     let name = input.name()?;
     let columns = input.ident_list()?;
     let mut options = options::with(input)?;
+    let mut emit_on_close = false;
     input.expect(&["AS"])?;
     let tail = input.cut_at_with();
     let until = tail.as_ref().map(|tail| tail.peek_token_ref().span.start);
     let query = defining_query(input, until)?;
     if let Some(tail) = tail {
         input.parser = tail;
+        emit_on_close = input.accept(EMIT_ON_CLOSE);
         if input.accept(&["WITH", "NO", "DATA"]) {
             return unsupported("WITH NO DATA");
         }
         if !input.accept(&["WITH", "DATA"]) {
             options.extend(options::with(input)?);
         }
+        emit_on_close = emit_on_close || input.accept(EMIT_ON_CLOSE);
     }
     let view = CreateView {
         name,
@@ -472,7 +479,11 @@ fn materialized(input: &mut Input<'_>, or_replace: bool) -> Result<CreateMateria
         columns,
         query,
     };
-    Ok(CreateMaterializedView { view, options })
+    Ok(CreateMaterializedView {
+        view,
+        options,
+        emit_on_close,
+    })
 }
 
 fn sink(input: &mut Input<'_>, or_replace: bool) -> Result<CreateSink> {

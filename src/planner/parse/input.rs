@@ -160,7 +160,7 @@ impl<'a> Input<'a> {
             .parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
     }
 
-    /// Moves the tokens from the first `WITH (` outside of brackets (or a trailing `WITH [NO] DATA`) on into
+    /// Moves the tokens from the first `WITH (` outside of brackets (or a trailing `WITH [NO] DATA`, or `EMIT ON WINDOW`) on into
     /// a parser of their own, so that a query before them does not read them as table hints.
     pub(super) fn cut_at_with(&mut self) -> Option<Parser<'static>> {
         let mut tokens = Vec::new();
@@ -180,7 +180,11 @@ impl<'a> Input<'a> {
             let next = tokens.get(index + 1).map(|next| &next.token);
             let options = next == Some(&Token::LParen)
                 || next.is_some_and(|next| matches!(word_of(next).as_str(), "DATA" | "NO"));
-            if depth == 0 && options && word_of(&token.token) == "WITH" {
+            let after = tokens.get(index + 2).map(|next| word_of(&next.token));
+            let emit = word_of(&token.token) == "EMIT"
+                && next.is_some_and(|next| word_of(next) == "ON")
+                && after.is_some_and(|after| after == "WINDOW");
+            if depth == 0 && (emit || options && word_of(&token.token) == "WITH") {
                 cut = Some(index);
                 break;
             }

@@ -18,6 +18,7 @@ mod failure;
 mod guard;
 mod index;
 mod input;
+mod lookup;
 mod names;
 mod options;
 mod session;

@@ -18,7 +18,7 @@ use super::input::{Input, unsupported};
 use super::names::Name;
 use super::session::{self, SetValue, Show};
 use super::split::{Piece, split};
-use super::{asof, window_tables};
+use super::{asof, lookup, window_tables};
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
 
@@ -153,6 +153,7 @@ fn parse_piece(piece: Piece<'_>) -> Result<Parsed> {
     let mut piece = piece;
     asof::rewrite_left(&mut piece.tokens).map_err(located)?;
     window_tables::rewrite(&mut piece.tokens);
+    lookup::rewrite(&mut piece.tokens);
     let text = piece.text.to_owned();
     let mut input = Input::new(piece);
     let statement = read(&mut input)

@@ -2,7 +2,8 @@
 //!
 //! Decisions: every text type is `Utf8View` (what DataFusion's readers and casts yield by default, and one
 //! string type everywhere), lengths of varchar and char are not enforced; `numeric` without precision is
-//! `numeric(38, 10)`; timestamps count microseconds, `timestamptz` is in UTC; `uuid`, `json` and `jsonb` are text.
+//! `numeric(38, 10)`; timestamps count microseconds, `timestamptz` is in UTC; `uuid` is text; `json` and `jsonb` are one type,
+//! the canonical text that `lotic_udfs::json` describes.
 
 use std::sync::Arc;
 
@@ -36,9 +37,9 @@ pub fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
         | Sql::Char(_)
         | Sql::Character(_)
         | Sql::String(_)
-        | Sql::Uuid
-        | Sql::JSON
-        | Sql::JSONB => DataType::Utf8View,
+        | Sql::Uuid => DataType::Utf8View,
+        // A type of its own, and the only use of it: see `lotic_udfs::json`.
+        Sql::JSON | Sql::JSONB => lotic_udfs::json::TYPE,
         Sql::Bytea => DataType::Binary,
         Sql::Date => DataType::Date32,
         Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
@@ -64,7 +65,7 @@ pub fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
 fn unknown(sql: &impl std::fmt::Display) -> Error {
     Error::unsupported(format!("type {} is not supported", sql.to_string().to_lowercase())).with_hint(
         "known: smallint, int, bigint, real, double precision, numeric, text, varchar, boolean, date, time, \
-         timestamp, timestamptz, interval, bytea, uuid, json, and arrays of these",
+         timestamp, timestamptz, interval, bytea, uuid, jsonb, and arrays of these",
     )
 }
 

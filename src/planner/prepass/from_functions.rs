@@ -11,31 +11,33 @@ use sqlparser::ast::{
     TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
+use super::json;
 use super::table::{query, select as select_of};
 
 /// Rewrites the FROM items of `select`.
 pub(super) fn rewrite(select: &mut Select) {
     let mut first = true;
+    let mut values = Vec::new();
     for from in &mut select.from {
-        item(&mut from.relation, !first);
+        values.extend(item(&mut from.relation, !first));
         first = false;
         for join in &mut from.joins {
-            item(&mut join.relation, true);
+            values.extend(item(&mut join.relation, true));
         }
     }
+    json::name_values(select, &values);
 }
 
-/// Rewrites one item; `lateral` where others stand before it.
-fn item(factor: &mut TableFactor, lateral: bool) {
-    let Some(call) = call_of(factor) else { return };
+/// Rewrites one item; `lateral` where others stand before it. The item's alias where it means its one column as well.
+fn item(factor: &mut TableFactor, lateral: bool) -> Option<Ident> {
+    let call = call_of(factor)?;
     let is_table = matches!(call.name.as_str(), "unnest" | "generate_series" | "range");
     if is_table && !call.ordinality && !call.args.iter().any(reads_columns) {
         name_column(factor);
-        return;
+        return None;
     }
-    let Some(arrays) = arrays_of(&call.name, &call.args) else {
-        return;
-    };
+    let arrays = arrays_of(&call.name, &call.args)?;
+    let value = json::value_alias(&call.name, call.alias.as_ref());
     let columns = columns_of(&call, arrays);
     let body = select_of(columns, Vec::new());
     let name = match &call.alias {
@@ -53,6 +55,7 @@ fn item(factor: &mut TableFactor, lateral: bool) {
         alias: Some(name),
         sample: None,
     };
+    value
 }
 
 /// A call in FROM.
@@ -108,6 +111,11 @@ pub(super) fn arrays_of(name: &str, args: &[Expr]) -> Option<Vec<Expr>> {
     match (name, args) {
         ("unnest", args) if !args.is_empty() => Some(args.to_vec()),
         ("generate_series" | "range", args) => Some(vec![function(name, args.to_vec())]),
+        (name, [value]) if json::parts(name).is_some() => {
+            let parts = json::parts(name)?;
+            let list = |part: &json::Part| function(part.list, vec![value.clone()]);
+            Some(parts.iter().map(list).collect())
+        }
         ("string_to_table", args) => Some(vec![function("string_to_array", args.to_vec())]),
         ("generate_subscripts", [array, Expr::Value(dimension)]) if matches!(&dimension.value, Value::Number(number, _) if number == "1") => {
             Some(vec![numbers_of(std::slice::from_ref(array))])
@@ -164,10 +172,15 @@ fn columns_of(call: &Call, arrays: Vec<Expr>) -> Vec<SelectItem> {
         Some(alias) => alias.name.clone(),
         None => Ident::new(&call.name),
     };
+    let own = json::parts(&call.name).unwrap_or_default();
     let numbers = call.ordinality.then(|| numbers_of(&arrays));
     arrays
         .into_iter()
-        .map(|array| (array, alias.clone()))
+        .enumerate()
+        .map(|(at, array)| {
+            let column = own.get(at).and_then(|part| part.column);
+            (array, column.map_or_else(|| alias.clone(), Ident::new))
+        })
         .chain(numbers.map(|numbers| (numbers, Ident::new("ordinality"))))
         .map(|(array, alias)| SelectItem::ExprWithAlias {
             expr: function("unnest", vec![array]),

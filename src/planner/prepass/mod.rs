@@ -1,21 +1,27 @@
 //! One pass over a query's tree before DataFusion plans it, the same in batch and in stream.
 //!
 //! DataFusion parses some syntax and then ignores it, lacks some, and gets some wrong. `reject` refuses the first
-//! kind with a clear error; `window_tables`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `order`, `numbers`, `arrays`, `rows` and `names` rewrite the second, as does `asof`. (INTERSECT ALL and EXCEPT ALL are
+//! kind with a clear error; `window_tables`, `gap_fill`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `order`, `ctes`, `numbers`, `operators`, `arrays`, `json`, `rows` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
 //! mended after planning, in `context::multiset`, where the columns of `*` are known.) `dependencies` collects
 //! what a query reads and `volatile` refuses in a model what would not give the same answer twice.
 
 mod arrays;
 mod asof;
+mod ctes;
 mod dependencies;
 mod expansion;
 mod fetch;
 mod from_functions;
+mod gap_fill;
 mod interval;
+mod json;
+mod lookup;
 mod named_windows;
 mod names;
 mod numbers;
+mod operators;
 mod order;
+mod outer_aggregates;
 mod reject;
 mod rows;
 mod select_functions;
@@ -24,9 +30,13 @@ mod table;
 mod tests;
 mod visit;
 mod volatile;
+mod watermark;
 mod window_tables;
 
 pub use dependencies::Dependencies;
-pub use names::{output_name, restore_names};
+pub use gap_fill::{GapSpec, STEP, STEPS, Strategy, filled_as, next_of};
+pub use lookup::PRESENT;
+pub use names::{copy_name, output_name, restore_names};
 pub use visit::{prepare_expression, prepare_query};
 pub use volatile::{check_model_plan, check_model_query};
+pub use watermark::watermark_delay_us;

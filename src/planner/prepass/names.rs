@@ -8,16 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use sqlparser::ast::{Expr, GroupByExpr, Ident, ObjectNamePart, Select, SelectItem, Value};
+use sqlparser::ast::{AccessExpr, Expr, GroupByExpr, Ident, ObjectNamePart, Select, SelectItem, Value};
 
+use crate::base::COPY_MARK;
 use crate::planner::parse::fold_ident;
 
-/// Stands between a name and its number. Nobody types it by accident, and DataFusion takes it in a quoted name.
-const MARK: char = '\u{1}';
+
+/// The name of the `number`th column that the user sees as `own`.
+pub fn copy_name(own: &str, number: usize) -> String {
+    format!("{own}{COPY_MARK}{number}")
+}
 
 /// The name that the user sees for a column of a plan.
 pub fn output_name(name: &str) -> &str {
-    name.split_once(MARK).map_or(name, |(own, _)| own)
+    name.split_once(COPY_MARK).map_or(name, |(own, _)| own)
 }
 
 /// `schema` with the names that the user sees; two columns may then have one name.
@@ -95,7 +99,7 @@ fn name(
 fn marked(own: &str, taken: &mut BTreeSet<String>) -> Ident {
     let mut number = 1_usize;
     loop {
-        let name = format!("{own}{MARK}{number}");
+        let name = copy_name(own, number);
         if taken.insert(name.clone()) {
             return Ident::with_quote('"', name);
         }
@@ -130,7 +134,7 @@ fn expands(expr: &Expr) -> bool {
 }
 
 /// PostgreSQL's FigureColname: the name of an expression that has none.
-fn figure(expr: &Expr) -> String {
+pub(super) fn figure(expr: &Expr) -> String {
     strong(expr).unwrap_or_else(|| weak(expr).unwrap_or("?column?").to_owned())
 }
 
@@ -142,6 +146,10 @@ fn strong(expr: &Expr) -> Option<String> {
             ObjectNamePart::Function(_) => None,
         },
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => strong(inner),
+        Expr::CompoundFieldAccess { access_chain, .. } => match access_chain.last()? {
+            AccessExpr::Dot(Expr::Identifier(field)) => Some(fold_ident(field)),
+            _ => None,
+        },
         Expr::Cast {
             expr: inner,
             data_type,

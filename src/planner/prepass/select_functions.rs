@@ -6,6 +6,7 @@
 use sqlparser::ast::{Expr, FunctionArguments, Ident, Select, SelectItem};
 
 use super::from_functions::{arrays_of, function, plain};
+use super::json;
 
 /// Rewrites the columns of `select`.
 pub(super) fn rewrite(select: &mut Select) {
@@ -43,7 +44,7 @@ fn open(expr: &mut Expr) -> Option<&'static str> {
                 "generate_series" => "generate_series",
                 "generate_subscripts" => "generate_subscripts",
                 "string_to_table" => "string_to_table",
-                _ => return None,
+                name => json::one_column(name)?,
             };
             let FunctionArguments::List(list) = &call.args else {
                 return None;

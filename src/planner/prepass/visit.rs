@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, expansion, fetch, from_functions, named_windows, names, numbers, order, reject,
+    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, json, lookup, named_windows, names, numbers, operators, order, outer_aggregates, reject,
     rows, select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
@@ -62,6 +62,7 @@ impl VisitorMut for Walk {
                 .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
                     order::rewrite(query);
+                    ctes::rewrite(query);
                     fetch::rewrite(query)
                 }),
         )
@@ -69,7 +70,10 @@ impl VisitorMut for Walk {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         let joins = select.from.iter_mut().map(|from| &mut from.joins);
-        if let Err(error) = joins.into_iter().try_for_each(|joins| asof::rewrite(joins)) {
+        if let Err(error) = joins.into_iter().try_for_each(|joins| {
+            lookup::rewrite(joins)?;
+            asof::rewrite(joins)
+        }) {
             return ControlFlow::Break(error);
         }
         let conditions = [&mut select.selection, &mut select.having];
@@ -80,7 +84,10 @@ impl VisitorMut for Walk {
         if let Err(error) = tests {
             return ControlFlow::Break(error);
         }
-        let tests = reject::select(select).and_then(|()| named_windows::rewrite(select));
+        outer_aggregates::rewrite(select);
+        let tests = gap_fill::rewrite(select)
+            .and_then(|()| reject::select(select))
+            .and_then(|()| named_windows::rewrite(select));
         flow(tests.map(|()| {
             from_functions::rewrite(select);
             select_functions::rewrite(select);
@@ -96,11 +103,17 @@ impl VisitorMut for Walk {
         {
             return ControlFlow::Break(error);
         }
-        flow(window_tables::rewrite(factor).and_then(|()| reject::factor(factor)))
+        flow(
+            lookup::check(factor)
+                .and_then(|()| window_tables::rewrite(factor))
+                .and_then(|()| reject::factor(factor)),
+        )
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         arrays::rewrite(expr);
+        json::rewrite(expr);
+        operators::rewrite(expr);
         numbers::rewrite(expr);
         flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }

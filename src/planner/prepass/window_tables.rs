@@ -49,7 +49,12 @@ pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
 
 /// Without an alias the windows are called by the table's own name.
 fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
-    let name = match plain(args).ok()?.first()? {
+    alias_of(plain(args).ok()?.first()?)
+}
+
+/// The name of the table that `input` is.
+pub(super) fn alias_of(input: &Expr) -> Option<TableAlias> {
+    let name = match input {
         Expr::Identifier(ident) => ident.clone(),
         Expr::CompoundIdentifier(parts) => parts.last()?.clone(),
         _ => return None,
@@ -62,7 +67,7 @@ fn default_alias(args: &[FunctionArg]) -> Option<TableAlias> {
     })
 }
 
-fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
+pub(super) fn plain(args: &[FunctionArg]) -> Result<Vec<Expr>> {
     args.iter()
         .map(|arg| match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(described(expr).clone()),
@@ -183,7 +188,7 @@ fn number(number: i64) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).into())
 }
 
-fn source(input: &Expr) -> Result<TableFactor> {
+pub(super) fn source(input: &Expr) -> Result<TableFactor> {
     match input {
         Expr::Identifier(ident) => Ok(relation(ObjectName::from(vec![ident.clone()]))),
         Expr::CompoundIdentifier(parts) => Ok(relation(ObjectName::from(parts.clone()))),

@@ -12,6 +12,7 @@ use crate::planner::parse::{
     self, Column, CreateExternalTable, CreateIndex, CreateRelation, CreateSink, CreateView,
     ObjectKind, Statement,
 };
+use crate::planner::prepass;
 use crate::runtime::Lotic;
 use crate::runtime::ddl::{NewQuery, NewRelation};
 use crate::runtime::index::NewIndex;
@@ -63,7 +64,7 @@ impl Session {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE VIEW");
                 }
-                let new = new_query(create, BTreeMap::new(), text)?;
+                let new = new_query(create, BTreeMap::new(), false, text)?;
                 let replace = create.or_replace;
                 self.whole(|lotic, _| async move { lotic.create_view(new, replace).await })
                     .await?;
@@ -73,7 +74,8 @@ impl Session {
                 if self.skip_existing(&create.view.name.name, create.view.if_not_exists) {
                     return done("CREATE MATERIALIZED VIEW");
                 }
-                let new = new_query(&create.view, create.options.clone(), text)?;
+                let options = create.options.clone();
+                let new = new_query(&create.view, options, create.emit_on_close, text)?;
                 self.world().await?;
                 let replace = create.view.or_replace;
                 self.whole(
@@ -266,10 +268,10 @@ fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelatio
                 .with_hint("DROP it first: it takes its rows with it"),
         );
     }
-    if create.watermark.is_some() {
-        return Err(Error::unsupported("WATERMARK is not supported yet")
-            .with_hint("leave it out: models then keep every row"));
-    }
+    let watermark = create.watermark.as_ref().map(|watermark| {
+        let delay_us = prepass::watermark_delay_us(watermark)?;
+        Ok::<_, Error>((watermark.column.clone(), delay_us))
+    });
     let mut options = create.options.clone();
     if let Some(encoding) = &create.encoding {
         if encoding.format != "PLAIN" || !encoding.options.is_empty() {
@@ -292,6 +294,7 @@ fn new_relation(create: &CreateRelation, from: &Origin<'_>) -> Result<NewRelatio
         primary_key: create.primary_key.clone(),
         unique: create.unique.clone(),
         defaults: defaults_of(&create.columns),
+        watermark: watermark.transpose()?,
         options,
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),
@@ -317,6 +320,7 @@ fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRe
         primary_key: Vec::new(),
         unique: Vec::new(),
         defaults: defaults_of(&create.columns),
+        watermark: None,
         options,
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),
@@ -327,6 +331,7 @@ fn new_external(create: &CreateExternalTable, from: &Origin<'_>) -> Result<NewRe
 fn new_query(
     create: &CreateView,
     options: BTreeMap<String, String>,
+    emit_on_close: bool,
     text: &str,
 ) -> Result<NewQuery> {
     public(&create.name)?;
@@ -335,6 +340,7 @@ fn new_query(
         columns: create.columns.clone(),
         query: create.query.text.clone(),
         options,
+        emit_on_close,
         sql: text.to_owned(),
     })
 }
@@ -355,6 +361,7 @@ fn new_sink(create: &CreateSink, from: &Origin<'_>) -> Result<(NewRelation, Sink
         primary_key: Vec::new(),
         unique: Vec::new(),
         defaults: BTreeMap::new(),
+        watermark: None,
         options: create.options.clone(),
         sql: from.text.to_owned(),
         base_dir: from.base_dir.to_owned(),

@@ -9,6 +9,7 @@ use sqlparser::ast;
 use super::show::{text_batch, text_schema};
 use super::{Response, Session, rows};
 use crate::base::{Error, Result};
+use crate::catalog::Definition;
 use crate::planner::context;
 use crate::planner::explain::render;
 use crate::planner::parse::{Explain, ExplainMode, ExplainTarget, Statement};
@@ -22,12 +23,23 @@ impl Session {
                 let query = object.query().map(str::to_owned).ok_or_else(|| {
                     Error::invalid(format!("\"{}\" has no query to explain", object.name))
                 })?;
-                self.explain_model(&query).await?
+                let emit_on_close = matches!(
+                    &object.definition,
+                    Definition::Model { options, .. } if options.emit_on_close
+                );
+                self.explain_model(&query, emit_on_close).await?
             }
             (ExplainTarget::Statement(statement), mode) => {
                 let query = query_of(statement)?;
+                let emit_on_close = matches!(
+                    statement.as_ref(),
+                    Statement::CreateMaterializedView(create) if create.emit_on_close
+                );
                 match mode {
-                    ExplainMode::Incremental => self.explain_model(&query.to_string()).await?,
+                    ExplainMode::Incremental => {
+                        self.explain_model(&query.to_string(), emit_on_close)
+                            .await?
+                    }
                     ExplainMode::Plan => self.explain_plan(query, explain.verbose).await?,
                     ExplainMode::Analyze => self.explain_analyze(query).await?,
                 }
@@ -40,11 +52,11 @@ impl Session {
         ))
     }
 
-    async fn explain_model(&mut self, query: &str) -> Result<String> {
+    async fn explain_model(&mut self, query: &str, emit_on_close: bool) -> Result<String> {
         let world = self.world().await?;
         let lotic = Arc::clone(&self.lotic);
         let (planned, optimised) = lotic.plan_model(&world, query).await?;
-        let lowered = crate::runtime::Lotic::lower_model(&world, &planned, &optimised)?;
+        let lowered = lotic.lower_model(&world, &planned, &optimised, emit_on_close)?;
         Ok(render(&lowered.explain))
     }
 

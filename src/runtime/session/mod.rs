@@ -536,8 +536,18 @@ impl Session {
     }
 
     /// Remembers a write until it is visible.
-    fn note(&self, written: Written) {
+    fn note(&mut self, written: Written) {
         if let Some(receipt) = written.receipt {
+            if receipt.late > 0 {
+                self.notices.push(Notice {
+                    severity: "WARNING",
+                    code: "01000",
+                    message: format!(
+                        "{} rows came too late for the watermark and are in lotic.quarantine",
+                        receipt.late
+                    ),
+                });
+            }
             self.unseen.lock().push(receipt.visible);
         }
     }

@@ -9,6 +9,7 @@ use super::{Response, Session, done, rows};
 use crate::base::{Error, Result};
 use crate::catalog::{Definition, Relation};
 use crate::planner::parse::{Name, SetValue, Show, Statement};
+use crate::runtime::world::World;
 
 impl Session {
     pub(super) fn set(&mut self, name: &str, value: &SetValue) -> Result<Response> {
@@ -90,6 +91,8 @@ impl Session {
             .enumerate()
             .map(|(position, field)| {
                 let key = object.primary_key().contains(&position);
+                let watermark = object.watermark();
+                let is_time = watermark.is_some_and(|watermark| watermark.column == position);
                 vec![
                     field.name().clone(),
                     type_name(field.data_type()),
@@ -97,6 +100,7 @@ impl Session {
                     match (key, unique.contains(&position)) {
                         (true, _) => "PRI",
                         (false, true) => "UNI",
+                        (false, false) if is_time => "WATERMARK",
                         (false, false) => "",
                     }
                     .to_owned(),
@@ -142,6 +146,7 @@ impl Session {
         if let Some(name) = name {
             let (schema, batches) = Arc::clone(&self.lotic).check_model(&world, name).await?;
             let batch = arrow::compute::concat_batches(&schema, &batches)?;
+            self.tell_not_compared(&world, name).await?;
             return Ok(rows(batch, "CHECK"));
         }
         let mut lines = Vec::new();
@@ -152,9 +157,23 @@ impl Session {
                     .await?;
                 let differing = batches.iter().map(RecordBatch::num_rows).sum();
                 lines.push((object.name.clone(), differing));
+                self.tell_not_compared(&world, &object.name).await?;
             }
         }
         Ok(rows(crate::runtime::check::summary(&lines)?, "CHECK"))
+    }
+
+    /// Warns where a model cannot be compared with its query.
+    async fn tell_not_compared(&mut self, world: &Arc<World>, name: &str) -> Result<()> {
+        let why = Arc::clone(&self.lotic).not_compared(world, name).await?;
+        if let Some(message) = why {
+            self.notices.push(super::Notice {
+                severity: "WARNING",
+                code: "01000",
+                message,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -199,7 +218,8 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         | DataType::Decimal64(p, s)
         | DataType::Decimal128(p, s)
         | DataType::Decimal256(p, s) => format!("numeric({p},{s})"),
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".to_owned(),
+        DataType::Utf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::LargeUtf8 => "jsonb".to_owned(),
         DataType::Binary
         | DataType::BinaryView
         | DataType::LargeBinary

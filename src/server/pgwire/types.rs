@@ -50,7 +50,7 @@ pub const UUID: u32 = 2950;
 pub const JSONB: u32 = 3802;
 
 /// Element types with their array types.
-const ARRAYS: [(u32, u32); 20] = [
+const ARRAYS: [(u32, u32); 21] = [
     (BOOL, 1000),
     (BYTEA, 1001),
     (CHAR, 1002),
@@ -71,6 +71,7 @@ const ARRAYS: [(u32, u32); 20] = [
     (TIMESTAMPTZ, 1185),
     (INTERVAL, 1187),
     (NUMERIC, 1231),
+    (JSONB, 3807),
 ];
 
 /// A type as RowDescription tells it.
@@ -135,6 +136,7 @@ impl PgType {
             | DataType::ListView(item)
             | DataType::LargeListView(item) => (array_of(Self::of(item).oid), -1),
             DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => (JSON, -1),
+            DataType::LargeUtf8 => (JSONB, -1),
             _ => (TEXT, -1),
         };
         Self {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{
-    Array, ArrayRef, BinaryViewBuilder, BooleanArray, BooleanBuilder, PrimitiveBuilder,
+    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanArray, BooleanBuilder, LargeStringBuilder,
+    ListArray, PrimitiveBuilder,
     RecordBatch, RecordBatchOptions, StringArray, StringViewBuilder, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
@@ -17,6 +18,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+use lotic_udfs::json;
 
 use super::arrays;
 use super::cells::{CellKind, Cells};
@@ -163,10 +165,7 @@ fn without(batch: &RecordBatch, faults: &Faults) -> Result<RecordBatch> {
 }
 
 pub(crate) fn is_text(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View)
 }
 
 struct Column<'a> {
@@ -210,7 +209,8 @@ impl Column<'_> {
             }
             DataType::Time64(_) => self.primitive::<Time64NanosecondType>(values::time_ns),
             DataType::Timestamp(unit, zone) => self.timestamps(*unit, zone.as_deref())?,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => self.texts()?,
+            DataType::Utf8 | DataType::Utf8View => self.texts()?,
+            DataType::LargeUtf8 => self.json(),
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => self.binaries()?,
             _ => self.others()?,
         };
@@ -315,6 +315,26 @@ impl Column<'_> {
         Ok(Arc::new(builder.finish()))
     }
 
+    /// JSON; where the format is JSON itself, a string in it is a value already and not the text of one.
+    fn json(&mut self) -> ArrayRef {
+        let mut builder = LargeStringBuilder::with_capacity(self.cells.rows(), 0);
+        let within_json = self.rules.quoted_markers;
+        self.each(true, |cell| {
+            let value = cell.and_then(|(kind, bytes)| {
+                let text = std::str::from_utf8(bytes).ok()?;
+                if within_json && kind == CellKind::Quoted {
+                    let mut value = String::with_capacity(text.len() + 2);
+                    json::write_string(text, &mut value);
+                    return Some(value);
+                }
+                json::parsed_text(text)
+            });
+            builder.append_option(value.as_deref());
+            value.is_some()
+        });
+        Arc::new(builder.finish())
+    }
+
     fn binaries(&mut self) -> Result<ArrayRef> {
         let mut builder = BinaryViewBuilder::with_capacity(self.cells.rows());
         self.each(true, |cell| {
@@ -351,7 +371,19 @@ impl Column<'_> {
     }
 }
 
-fn other_value(bytes: &[u8], data_type: &DataType) -> Option<ArrayRef> {
+/// One value of a type without a reader of its own, as an array of one.
+pub(crate) fn other_value(bytes: &[u8], data_type: &DataType) -> Option<ArrayRef> {
+    if let DataType::List(item) = data_type
+        && *item.data_type() == json::TYPE
+    {
+        let texts = DataType::new_list(DataType::Utf8View, true);
+        let list = other_value(bytes, &texts)?;
+        let list = list.as_list::<i32>();
+        let items = json::parsed(list.values()).ok()?;
+        let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+        let list = ListArray::try_new(Arc::clone(item), offsets, items, nulls).ok()?;
+        return Some(Arc::new(list));
+    }
     let text = std::str::from_utf8(bytes).ok()?;
     let array = if data_type.is_nested() {
         let schema = Arc::new(Schema::new(vec![Field::new("c", data_type.clone(), true)]));
@@ -427,7 +459,8 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(_, None) => "timestamp".to_owned(),
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
         DataType::Decimal128(precision, scale) => format!("numeric({precision},{scale})"),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::Utf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::LargeUtf8 => "json".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytea".to_owned(),
         other => other.to_string(),
     }

@@ -24,6 +24,6 @@ pub use csv::CsvDialect;
 pub use infer::{string_type, timestamp_type, timestamptz_type};
 
 pub(crate) use cells::Cells;
-pub(crate) use columns::{Layout, Rules};
+pub(crate) use columns::{Layout, Rules, other_value};
 pub(crate) use text::{Block, TextFormat, TextReader, TextSplitter, header_of};
 pub(crate) use typed::TypedCells;

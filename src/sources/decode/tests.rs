@@ -244,6 +244,21 @@ fn types_are_inferred_from_what_every_value_fits() {
 }
 
 #[test]
+fn json_columns_hold_values_of_every_format() {
+    let json = schema(&[("j", lotic_udfs::json::TYPE)]);
+    let lines = b"{\"j\":{\"b\":1,\"a\":[1e2]}}\n{\"j\":\"{}\"}\n{\"j\":7}\n{\"j\":null}\n";
+    let (good, bad) = read(ndjson(), &json, lines).unwrap();
+    assert_eq!(good, "{\"a\": [100], \"b\": 1}\n\"{}\"\n7\n.");
+    assert!(bad.is_empty(), "{bad:?}");
+    let text = b"j\n\"{\"\"a\"\":1}\"\nnull\n{x\n";
+    let (good, bad) = read(csv(&[]), &json, text).unwrap();
+    assert_eq!(good, "{\"a\": 1}\nnull");
+    assert!(bad[0].contains("is not a value of type json"), "{}", bad[0]);
+    let rows = copy(&json, CopyOptions::text(), b"[1,  2]\n\\N\n").unwrap();
+    assert_eq!(rows, "[1, 2]\n.");
+}
+
+#[test]
 fn lists_are_read_from_json_and_from_postgres_texts() {
     let list = schema(&[(
         "l",

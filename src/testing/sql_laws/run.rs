@@ -198,7 +198,8 @@ impl Maintained {
     }
 }
 
-async fn batch(
+/// The rows of a model's plan over what the tables of `world` hold.
+pub(super) async fn batch(
     state: &SessionState,
     world: &World,
     plan: &LogicalPlan,

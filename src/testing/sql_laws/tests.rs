@@ -20,16 +20,16 @@ use crate::planner::parse::{Statement, parse};
 use crate::planner::prepass::prepare_query;
 
 /// A query of a file, with the comment before it as its name.
-struct Query {
-    name: String,
-    sql: String,
+pub(super) struct Query {
+    pub(super) name: String,
+    pub(super) sql: String,
 }
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
 }
 
-fn queries(file: &str) -> Vec<Query> {
+pub(super) fn queries(file: &str) -> Vec<Query> {
     let text = std::fs::read_to_string(folder().join(format!("{file}.sql"))).unwrap();
     let mut queries = Vec::new();
     let (mut name, mut sql) = (String::new(), String::new());
@@ -55,13 +55,22 @@ fn queries(file: &str) -> Vec<Query> {
 
 /// The state and the tables that the queries run in.
 pub(in crate::testing) struct Bench {
-    runtime: tokio::runtime::Runtime,
-    state: SessionState,
-    world: World,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) state: SessionState,
+    pub(super) world: World,
 }
 
 impl Bench {
     pub(in crate::testing) fn new() -> Self {
+        let tables: Vec<String> = queries("schema")
+            .into_iter()
+            .map(|query| query.sql)
+            .collect();
+        Self::over(&tables)
+    }
+
+    /// Over the tables of some CREATE TABLE statements.
+    pub(super) fn over(statements: &[String]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -73,12 +82,10 @@ impl Bench {
             .unwrap();
         let state = session(catalog);
         let mut world = World::default();
-        for query in queries("schema") {
-            let plan = runtime
-                .block_on(state.create_logical_plan(&query.sql))
-                .unwrap();
+        for sql in statements {
+            let plan = runtime.block_on(state.create_logical_plan(sql)).unwrap();
             let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) = plan else {
-                panic!("{} is not CREATE TABLE", query.sql);
+                panic!("{sql} is not CREATE TABLE");
             };
             let schema = Arc::clone(table.input.schema().inner());
             let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap();
@@ -94,7 +101,7 @@ impl Bench {
         }
     }
 
-    fn subject(&self, sql: &str) -> Result<Subject> {
+    pub(super) fn subject(&self, sql: &str) -> Result<Subject> {
         let parsed = parse(sql)?;
         let Some(Statement::Query(query)) =
             parsed.into_iter().next().map(|parsed| parsed.statement)
@@ -189,23 +196,31 @@ impl Bench {
                 self.explain(&query.sql)
             ));
         }
-        let path = folder().join(format!("{file}.plan"));
-        if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            stored, text,
-            "{file}.plan differs; UPDATE=1 stores the new plans"
-        );
+        compare_stored(file, &text);
     }
+}
+
+/// Compares plans with the stored ones of `file`; `UPDATE=1` stores them.
+pub(super) fn compare_stored(file: &str, text: &str) {
+    let path = folder().join(format!("{file}.plan"));
+    if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        stored, text,
+        "{file}.plan differs; UPDATE=1 stores the new plans"
+    );
 }
 
 /// A session as models have it.
 fn session(catalog: Arc<dyn CatalogProvider>) -> SessionState {
     let options = ContextOptions {
         plan_for: PlanFor::Model,
-        scalar_functions: all_udfs(),
+        scalar_functions: all_udfs()
+            .into_iter()
+            .chain(lotic_udfs::all().into_iter().map(Arc::new))
+            .collect(),
         aggregates: all_udafs(),
         analyzer_rules: vec![checked_arithmetic_rule()],
         ..ContextOptions::new(catalog)
@@ -248,6 +263,8 @@ laws_of! {
     temporal_filters_obey_the_laws, temporal_filters_have_the_stored_plans: "temporal";
     first_rows_obey_the_laws, first_rows_have_the_stored_plans: "top_k";
     windows_obey_the_laws, windows_have_the_stored_plans: "windows";
+    json_queries_obey_the_laws, json_queries_have_the_stored_plans: "json";
+    filled_gaps_obey_the_laws, filled_gaps_have_the_stored_plans: "gap_fill";
 }
 
 #[test]

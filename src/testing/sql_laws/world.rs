@@ -56,8 +56,8 @@ impl World {
     /// What a dataflow is told of a table.
     pub fn resolve(&self, name: &TableReference) -> Option<Resolved> {
         self.tables.get(name.table()).map(|table| Resolved {
-            id: table.id,
             append_only: self.append_only,
+            ..Resolved::from(table.id)
         })
     }
 

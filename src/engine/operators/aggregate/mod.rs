@@ -6,6 +6,7 @@
 //! +1, for the groups whose row changed. A group whose result is out of range has no row; it is reported, and taken back once mended.
 
 mod call;
+mod closing;
 mod keys;
 mod output;
 
@@ -14,18 +15,21 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
 pub use self::call::{AggregateCall, CallForm};
 use self::call::{read_inside, sharing};
+use self::closing::OpenGroups;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, ObjectId, Result};
 use crate::engine::accumulate::{GroupStates, Groups, Rows};
 use crate::engine::evaluate::evaluate_rows;
+use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::zset::canonical::canonical;
 use crate::zset::{Delta, Weights};
 
@@ -60,6 +64,10 @@ pub struct Aggregate {
     /// The step that last touched a slot.
     touched: Vec<u64>,
     step: u64,
+    /// Where a watermark closes groups.
+    open: Option<OpenGroups>,
+    /// Whether a group's row comes once the group is closed, and not before.
+    holds: bool,
 }
 
 /// Rows that came in, evaluated, with the slot of each.
@@ -99,9 +107,25 @@ impl Aggregate {
             rows: vec![0; global],
             touched: vec![0; global],
             step: 0,
+            open: None,
+            holds: false,
             expressions,
             config,
         })
+    }
+
+    /// As it is, but groups that are closed by `closing` leave no state behind. Their rows stay.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.open = closing.map(OpenGroups::new);
+        self
+    }
+
+    /// As it is, but a group's row comes once the group is closed: until then nothing is given, nor computed.
+    #[must_use]
+    pub fn holding(mut self) -> Self {
+        self.holds = self.open.is_some();
+        self
     }
 
     fn is_global(&self) -> bool {
@@ -128,10 +152,17 @@ impl Aggregate {
                 let slots = self.table.admit(&columns[..keys], evaluated.delta.rows())?;
                 self.rows.resize(self.table.slots(), 0);
                 self.touched.resize(self.table.slots(), 0);
-                for slot in &slots {
-                    if self.touched[*slot] != self.step {
-                        self.touched[*slot] = self.step;
-                        dirty.push(*slot);
+                let times = self.open.as_ref().map(|open| &columns[open.closing.key]);
+                let times = times.map(as_numbers).transpose()?;
+                for (row, slot) in slots.iter().enumerate() {
+                    if self.touched[*slot] == self.step {
+                        continue;
+                    }
+                    self.touched[*slot] = self.step;
+                    dirty.push(*slot);
+                    if let (Some(open), Some(times)) = (&mut self.open, &times) {
+                        let times = times.as_primitive::<Int64Type>();
+                        open.open(*slot, times.is_valid(row).then(|| times.value(row)));
                     }
                 }
                 Some(slots)
@@ -210,13 +241,40 @@ impl Aggregate {
                     .flatten()
                     .all(|states| states.is_zero(*slot));
             if empty {
-                self.states
-                    .iter_mut()
-                    .flatten()
-                    .for_each(|states| states.reset(*slot));
-                self.table.release(*slot);
+                self.forget(*slot);
+                if let Some(open) = &mut self.open {
+                    open.forget(*slot);
+                }
             }
         }
+    }
+
+    /// Lets go of the groups that are closed now; where they were held back, gives their rows.
+    fn close(&mut self, cx: &mut StepContext) -> Result<Deltas> {
+        let Some(open) = &mut self.open else {
+            return Ok(Deltas::new());
+        };
+        let closed = open.take_closed(&cx.watermarks);
+        let mut output = Deltas::new();
+        if self.holds && !closed.is_empty() {
+            let rows = &self.rows;
+            let old = self.snapshot(&closed, |_| false)?;
+            let new = self.snapshot(&closed, |slot| rows[slot] > 0)?;
+            output = changes(&self.config, &old, &new, cx)?;
+        }
+        for slot in closed {
+            self.rows[slot] = 0;
+            self.forget(slot);
+        }
+        Ok(output)
+    }
+
+    fn forget(&mut self, slot: usize) {
+        self.states
+            .iter_mut()
+            .flatten()
+            .for_each(|states| states.reset(slot));
+        self.table.release(slot);
     }
 
     fn snapshot(&self, slots: &[usize], present: impl Fn(usize) -> bool) -> Result<Snapshot> {
@@ -253,40 +311,47 @@ impl Operator for Aggregate {
         self.append_only = inputs.iter().all(|append_only| *append_only);
         self.shared = sharing(&self.config.calls, self.append_only);
         self.inside = read_inside(&self.config.calls, &self.shared);
-        false
+        // what is closed stays as it is
+        self.holds
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        if self.is_global() {
+            return None;
+        }
+        let key = |value: &Arc<dyn PhysicalExpr>| ShardKey {
+            value: Arc::clone(value),
+            data_type: None,
+        };
+        let keys = self.config.group.iter().map(key).collect();
+        let closing = || self.open.as_ref().map(|open| open.closing.clone());
+        let part = || {
+            let mut part = Self::new(self.config.clone())?.with_closing(closing());
+            part.holds = self.holds;
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let first = self.step == 0;
-        self.step += 1;
-        let mut dirty = if self.is_global() {
-            vec![0]
-        } else {
-            Vec::new()
-        };
-        let mut pieces = Vec::new();
-        for delta in input(inputs, 0, self.name())? {
-            pieces.extend(self.admit(delta, cx, &mut dirty)?);
-        }
-        if dirty.is_empty() || (pieces.is_empty() && !first) {
-            return Ok(Deltas::new());
-        }
-        let global = self.is_global();
-        let rows = &self.rows;
-        let old = self.snapshot(&dirty, |slot| if global { !first } else { rows[slot] > 0 })?;
-        for piece in &pieces {
-            self.absorb(piece)?;
-        }
-        let rows = &self.rows;
-        let new = self.snapshot(&dirty, |slot| global || rows[slot] > 0)?;
-        let output = changes(&self.config, &old, &new, cx)?;
-        self.release(&dirty);
+        let mut output = self.change(inputs, cx)?;
+        output.extend(self.close(cx)?);
         Ok(output)
+    }
+
+    fn runs_without_input(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        let open = self.open.as_ref();
+        open.map_or_else(Vec::new, |open| open.closing.frontier.sources())
     }
 
     fn state_bytes(&self) -> usize {
         self.table.bytes()
             + (self.rows.capacity() + self.touched.capacity()) * 8
+            + self.open.as_ref().map_or(0, OpenGroups::bytes)
             + self
                 .states
                 .iter()
@@ -301,5 +366,43 @@ impl Operator for Aggregate {
         } else {
             self.table.len()
         }
+    }
+}
+
+impl Aggregate {
+    /// Takes the input in, and gives what it changes.
+    fn change(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        let first = self.step == 0;
+        self.step += 1;
+        let mut dirty = if self.is_global() {
+            vec![0]
+        } else {
+            Vec::new()
+        };
+        let mut pieces = Vec::new();
+        for delta in input(inputs, 0, self.name())? {
+            pieces.extend(self.admit(delta, cx, &mut dirty)?);
+        }
+        if dirty.is_empty() || (pieces.is_empty() && !first) {
+            return Ok(Deltas::new());
+        }
+        if self.holds {
+            for piece in &pieces {
+                self.absorb(piece)?;
+            }
+            self.release(&dirty);
+            return Ok(Deltas::new());
+        }
+        let global = self.is_global();
+        let rows = &self.rows;
+        let old = self.snapshot(&dirty, |slot| if global { !first } else { rows[slot] > 0 })?;
+        for piece in &pieces {
+            self.absorb(piece)?;
+        }
+        let rows = &self.rows;
+        let new = self.snapshot(&dirty, |slot| global || rows[slot] > 0)?;
+        let output = changes(&self.config, &old, &new, cx)?;
+        self.release(&dirty);
+        Ok(output)
     }
 }

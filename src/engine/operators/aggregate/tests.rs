@@ -29,7 +29,7 @@ impl GroupFunction for Joined {
         lengths: &[usize],
         errors: &mut Vec<GroupError>,
     ) -> Result<ArrayRef> {
-        let numbers = columns[0].as_primitive::<arrow::datatypes::Int64Type>();
+        let numbers = columns[0].as_primitive::<Int64Type>();
         let mut from = 0;
         let joined = lengths.iter().enumerate().map(|(at, length)| {
             let texts: Vec<String> = numbers

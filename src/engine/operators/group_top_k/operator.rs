@@ -7,8 +7,11 @@ use arrow::array::{ArrayRef, Int64Array, UInt64Array};
 use super::arrivals::Arrivals;
 use super::config::{GroupTopKConfig, Numbering, RankColumn};
 use super::ranks::Ranks;
-use crate::base::Result;
+use crate::base::{ObjectId, Result};
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::sweep::Sweep;
+use crate::engine::{Parts, ShardKey};
 use crate::state::{Arrival, Peers, Run, Sorted};
 use crate::zset::consolidate::add_weights;
 use crate::zset::{Delta, batch_of, gather};
@@ -23,6 +26,7 @@ pub struct GroupTopK {
     rows: Sorted,
     /// Whether the input never takes a row back: what is out stays out, and is not kept.
     append_only: bool,
+    sweep: Option<Sweep>,
 }
 
 /// Copies of a row, by its slot, that come or go with the rank to show.
@@ -50,7 +54,15 @@ impl GroupTopK {
             rows: Sorted::new(&config.input, &config.group, &config.order)?,
             config,
             append_only: false,
+            sweep: None,
         })
+    }
+
+    /// As it is, but groups that are closed are let go of. What they gave stays.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.sweep = closing.map(|closing| Sweep::new(closing.key, closing.frontier));
+        self
     }
 
     /// Applies the changes of one group, which are in order.
@@ -179,7 +191,24 @@ impl Operator for GroupTopK {
         false
     }
 
-    fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let pieces = gather(input(inputs, 0, "group_top_k")?)?;
         let mut moved = Vec::new();
         let mut peers = Peers::default();
@@ -204,6 +233,12 @@ impl Operator for GroupTopK {
         }
         let output = self.output(&moved)?;
         self.rows.settle(rows)?;
+        if let Some(sweep) = &mut self.sweep
+            && let Some(bound) = sweep.due(self.rows.len(), &cx.watermarks)
+        {
+            self.rows.forget_groups_below(sweep.column, bound)?;
+            sweep.done(self.rows.len());
+        }
         Ok(output)
     }
 

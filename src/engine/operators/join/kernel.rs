@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, new_null_array};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::physical_expr::PhysicalExpr;
 
 use super::config::{JoinConfig, JoinKind};
 use super::pairs::Pairing;
 use super::side::{Piece, Side};
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::{Parts, ShardKey};
 use crate::zset::consolidate::{add_weights, take_rows};
 use crate::zset::{Delta, Merged, batch_of};
 
 /// Joins two inputs.
 #[derive(Debug)]
 pub struct Join {
-    kind: JoinKind,
+    config: JoinConfig,
     left: Side,
     right: Side,
-    residual: Option<Arc<dyn PhysicalExpr>>,
+    /// The columns of a pair: left then right.
     pair_schema: SchemaRef,
-    schema: SchemaRef,
     /// Why the keys make no sense, told by every step.
     defect: Option<Error>,
 }
@@ -31,25 +31,23 @@ impl Join {
     /// A join with empty state. Keys of different types are compared as the left one's.
     pub fn new(config: JoinConfig) -> Self {
         let JoinConfig {
-            kind,
-            left,
-            right,
-            on,
-            null_equals_null,
-            residual,
-            schema,
-        } = config;
-        let types = on
+            kind, left, right, ..
+        } = &config;
+        let types = config
+            .on
             .iter()
-            .map(|(key, _)| key.data_type(&left))
+            .map(|(key, _)| key.data_type(left))
             .collect::<Result<Vec<_>, _>>();
         let (types, defect) = match types {
             Ok(types) => (types, None),
-            Err(error) => (vec![DataType::Null; on.len()], Some(Error::from(error))),
+            Err(error) => (
+                vec![DataType::Null; config.on.len()],
+                Some(Error::from(error)),
+            ),
         };
-        let (left_keys, right_keys) = on.into_iter().unzip();
+        let (left_keys, right_keys) = config.on.iter().cloned().unzip();
         // Without a residual condition, a right row that never comes out is nothing but its key.
-        let keys_only = !kind.gives_pairs() && residual.is_none();
+        let keys_only = !kind.gives_pairs() && config.residual.is_none();
         let right_pair = if keys_only {
             Schema::empty()
         } else {
@@ -61,17 +59,23 @@ impl Join {
             .chain(right_pair.fields().iter())
             .cloned()
             .collect();
+        let nulls = config.null_equals_null;
         Self {
-            kind,
-            left: Side::new(&left, left_keys, types.clone(), false)
-                .with(null_equals_null, kind.counts_left()),
-            right: Side::new(&right, right_keys, types, keys_only)
-                .with(null_equals_null, kind.counts_right()),
-            residual,
+            left: Side::new(left, left_keys, types.clone(), false).with(nulls, kind.counts_left()),
+            right: Side::new(right, right_keys, types, keys_only).with(nulls, kind.counts_right()),
             pair_schema: Arc::new(Schema::new(pair_fields)),
-            schema,
             defect,
+            config,
         }
+    }
+
+    /// As it is, but rows that no row of the other side can meet any more, and that do not go themselves, are let go of.
+    /// The keys are columns of the left and the right input.
+    #[must_use]
+    pub fn with_closing(mut self, [left, right]: [Option<Closing>; 2]) -> Self {
+        self.left.close_by(left);
+        self.right.close_by(right);
+        self
     }
 
     /// Takes the delta of one side against the state of the other, and into its own.
@@ -84,9 +88,13 @@ impl Join {
                 own,
                 other,
                 own_is_left: is_left,
-                residual: self.residual.as_ref(),
+                residual: self.config.residual.as_ref(),
                 pair_schema: &self.pair_schema,
-                output: self.kind.gives_pairs().then_some(&self.schema),
+                output: self
+                    .config
+                    .kind
+                    .gives_pairs()
+                    .then_some(&self.config.schema),
                 budget: cx.budget.as_deref(),
             }
             .find(&piece)?;
@@ -171,7 +179,7 @@ impl Join {
             for (slot, matched) in slots.iter().zip(signs) {
                 let weight = side.state.weight(*slot);
                 // A semi join gives what became matched; the others give what stopped to be.
-                let gained = *matched == (self.kind == JoinKind::LeftSemi);
+                let gained = *matched == (self.config.kind == JoinKind::LeftSemi);
                 weights.push(if gained {
                     weight
                 } else {
@@ -187,14 +195,14 @@ impl Join {
 
     /// Whether a row with this count of matches comes out by itself.
     fn alone(&self, matches: i64) -> bool {
-        (matches > 0) == (self.kind == JoinKind::LeftSemi)
+        (matches > 0) == (self.config.kind == JoinKind::LeftSemi)
     }
 
     /// Rows of one side as output rows: beside NULLs, or alone for the semi and anti kinds.
     fn extend(&self, is_left: bool, columns: &[ArrayRef], weights: Vec<i64>) -> Result<Delta> {
         let (own, other) = self.sides(is_left);
         let mut output = columns[..own.width].to_vec();
-        if self.kind.gives_pairs() {
+        if self.config.kind.gives_pairs() {
             let fields = self.pair_schema.fields();
             let other_fields = if is_left {
                 &fields[own.width..]
@@ -210,7 +218,7 @@ impl Join {
                 output = nulls.chain(output).collect();
             }
         }
-        let batch = batch_of(&self.schema, output, weights.len())?;
+        let batch = batch_of(&self.config.schema, output, weights.len())?;
         if weights.iter().all(|weight| *weight == 1) {
             return Ok(Delta::inserts(batch));
         }
@@ -220,7 +228,7 @@ impl Join {
 
 impl Operator for Join {
     fn name(&self) -> &'static str {
-        match self.kind {
+        match self.config.kind {
             JoinKind::Inner => "join",
             JoinKind::Left => "left join",
             JoinKind::Right => "right join",
@@ -231,8 +239,32 @@ impl Operator for Join {
     }
 
     fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
-        let gains_only = matches!(self.kind, JoinKind::Inner | JoinKind::LeftSemi);
+        let gains_only = matches!(self.config.kind, JoinKind::Inner | JoinKind::LeftSemi);
         gains_only && inputs.iter().all(|append_only| *append_only)
+    }
+
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let JoinConfig { left, on, .. } = &self.config;
+        if on.is_empty() || self.defect.is_some() {
+            return None;
+        }
+        let mut keys = vec![Vec::new(), Vec::new()];
+        for (left_key, right_key) in on {
+            let data_type = left_key.data_type(left).ok()?;
+            for (keys, value) in keys.iter_mut().zip([left_key, right_key]) {
+                keys.push(ShardKey {
+                    value: Arc::clone(value),
+                    data_type: Some(data_type.clone()),
+                });
+            }
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone());
+            part.left.close_like(&self.left);
+            part.right.close_like(&self.right);
+            Ok(part)
+        };
+        Parts::new(keys, count, part).ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
@@ -243,10 +275,18 @@ impl Operator for Join {
         let right = input(inputs, 1, self.name())?;
         // The side whose matches are counted comes last and finds its partners there: in a first
         // load, nothing is given that the same step takes back.
-        let left_first = !self.kind.counts_left();
+        let left_first = !self.config.kind.counts_left();
         let mut output = self.half(left_first, if left_first { left } else { right }, cx)?;
         output.extend(self.half(!left_first, if left_first { right } else { left }, cx)?);
+        self.left.close(cx)?;
+        self.right.close(cx)?;
         Ok(output)
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        let mut clocks = self.left.clocks();
+        clocks.extend(self.right.clocks());
+        clocks
     }
 
     fn state_bytes(&self) -> usize {

@@ -9,9 +9,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
-use crate::base::Result;
+use crate::base::{ObjectId, Result};
 use crate::engine::evaluate::evaluate_rows;
+use crate::engine::frontier::Closing;
 use crate::engine::operator::StepContext;
+use crate::engine::sweep::Sweep;
 use crate::state::{Keyed, Keys};
 use crate::zset::canonical::canonical_batch;
 use crate::zset::consolidate::take_rows;
@@ -67,6 +69,8 @@ pub(super) struct Side {
     /// Whether matches are counted a row.
     pub(super) counts: bool,
     pub(super) state: Keyed,
+    /// Where a watermark closes rows, by a column of the state.
+    sweep: Option<Sweep>,
 }
 
 impl Side {
@@ -112,7 +116,44 @@ impl Side {
             null_equals_null: false,
             counts: false,
             state,
+            sweep: None,
         }
+    }
+
+    /// Lets go of rows that are closed by a column of the input.
+    pub(super) fn close_by(&mut self, closing: Option<Closing>) {
+        let Some(Closing { key, frontier }) = closing else {
+            return;
+        };
+        let is_key = |expression: &Arc<dyn PhysicalExpr>| column_of(expression) == Some(key);
+        let kept = if key < self.width {
+            Some(key)
+        } else {
+            let position = self.expressions.iter().position(is_key);
+            position.and_then(|position| self.key.get(position).copied())
+        };
+        self.sweep = kept.map(|column| Sweep::new(column, frontier));
+    }
+
+    /// Lets go of the rows that `other`, a side of the same columns and keys, lets go of.
+    pub(super) fn close_like(&mut self, other: &Self) {
+        self.sweep.clone_from(&other.sweep);
+    }
+
+    /// The watermarks that close rows.
+    pub(super) fn clocks(&self) -> Vec<ObjectId> {
+        self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)
+    }
+
+    /// Lets go of the rows that are closed, when it is time to look.
+    pub(super) fn close(&mut self, cx: &StepContext) -> Result<()> {
+        if let Some(sweep) = &mut self.sweep
+            && let Some(bound) = sweep.due(self.state.len(), &cx.watermarks)
+        {
+            self.state.forget_below(sweep.column, bound)?;
+            sweep.done(self.state.len());
+        }
+        Ok(())
     }
 
     /// With NULL keys matching each other, or not, and with or without counts of matches.

@@ -12,9 +12,12 @@ use super::distance::{Distances, Limits};
 use super::function::WindowFunction;
 use super::reach::{Reach, Way};
 use super::spans::{Source, Spans};
-use crate::base::{Error, Result};
+use crate::base::{Error, ObjectId, Result};
 use crate::engine::Budget;
+use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
+use crate::engine::{Parts, ShardKey};
+use crate::engine::sweep::Sweep;
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, batch_of, merge, net};
 
@@ -44,6 +47,8 @@ pub struct Window {
     config: WindowConfig,
     rows: Ordered,
     distances: Distances,
+    /// Where a watermark closes partitions.
+    sweep: Option<Sweep>,
 }
 
 /// Rows of a step, and how far the distances of the reach lead from them.
@@ -84,7 +89,45 @@ impl Window {
             rows: Ordered::new(&config.input, &config.partition, &config.order)?,
             distances: Distances::new(&config.partition, &config.order),
             config,
+            sweep: None,
         })
+    }
+
+    /// As it is, but the rows of partitions that are closed are let go of. The key is a column of the partition.
+    #[must_use]
+    pub fn with_closing(mut self, closing: Option<Closing>) -> Self {
+        self.sweep = closing.map(|closing| Sweep::new(closing.key, closing.frontier));
+        self
+    }
+
+    fn close(&mut self, cx: &StepContext) -> Result<()> {
+        let Some(sweep) = &mut self.sweep else {
+            return Ok(());
+        };
+        if let Some(bound) = sweep.due(self.rows.len(), &cx.watermarks) {
+            self.rows.forget_below(sweep.column, bound)?;
+            sweep.done(self.rows.len());
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
+        let changes = self.changes(input(inputs, 0, "window")?)?;
+        if changes.rows.is_empty() {
+            return Ok(Deltas::new());
+        }
+        let cuts = self.cuts(&changes);
+        let mut failed = Failed::new();
+        let budget = cx.budget.clone();
+        let before = self.values(&cuts, budget.as_deref(), -1, &mut failed)?;
+        for (piece, row, weight) in &changes.rows {
+            self.rows.add(&changes.pieces[*piece].rows, *row, *weight)?;
+        }
+        let after = self.values(&cuts, budget.as_deref(), 1, &mut failed)?;
+        self.tell(failed, cx)?;
+        let mut output: Deltas = before.into_iter().map(Delta::deletes).collect();
+        output.extend(after.into_iter().map(Delta::inserts));
+        net(&output)
     }
 
     fn changes(&self, deltas: &[Delta]) -> Result<Changes> {
@@ -290,23 +333,27 @@ impl Operator for Window {
         "window"
     }
 
+    fn parts(&self, count: usize) -> Option<Parts> {
+        let keys = ShardKey::columns(&self.config.input, self.config.partition.iter().copied());
+        if keys.is_empty() {
+            return None;
+        }
+        let part = || {
+            let mut part = Self::new(self.config.clone())?;
+            part.sweep.clone_from(&self.sweep);
+            Ok(part)
+        };
+        Parts::new(vec![keys], count, part).ok()
+    }
+
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
-        let changes = self.changes(input(inputs, 0, "window")?)?;
-        if changes.rows.is_empty() {
-            return Ok(Deltas::new());
-        }
-        let cuts = self.cuts(&changes);
-        let mut failed = Failed::new();
-        let budget = cx.budget.clone();
-        let before = self.values(&cuts, budget.as_deref(), -1, &mut failed)?;
-        for (piece, row, weight) in &changes.rows {
-            self.rows.add(&changes.pieces[*piece].rows, *row, *weight)?;
-        }
-        let after = self.values(&cuts, budget.as_deref(), 1, &mut failed)?;
-        self.tell(failed, cx)?;
-        let mut output: Deltas = before.into_iter().map(Delta::deletes).collect();
-        output.extend(after.into_iter().map(Delta::inserts));
-        net(&output)
+        let output = self.change(inputs, cx)?;
+        self.close(cx)?;
+        Ok(output)
+    }
+
+    fn clocks(&self) -> Vec<ObjectId> {
+        self.sweep.as_ref().map_or_else(Vec::new, Sweep::sources)
     }
 
     fn state_bytes(&self) -> usize {

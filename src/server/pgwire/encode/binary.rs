@@ -33,9 +33,13 @@ pub(super) fn writer(array: &ArrayRef, field: &Field) -> Result<Writer> {
                 Ok(())
             }))
         }
+        // The text of jsonb has the number of its form before it.
+        DataType::LargeUtf8 => bytes(array, |value, out| {
+            out.put_u8(1);
+            out.put_slice(value);
+        }),
         // Text, bytea, uuid and json are their bytes.
         DataType::Utf8
-        | DataType::LargeUtf8
         | DataType::Utf8View
         | DataType::Binary
         | DataType::LargeBinary

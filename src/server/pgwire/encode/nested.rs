@@ -232,7 +232,7 @@ fn nullable(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
     }))
 }
 
-/// Numbers and booleans as they are, all else as a string of its text.
+/// Numbers, booleans and JSON as they are, all else as a string of its text.
 fn leaf(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
     let field = arrow::datatypes::Field::new("", array.data_type().clone(), true);
     if let DataType::Boolean = array.data_type() {
@@ -244,6 +244,9 @@ fn leaf(array: &ArrayRef, zone: &Zone) -> Result<Writer> {
             out.put_slice(if values.value(row) { b"true" } else { b"false" });
             Ok(())
         }));
+    }
+    if *array.data_type() == DataType::LargeUtf8 {
+        return text::writer(array, &field, zone);
     }
     let number = array.data_type().is_numeric();
     let write = text::writer(array, &field, zone)?;

@@ -68,6 +68,18 @@ fn numbers() -> ListArray {
 }
 
 #[test]
+fn json_is_its_text_and_has_a_number_before_it_in_binary() {
+    let json = || LargeStringArray::from(vec![r#"{"a": 1}"#]);
+    assert_eq!(text(json()), r#"{"a": 1}"#);
+    assert_eq!(binary(json()), b"\x01{\"a\": 1}");
+    let within = StructArray::from(vec![(
+        Arc::new(Field::new("j", DataType::LargeUtf8, true)),
+        Arc::new(json()) as ArrayRef,
+    )]);
+    assert_eq!(text(within), r#"{"j":{"a": 1}}"#);
+}
+
+#[test]
 fn every_type_has_its_text() {
     assert_eq!(text(BooleanArray::from(vec![true])), "t");
     assert_eq!(text(Int8Array::from(vec![-128])), "-128");

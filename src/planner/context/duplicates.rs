@@ -1,0 +1,83 @@
+//! Derived tables whose columns share a name.
+//!
+//! PostgreSQL lets two columns of a derived table have one name, and complains only when that name is referred to.
+//! The pre-pass marks a column that stands beside `*`, because it cannot know what `*` stands for. Here the columns are
+//! known: a marked name that nobody else has is the plain name again, and of several equal names none is plain, so that a
+//! reference finds no column and is told that it is ambiguous.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::common::{Column, DataFusionError};
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use sqlparser::ast::TableFactor;
+
+use super::gap_fill;
+use crate::planner::prepass::{copy_name, output_name};
+
+type Outcome<T> = Result<T, DataFusionError>;
+
+/// Names the columns of derived tables.
+#[derive(Debug)]
+pub(super) struct DerivedNames;
+
+impl RelationPlanner for DerivedNames {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Outcome<RelationPlanning> {
+        let TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias: Some(alias),
+            sample: None,
+        } = relation
+        else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        // Without an alias it comes by here once more, and is left alone.
+        let plan = context.plan(TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias: None,
+            sample: None,
+        })?;
+        let planned = PlannedRelation::new(named(gap_fill::filled(plan)?)?, Some(alias));
+        Ok(RelationPlanning::Planned(Box::new(planned)))
+    }
+}
+
+/// `plan` with its names made plain where one column has them, and marked where several do.
+fn named(plan: LogicalPlan) -> Outcome<LogicalPlan> {
+    let mut copies: BTreeMap<&str, usize> = BTreeMap::new();
+    let schema = Arc::clone(plan.schema());
+    for field in schema.fields() {
+        *copies.entry(output_name(field.name())).or_default() += 1;
+    }
+    let right = |name: &str| {
+        let own = output_name(name);
+        (copies.get(own) == Some(&1)) == (own.len() == name.len())
+    };
+    if schema.fields().iter().all(|field| right(field.name())) {
+        return Ok(plan);
+    }
+    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (qualifier, field) in schema.iter() {
+        let own = output_name(field.name());
+        let column = Expr::Column(Column::from((qualifier, field)));
+        columns.push(if copies.get(own) == Some(&1) {
+            column.alias(own)
+        } else {
+            let number = numbers.entry(own).or_default();
+            *number += 1;
+            column.alias(copy_name(own, *number))
+        });
+    }
+    let projection = Projection::try_new(columns, Arc::new(plan))?;
+    Ok(LogicalPlan::Projection(projection))
+}
