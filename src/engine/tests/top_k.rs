@@ -253,3 +253,51 @@ proptest! {
         check_growing(Box::new(operator), &history, |rows| window(rows, by, skip, Some(fetch)))?;
     }
 }
+
+#[test]
+fn a_group_of_many_rows_keeps_its_order_while_rows_come_and_go() {
+    let by = By {
+        column: 1,
+        falling: true,
+        nulls_first: false,
+    };
+    for rank in [Numbering::RowNumber, Numbering::DenseRank] {
+        let config = config(rank, RankColumn::Kept, (2, 40), by);
+        let mut operator = GroupTopK::new(config.clone()).unwrap();
+        let row = |number: i64| {
+            let value = f64::from(i32::try_from(number * 7_919 % 2_003).unwrap());
+            vec![
+                Cell::Int(number % 2),
+                Cell::float(value),
+                Cell::Text(format!("row {number}")),
+            ]
+        };
+        let mut history: Vec<Step> = Vec::new();
+        let mut output = Table::new();
+        for step in 0..10_i64 {
+            let coming = (step * 700..(step + 1) * 700).map(|number| (row(number), 1));
+            let going = (0..step * 700).filter(|number| number % 9 == step - 1);
+            let rows: Vec<(Row, i64)> = coming
+                .chain(going.map(|number| (row(number), -1)))
+                .collect();
+            let changes = vec![delta_of(&mixed(), &rows).unwrap()];
+            let changes = operator
+                .step(&[changes], &mut StepContext::default())
+                .unwrap();
+            add_deltas(&mut output, &changes).unwrap();
+            history.push(vec![rows]);
+            let rows = integral(1, &history).remove(0);
+            assert_eq!(operator.state_rows(), rows.len());
+            assert_eq!(output, ranked(&rows, by, &config));
+        }
+        for step in history.iter().rev() {
+            let back = delta_of(&mixed(), &step[0]).unwrap().negate();
+            let changes = operator
+                .step(&[vec![back]], &mut StepContext::default())
+                .unwrap();
+            add_deltas(&mut output, &changes).unwrap();
+        }
+        assert!(output.is_empty());
+        assert_eq!(operator.state_rows(), 0);
+    }
+}

@@ -23,6 +23,10 @@ use crate::engine::operators::{self, GroupTopKConfig, Numbering, RankColumn};
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
 
+/// A limit that ends by this place is one group's first rows: to look at them all costs little, and less is kept and
+/// encoded. A later end is held where it is.
+const FEW_PLACES: u64 = 1_024;
+
 impl Lowering<'_> {
     /// LIMIT and OFFSET over a Sort.
     pub(super) fn limit(&mut self, limit: &Limit, depth: usize) -> Result<Formed> {
@@ -221,6 +225,23 @@ impl Lowering<'_> {
         (skip, fetch): (usize, Option<usize>),
     ) -> Result<NodeId> {
         let input = self.widened(input, keyed);
+        let end = fetch
+            .filter(|fetch| *fetch > 0)
+            .and_then(|fetch| u64::try_from(skip.checked_add(fetch)?).ok())
+            .filter(|end| *end <= FEW_PLACES);
+        if let (Some(last), Ok(skip)) = (end, u64::try_from(skip)) {
+            let rows = operators::GroupTopK::new(GroupTopKConfig {
+                input: Arc::clone(&keyed.wide),
+                group: Vec::new(),
+                order: keyed.order.clone(),
+                rank: Numbering::RowNumber,
+                first: skip + 1,
+                last,
+                column: RankColumn::Absent,
+                schema,
+            })?;
+            return Ok(self.add(rows, &[input]));
+        }
         let rows = operators::TopK::new(&keyed.wide, schema, &keyed.order, skip, fetch)?;
         Ok(self.add(rows, &[input]))
     }

@@ -179,7 +179,11 @@ impl GroupTopK {
 
 impl Operator for GroupTopK {
     fn name(&self) -> &'static str {
-        "group_top_k"
+        if self.config.group.is_empty() {
+            "top_k"
+        } else {
+            "group_top_k"
+        }
     }
 
     fn learn_append_only(&mut self, inputs: &[bool]) -> bool {
