@@ -591,7 +591,7 @@ fn types_are_those_of_the_one_table() {
         ("numeric(5)", DataType::Decimal128(5, 0)),
         ("varchar(10)", DataType::Utf8View),
         ("uuid", DataType::Utf8View),
-        ("jsonb", DataType::Utf8View),
+        ("jsonb", DataType::LargeUtf8),
         ("bytea", DataType::Binary),
         ("boolean", DataType::Boolean),
         ("date", DataType::Date32),
