@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{array_agg, string_agg};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -45,11 +45,13 @@ impl AggregateUDFImpl for Collecting {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arg_types)
+        Ok(one_text_type(self.inner.return_type(arg_types)?))
     }
 
     fn return_field(&self, arg_fields: &[FieldRef]) -> Result<FieldRef> {
-        self.inner.return_field(arg_fields)
+        let field = self.inner.return_field(arg_fields)?;
+        let data_type = one_text_type(field.data_type().clone());
+        Ok(Arc::new(Field::clone(&field).with_data_type(data_type)))
     }
 
     fn is_nullable(&self) -> bool {
@@ -146,6 +148,14 @@ impl AggregateUDFImpl for Collecting {
     }
 }
 
+/// DataFusion joins texts to `LargeUtf8`, which is JSON here.
+fn one_text_type(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::LargeUtf8 => DataType::Utf8View,
+        other => other,
+    }
+}
+
 fn copied<'a>(args: &AccumulatorArgs<'a>) -> AccumulatorArgs<'a> {
     AccumulatorArgs {
         return_field: Arc::clone(&args.return_field),
@@ -204,7 +214,10 @@ impl Accumulator for Bounded {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.inner.evaluate()
+        match self.inner.evaluate()? {
+            ScalarValue::LargeUtf8(text) => Ok(ScalarValue::Utf8View(text)),
+            other => Ok(other),
+        }
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -9,7 +9,8 @@ use datafusion::common::types::{
 };
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{
-    average, bit_and_or_xor, bool_and_or, correlation, count, covariance, min_max, regr, stddev, sum, variance,
+    average, bit_and_or_xor, bool_and_or, correlation, count, covariance, min_max, regr, stddev,
+    sum, variance,
 };
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
@@ -209,7 +210,7 @@ impl ExactAggregate {
             // DataFusion declares another state for the distinct one than it gives, and its other one answers 0 and not
             // NULL once all values have left a frame
             AggregateFunction::Bits(operation)
-                if !retract && !(distinct && operation == BitOperation::Xor) =>
+                if !(retract || distinct && operation == BitOperation::Xor) =>
             {
                 return None;
             }

@@ -24,7 +24,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
             }
         }
-        Expr::CompoundFieldAccess { root, access_chain } => {
+        // `t.s['f']` is a column of t first.
+        Expr::CompoundFieldAccess { root, access_chain }
+            if !matches!(**root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) =>
+        {
             let fields = access_chain
                 .iter()
                 .take_while(|access| matches!(access, AccessExpr::Dot(Expr::Identifier(_))))

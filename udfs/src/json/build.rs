@@ -5,12 +5,11 @@ use arrow::datatypes::DataType;
 use datafusion_common::{Result, exec_err};
 
 use super::arrow::{key_of, write_value};
+use super::call::Argument::{Any, Flag, Json, Step, Texts};
 use super::call::{Answer, Argument, Function, all_valid, each, each_text, texts_at};
 use super::change::{concat, delete_element, delete_keys, delete_path, set_path};
 use super::column;
 use super::walk::{Members, elements, finish_object, text_of};
-
-use Argument::{Any, Flag, Json, Step, Texts};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -41,18 +40,23 @@ pub(super) fn functions() -> Vec<Function> {
             })
         }),
         Function::new("jsonb_delete", &[Json, Step], Answer::Json, delete),
-        Function::new("jsonb_delete_path", &[Json, Texts], Answer::Json, |a, rows| {
-            let values = column(&a[0])?;
-            each(rows, |row, out| {
-                let valid = all_valid(a, row);
-                if valid {
-                    let path = texts_at(&a[1], row)?;
-                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                    delete_path(values.value(row), &path, out)?;
-                }
-                Ok(valid)
-            })
-        }),
+        Function::new(
+            "jsonb_delete_path",
+            &[Json, Texts],
+            Answer::Json,
+            |a, rows| {
+                let values = column(&a[0])?;
+                each(rows, |row, out| {
+                    let valid = all_valid(a, row);
+                    if valid {
+                        let path = texts_at(&a[1], row)?;
+                        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                        delete_path(values.value(row), &path, out)?;
+                    }
+                    Ok(valid)
+                })
+            },
+        ),
         Function::new("jsonb_set", &[Json, Texts, Json], Answer::Json, set).with_rest(Flag),
     ]
 }
@@ -160,7 +164,9 @@ fn set(arrays: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         }
         let path = texts_at(&arrays[1], row)?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let create = arrays.get(3).is_none_or(|create| create.as_boolean().value(row));
+        let create = arrays
+            .get(3)
+            .is_none_or(|create| create.as_boolean().value(row));
         set_path(values.value(row), &path, new.value(row), create, out)?;
         Ok(true)
     })

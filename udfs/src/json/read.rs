@@ -9,25 +9,35 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion_common::{Result, exec_err};
 
+use super::call::Argument::{Json, Step, Text, Texts};
 use super::call::{Answer, Argument, Function, all_valid, each, each_text, texts_at};
 use super::change;
 use super::column;
 use super::contain::contains;
 use super::walk::{Kind, at_path, element, elements, member, shown, text_of};
 
-use Argument::{Json, Step, Text, Texts};
-
 pub(super) fn functions() -> Vec<Function> {
+    let mut all = tests();
+    all.extend(parts());
+    all
+}
+
+/// What gives a part of a value, or says what it is.
+fn parts() -> Vec<Function> {
     vec![
-        Function::new("jsonb", &[Json], Answer::Json, |a, _| super::parsed(&a[0])).with_alias("json"),
+        Function::new("jsonb", &[Json], Answer::Json, |a, _| super::parsed(&a[0]))
+            .with_alias("json"),
         Function::new("jsonb_get", &[Json, Step], Answer::Json, get),
         Function::new("jsonb_get_text", &[Json, Step], Answer::Text, get_text),
         Function::new("jsonb_at_path", &[Json, Texts], Answer::Json, |a, _| {
             path(a, &|row| texts_at(&a[1], row))
         }),
-        Function::new("jsonb_text_at_path", &[Json, Texts], Answer::Text, |a, _| {
-            path_text(a, &|row| texts_at(&a[1], row))
-        }),
+        Function::new(
+            "jsonb_text_at_path",
+            &[Json, Texts],
+            Answer::Text,
+            |a, _| path_text(a, &|row| texts_at(&a[1], row)),
+        ),
         Function::new("jsonb_extract_path", &[Json], Answer::Json, |a, _| {
             path(a, &steps(a)?)
         })
@@ -36,6 +46,37 @@ pub(super) fn functions() -> Vec<Function> {
             path_text(a, &steps(a)?)
         })
         .with_rest(Text),
+        Function::new("jsonb_typeof", &[Json], Answer::Text, |a, rows| {
+            let values = column(&a[0])?;
+            each_text(rows, |row| {
+                Ok(values
+                    .is_valid(row)
+                    .then(|| Kind::of(values.value(row)).name()))
+            })
+        }),
+        Function::new("jsonb_array_length", &[Json], Answer::Number, length),
+        Function::new(
+            "jsonb_scalar_text",
+            &[Json, Text],
+            Answer::Text,
+            scalar_text,
+        ),
+        Function::new("jsonb_strip_nulls", &[Json], Answer::Json, |a, rows| {
+            let values = column(&a[0])?;
+            each(rows, |row, out| {
+                if values.is_null(row) {
+                    return Ok(false);
+                }
+                change::strip_nulls(values.value(row), out);
+                Ok(true)
+            })
+        }),
+    ]
+}
+
+/// What is true or false of a value.
+fn tests() -> Vec<Function> {
+    vec![
         Function::new("jsonb_contains", &[Json, Json], Answer::Flag, |a, _| {
             let (whole, part) = (column(&a[0])?, column(&a[1])?);
             flags(a, |row| Ok(contains(whole.value(row), part.value(row))))
@@ -60,24 +101,6 @@ pub(super) fn functions() -> Vec<Function> {
             flags(a, |row| {
                 let keys = texts_at(&a[1], row)?;
                 Ok(keys.iter().all(|key| has(values.value(row), key)))
-            })
-        }),
-        Function::new("jsonb_typeof", &[Json], Answer::Text, |a, rows| {
-            let values = column(&a[0])?;
-            each_text(rows, |row| {
-                Ok(values.is_valid(row).then(|| Kind::of(values.value(row)).name()))
-            })
-        }),
-        Function::new("jsonb_array_length", &[Json], Answer::Number, length),
-        Function::new("jsonb_scalar_text", &[Json, Text], Answer::Text, scalar_text),
-        Function::new("jsonb_strip_nulls", &[Json], Answer::Json, |a, rows| {
-            let values = column(&a[0])?;
-            each(rows, |row, out| {
-                if values.is_null(row) {
-                    return Ok(false);
-                }
-                change::strip_nulls(values.value(row), out);
-                Ok(true)
             })
         }),
     ]
@@ -133,7 +156,12 @@ fn steps(arrays: &[ArrayRef]) -> Result<impl Fn(usize) -> Result<Vec<String>> + 
         .skip(1)
         .map(crate::kernel::texts)
         .collect::<Result<Vec<_>>>()?;
-    Ok(move |row| Ok(columns.iter().map(|column| column.value(row).to_owned()).collect()))
+    Ok(move |row| {
+        Ok(columns
+            .iter()
+            .map(|column| column.value(row).to_owned())
+            .collect())
+    })
 }
 
 fn path(arrays: &[ArrayRef], path_of: &PathOf<'_>) -> Result<ArrayRef> {
@@ -228,7 +256,10 @@ fn rounded(number: &str) -> String {
     let Some((whole, fraction)) = number.split_once('.') else {
         return number.to_owned();
     };
-    let up = fraction.as_bytes().first().is_some_and(|digit| *digit >= b'5');
+    let up = fraction
+        .as_bytes()
+        .first()
+        .is_some_and(|digit| *digit >= b'5');
     let parsed: Option<i128> = whole.trim_start_matches('-').parse().ok();
     match parsed.and_then(|whole| whole.checked_add(i128::from(up))) {
         Some(0) => "0".to_owned(),
