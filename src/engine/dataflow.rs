@@ -11,6 +11,7 @@ use super::shards::in_parts;
 use crate::base::clock::ClockRef;
 use crate::base::task::panic_text;
 use crate::base::{Error, ObjectId, Result};
+use crate::zset::canonical::canonical_batch;
 use crate::zset::{Delta, net};
 
 /// A node of one [`Dataflow`].
@@ -306,7 +307,13 @@ impl Dataflow {
                 taken.push(take_output(&mut given, *input)?);
             }
             let output = match &mut node.work {
-                Work::Source(object, _) => inputs.get(object).cloned().unwrap_or_default(),
+                Work::Source(object, _) => {
+                    // As batch reads them: -0.0 is 0.0 in a table.
+                    let deltas = inputs.get(object).into_iter().flatten();
+                    deltas
+                        .map(|delta| delta.with_batch(canonical_batch(delta.batch())?))
+                        .collect::<Result<Deltas>>()?
+                }
                 Work::Operator(operator) => {
                     let idle = taken.iter().all(Vec::is_empty);
                     if idle && self.started && !operator.runs_without_input() {

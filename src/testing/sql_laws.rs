@@ -16,9 +16,16 @@ mod run;
 mod world;
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 pub use rng::{Rng, seeds};
 pub use rows::{Bag, Row};
 pub use run::{Subject, check};
 pub use world::{Table, World};
+
+#[cfg(test)]
+pub(super) use rows::batch;
+#[cfg(test)]
+pub(super) use run::{Maintained, negated, resplit};
+#[cfg(test)]
+pub(super) use world::Changes;

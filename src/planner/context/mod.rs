@@ -3,25 +3,29 @@
 //! `options` says what a session may use, `session` builds it (Lotic's functions, own catalog, no files, no plain spill),
 //! `plan` turns a prepared query into a plan on a large stack. `total_order` makes every choice among ties total, so that batch and
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
-//! subqueries that look at the row outside; `floats` lets a float win over a decimal; `one_zero` lets -0.0 meet 0.0; `duplicates` names the
-//! columns of derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list
-//! of optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
-//! running plan end;
-//! `recursive_reads` refuses a recursion that is read twice, `round_limit` ends those that have no end.
+//! subqueries that look at the row outside, and `missing_rows` says that one without a row is NULL; `floats` lets a float win over a
+//! decimal; `one_zero` lets -0.0 meet 0.0; `ordered_once` drops what an aggregate is ordered by twice; `duplicates` names the columns of
+//! derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list of
+//! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
+//! running plan end; `grouping_order` forgets the order of grouping sets' input, `recursive_reads` refuses a recursion that is read
+//! twice, `round_limit` ends those that have no end.
 
 mod cancel;
 mod correlated;
 mod duplicates;
 mod floats;
 mod gap_fill;
+mod grouping_order;
 mod join_order;
 mod join_sides;
 mod json;
+mod missing_rows;
 mod model_memory;
 mod models;
 mod multiset;
 mod one_zero;
 mod options;
+mod ordered_once;
 mod plan;
 mod recursive_reads;
 mod round_limit;

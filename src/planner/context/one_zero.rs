@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
-use datafusion::logical_expr::expr::{Case, InList, ScalarFunction, Sort as SortKey};
+use datafusion::logical_expr::expr::{Case, GroupingSet, InList, ScalarFunction, Sort as SortKey};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, Operator, Projection, Window,
@@ -105,7 +105,7 @@ fn aggregate_keys(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
     let (calls, mut changed) = found.in_calls(&aggregate.aggr_expr)?;
     let mut groups = aggregate.group_expr.clone();
     for group in &mut groups {
-        changed |= found.make_named(group);
+        changed |= found.make_group(group);
     }
     if !changed {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
@@ -235,6 +235,20 @@ impl<'a> Found<'a> {
         let changed = self.make(expr);
         if changed {
             *expr = std::mem::take(expr).alias_qualified(qualifier, name);
+        }
+        changed
+    }
+
+    /// The keys of a grouping, those within grouping sets too.
+    fn make_group(&self, group: &mut Expr) -> bool {
+        let sets: Vec<&mut Vec<Expr>> = match group {
+            Expr::GroupingSet(GroupingSet::Rollup(keys) | GroupingSet::Cube(keys)) => vec![keys],
+            Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => sets.iter_mut().collect(),
+            key => return self.make_named(key),
+        };
+        let mut changed = false;
+        for key in sets.into_iter().flatten() {
+            changed |= self.make_named(key);
         }
         changed
     }

@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, ExprWithAlias};
 
-use super::{correlated, multiset, recursive_reads};
+use super::{correlated, missing_rows, multiset, recursive_reads};
 use crate::base::Result;
 use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
@@ -27,10 +27,8 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
     on_big_stack(|| {
         recursive_reads::check(&plan)?;
-        correlated::rewrite(
-            state,
-            multiset::rewrite(lookup::rewrite(asof::rewrite(plan)?)?)?,
-        )
+        let plan = multiset::rewrite(lookup::rewrite(asof::rewrite(plan)?)?)?;
+        missing_rows::rewrite(correlated::rewrite(state, plan)?)
     })
 }
 

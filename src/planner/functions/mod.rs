@@ -7,8 +7,9 @@
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
+//! * `now`, `date_trunc`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
-//! * [`one_row`]: the value of a subquery that must not have a second row.
+//! * [`one_row`], [`or_null`]: the value of a subquery that must not have a second row, or may have none.
 
 pub mod adapter;
 pub mod arithmetic;
@@ -16,11 +17,14 @@ pub mod asof;
 pub mod canonical;
 pub mod checked;
 pub mod collect;
+mod date_trunc;
 mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+mod now;
 pub mod one_row;
+pub mod or_null;
 pub mod ordered_set;
 mod replay;
 pub mod session;
@@ -64,7 +68,9 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 
 /// The scalar functions to register over DataFusion's.
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
-    guarded_udfs(SizeLimits::default())
+    let mut all = guarded_udfs(SizeLimits::default());
+    all.extend([now::now(), date_trunc::date_trunc()]);
+    all
 }
 
 /// The window functions of Lotic's own.

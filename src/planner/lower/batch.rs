@@ -12,6 +12,7 @@ use datafusion::physical_plan::{self, ExecutionPlan};
 use futures::StreamExt;
 
 use super::evaluator::with_schema;
+use super::limit_on_sort::lower_limits;
 use super::rewrite::plan_for_both_modes;
 use super::tolerant::{RowErrors, is_row_error, tolerant_state};
 use super::tolerant_window::tolerant_windows;
@@ -77,7 +78,7 @@ pub(super) async fn collect(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {
-    let physical = physical(state, plan).await?;
+    let physical = physical_batch(state, plan).await?;
     let context = state.task_ctx();
     let held = MemoryConsumer::new("result rows").register(context.memory_pool());
     let mut rows = physical_plan::execute_stream(physical, context)?;
@@ -100,9 +101,13 @@ pub(super) fn over_budget(error: Error) -> Error {
 
 /// The physical plan of a rewritten plan. The logical optimizer has run already and does not run again: what
 /// it would merge or push is what keeps both modes alike.
-pub(super) async fn physical(
+///
+/// # Errors
+/// When DataFusion cannot run the plan.
+pub async fn physical_batch(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    poll_on_big_stack(state.query_planner().create_physical_plan(plan, state)).await
+    let plan = on_big_stack(|| lower_limits(plan.clone()))?;
+    poll_on_big_stack(state.query_planner().create_physical_plan(&plan, state)).await
 }

@@ -66,7 +66,7 @@ impl EvaluatorFactory for DataFusionEvaluators {
         let empty: Vec<Vec<RecordBatch>> = inputs.iter().map(|_| Vec::new()).collect();
         let bound = region::bind(&evaluator.plan, &empty)?;
         let state = self.state.clone();
-        block_on(async move { batch::physical(&state, &bound).await })??;
+        block_on(async move { batch::physical_batch(&state, &bound).await })??;
         Ok(Arc::new(evaluator))
     }
 

@@ -6,7 +6,7 @@
 //! node; a node without an incremental form becomes the root of a `region`, which `evaluator` hands
 //! to DataFusion as a whole whenever its inputs change; `scalars` keeps the commonest subqueries out of it. `batch` runs the same rewritten plan once over
 //! everything: it is the other mode, and the oracle of the tests. `tolerant` is its second try, after
-//! an expression failed.
+//! an expression failed. `limit_on_sort` keeps the order that a LIMIT of a batch plan reads.
 
 mod aggregate;
 mod asof;
@@ -19,6 +19,7 @@ mod grouping;
 mod hoist;
 mod join;
 mod keyed;
+mod limit_on_sort;
 mod lookup;
 mod lowering;
 mod not_in;
@@ -47,7 +48,7 @@ mod window_function;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchRun, plan_batch, run_batch};
+pub use batch::{BatchRun, physical_batch, plan_batch, run_batch};
 pub use bounds::{Bound, Bounds};
 pub use evaluator::{DataFusionEvaluators, EvaluatorFactory};
 pub(crate) use expressions::may_fail;

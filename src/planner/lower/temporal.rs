@@ -87,7 +87,7 @@ pub fn at_moment(plan: &LogicalPlan, now_us: i64) -> Result<LogicalPlan> {
             let DataType::Timestamp(_, zone) = expr.get_type(&schema)? else {
                 return Ok(Transformed::no(expr));
             };
-            let now = ScalarValue::TimestampNanosecond(now_us.checked_mul(1_000), zone);
+            let now = ScalarValue::TimestampMicrosecond(Some(now_us), zone);
             Ok(Transformed::yes(Expr::Literal(now, None)))
         })?;
         let changed = predicate.transformed;

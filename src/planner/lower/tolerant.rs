@@ -13,6 +13,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
@@ -103,7 +104,13 @@ pub fn tolerant_state(state: &SessionState, errors: &RowErrors) -> SessionState 
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(Tolerate {
         errors: errors.clone(),
     })];
-    rules.extend(state.physical_optimizers().iter().map(Arc::clone));
+    // A part of a join's condition that moves below the join would be no part of what is tolerated there.
+    let moves = ProjectionPushdown::new();
+    let kept = state.physical_optimizers().iter();
+    rules.extend(
+        kept.filter(|rule| rule.name() != moves.name())
+            .map(Arc::clone),
+    );
     SessionStateBuilder::new_from_existing(state.clone())
         .with_physical_optimizer_rules(rules)
         .with_query_planner(Arc::new(LoticQueryPlanner))

@@ -51,8 +51,10 @@ impl ExecutionPlan for TolerantExec {
         self.inner.properties()
     }
 
+    /// DataFusion does not know this node for a projection: an order asked of its output would be asked of the columns that
+    /// stand at the same places of its input.
     fn maintains_input_order(&self) -> Vec<bool> {
-        self.inner.maintains_input_order()
+        vec![false; self.children().len()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -102,7 +102,7 @@ fn text(value: &ScalarValue) -> String {
 ///
 /// # Errors
 /// When a value is not of its column's type.
-pub(super) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
+pub(in crate::testing) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
     let columns = schema
         .fields()
         .iter()

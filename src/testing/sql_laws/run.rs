@@ -128,17 +128,21 @@ async fn check_append_only(
 }
 
 /// A dataflow, the integral of its output, and that of its row errors.
-struct Maintained {
-    dataflow: Dataflow,
+pub(in crate::testing) struct Maintained {
+    pub(in crate::testing) dataflow: Dataflow,
     world: World,
-    output: Bag,
-    errors: Bag,
+    pub(in crate::testing) output: Bag,
+    pub(in crate::testing) errors: Bag,
     /// The moment of the next step.
-    now_us: i64,
+    pub(in crate::testing) now_us: i64,
 }
 
 impl Maintained {
-    fn new(state: &SessionState, world: &World, plan: &LogicalPlan) -> Result<Self> {
+    pub(in crate::testing) fn new(
+        state: &SessionState,
+        world: &World,
+        plan: &LogicalPlan,
+    ) -> Result<Self> {
         let evaluators = DataFusionEvaluators::new(state);
         let lowered = lower(plan, &|name| world.resolve(name), &evaluators)?;
         Ok(Self {
@@ -151,7 +155,11 @@ impl Maintained {
     }
 
     /// Feeds all of `history` in one first load.
-    fn bulk_load(&mut self, history: &[Changes], rng: &mut Rng) -> Result<()> {
+    pub(in crate::testing) fn bulk_load(
+        &mut self,
+        history: &[Changes],
+        rng: &mut Rng,
+    ) -> Result<()> {
         let mut all = Changes::new();
         for (name, rows) in history.iter().flatten() {
             all.entry(name.clone())
@@ -166,7 +174,12 @@ impl Maintained {
     }
 
     /// Feeds `changes`, each table's in one or two deltas.
-    fn feed(&mut self, changes: &Changes, rng: &mut Rng, bulk: bool) -> Result<()> {
+    pub(in crate::testing) fn feed(
+        &mut self,
+        changes: &Changes,
+        rng: &mut Rng,
+        bulk: bool,
+    ) -> Result<()> {
         let mut inputs: BTreeMap<ObjectId, Deltas> = BTreeMap::new();
         for (name, rows) in changes {
             let Some(table) = self.world.tables.get(name) else {
@@ -255,7 +268,7 @@ fn compare(law: &str, maintained: &Maintained, want: &Bag) -> Result<()> {
 }
 
 /// The same changes, each row on its own, in another order and other steps.
-fn resplit(history: &[Changes], rng: &mut Rng) -> Vec<Changes> {
+pub(in crate::testing) fn resplit(history: &[Changes], rng: &mut Rng) -> Vec<Changes> {
     let mut rows: Vec<(String, Row, i64)> = Vec::new();
     for (name, row, weight) in history.iter().flatten().flat_map(|(name, rows)| {
         rows.iter()
@@ -276,7 +289,7 @@ fn resplit(history: &[Changes], rng: &mut Rng) -> Vec<Changes> {
     steps
 }
 
-fn negated(changes: &Changes) -> Changes {
+pub(in crate::testing) fn negated(changes: &Changes) -> Changes {
     changes
         .iter()
         .map(|(name, rows)| {

@@ -54,14 +54,14 @@ pub(super) fn queries(file: &str) -> Vec<Query> {
 }
 
 /// The state and the tables that the queries run in.
-pub(in crate::testing) struct Bench {
+pub(super) struct Bench {
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) state: SessionState,
     pub(super) world: World,
 }
 
 impl Bench {
-    pub(in crate::testing) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let tables: Vec<String> = queries("schema")
             .into_iter()
             .map(|query| query.sql)
@@ -113,25 +113,6 @@ impl Bench {
         let bound = self.runtime.block_on(plan_query(&self.state, &query))?;
         let optimised = optimize(&self.state, bound.clone())?;
         Ok(Subject { bound, optimised })
-    }
-
-    /// Checks the laws for one query; `None` says that the query is refused, so that there is nothing to check.
-    pub(in crate::testing) fn law(&self, sql: &str, seed: u64) -> Option<Result<()>> {
-        let subject = self.subject(sql).ok()?;
-        let evaluators = DataFusionEvaluators::new(&self.state);
-        lower(
-            &subject.optimised,
-            &|name| self.world.resolve(name),
-            &evaluators,
-        )
-        .ok()?;
-        let checked = check(&self.state, &self.world, &subject, seed);
-        Some(self.runtime.block_on(checked))
-    }
-
-    /// Why a query is refused, if it is.
-    pub(in crate::testing) fn refusal(&self, sql: &str) -> Option<String> {
-        self.subject(sql).err().map(|error| error.to_string())
     }
 
     fn explain(&self, sql: &str) -> String {

@@ -37,7 +37,7 @@ pub struct World {
 }
 
 /// Changes of one step: rows with weights, by table.
-pub(super) type Changes = BTreeMap<String, Vec<(Row, i64)>>;
+pub(in crate::testing) type Changes = BTreeMap<String, Vec<(Row, i64)>>;
 
 impl World {
     /// Adds an empty table.

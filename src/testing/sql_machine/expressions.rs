@@ -1,119 +1,282 @@
 //! Random expressions, each of the type that is asked for, so that nearly all of them plan.
 
-use super::choices::Choices;
+use super::generator::{Column, Generator};
+use super::kinds::Kind;
 
-/// The type of an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Int,
-    Big,
-    Num,
-    Float,
-    Text,
-    Bool,
-    Time,
-}
-
-/// Every type.
-pub(super) const KINDS: [Kind; 7] = [
-    Kind::Int,
-    Kind::Big,
-    Kind::Num,
-    Kind::Float,
-    Kind::Text,
-    Kind::Bool,
-    Kind::Time,
-];
-
-/// A column that an expression may name.
-#[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-}
-
-/// An expression of type `kind` over `scope`, `depth` calls deep at most.
-pub(super) fn value(choices: &mut Choices, scope: &[Column], kind: Kind, depth: usize) -> String {
-    if depth == 0 || choices.below(3) == 0 {
-        return leaf(choices, scope, kind);
+impl Generator<'_> {
+    /// An expression of type `kind` over `scope`, `depth` calls deep at most.
+    pub(super) fn value(&mut self, scope: &[Column], kind: Kind, depth: usize) -> String {
+        if depth == 0 || self.choices.below(3) == 0 {
+            return self.leaf(scope, kind);
+        }
+        let below = depth - 1;
+        match self.choices.below(9) {
+            0 => {
+                let (left, right) = self.two(scope, kind, below);
+                format!("coalesce({left}, {right})")
+            }
+            1 => {
+                let test = self.value(scope, Kind::Bool, below);
+                let (left, right) = self.two(scope, kind, below);
+                format!("CASE WHEN {test} THEN {left} ELSE {right} END")
+            }
+            2 => {
+                let (left, right) = self.two(scope, kind, below);
+                format!("nullif({left}, {right})")
+            }
+            3 if kind != Kind::Bool && kind != Kind::Span => {
+                let call = *self.choices.pick(&["greatest", "least"]);
+                let (left, right) = self.two(scope, kind, below);
+                format!("{call}({left}, {right})")
+            }
+            _ => self.call(scope, kind, below),
+        }
     }
-    let mut of = |kind: Kind| value(choices, scope, kind, depth - 1);
-    let (left, right, test) = (of(kind), of(kind), of(Kind::Bool));
-    match choices.below(5) {
-        0 => format!("coalesce({left}, {right})"),
-        1 => format!("CASE WHEN {test} THEN {left} ELSE {right} END"),
-        2 => format!("nullif({left}, {right})"),
-        _ => by_kind(choices, scope, kind, depth),
-    }
-}
 
-fn leaf(choices: &mut Choices, scope: &[Column], kind: Kind) -> String {
-    let columns: Vec<&Column> = scope.iter().filter(|column| column.kind == kind).collect();
-    if !columns.is_empty() && choices.below(4) < 3 {
-        return choices.pick(&columns).name.clone();
+    fn two(&mut self, scope: &[Column], kind: Kind, depth: usize) -> (String, String) {
+        let left = self.value(scope, kind, depth);
+        (left, self.value(scope, kind, depth))
     }
-    let literals: &[&str] = match kind {
-        Kind::Int => &["1", "0", "-1", "2147483647", "NULL::int"],
-        Kind::Big => &[
-            "1::bigint",
-            "0::bigint",
-            "9223372036854775807",
-            "NULL::bigint",
-        ],
-        Kind::Num => &[
-            "1.50::numeric(10,2)",
-            "0::numeric(10,2)",
-            "NULL::numeric(10,2)",
-        ],
-        Kind::Float => &[
-            "1.5::double precision",
-            "0::double precision",
-            "'NaN'::double precision",
-            "'Infinity'::double precision",
-            "NULL::double precision",
-        ],
-        Kind::Text => &["'a'", "''", "'abc'", "'12'", "NULL::varchar"],
-        Kind::Bool => &["true", "false", "NULL::boolean"],
-        Kind::Time => &["TIMESTAMP '1970-01-01 00:00:40'", "NULL::timestamp"],
-    };
-    (*choices.pick(literals)).to_owned()
-}
 
-fn by_kind(choices: &mut Choices, scope: &[Column], kind: Kind, depth: usize) -> String {
-    let which = choices.below(4);
-    if kind == Kind::Bool {
-        return test(choices, scope, depth);
+    fn leaf(&mut self, scope: &[Column], kind: Kind) -> String {
+        let columns: Vec<&Column> = scope.iter().filter(|column| column.kind == kind).collect();
+        if !columns.is_empty() && self.choices.below(5) < 4 {
+            return self.choices.pick(&columns).name.clone();
+        }
+        kind.literal(self.choices)
     }
-    let mut of = |kind: Kind| value(choices, scope, kind, depth - 1);
-    match (kind, which) {
-        (Kind::Int, 0) => format!("cast(length({}) AS int)", of(Kind::Text)),
-        (Kind::Int, 1) => format!("abs({})", of(Kind::Int)),
-        (Kind::Int | Kind::Big | Kind::Float, 2) => format!("({} / {})", of(kind), of(kind)),
-        (Kind::Int | Kind::Big, _) => format!("({} + {})", of(kind), of(kind)),
-        (Kind::Float, 0) => format!("({})::double precision", of(Kind::Int)),
-        (Kind::Float, _) => format!("({} * {})", of(kind), of(kind)),
-        (Kind::Num, _) => format!("({} - {})::numeric(10,2)", of(kind), of(kind)),
-        (Kind::Text, 0) => format!("upper({})", of(kind)),
-        (Kind::Text, 1) => format!("({})::varchar", of(Kind::Int)),
-        (Kind::Text, 2) => format!("substr({}, 1, 2)", of(kind)),
-        (Kind::Text, _) => format!("({} || {})", of(kind), of(kind)),
-        (Kind::Time, 0) => format!("date_trunc('minute', {})", of(kind)),
-        (Kind::Time | Kind::Bool, _) => format!("({} + INTERVAL '1 minute')", of(Kind::Time)),
-    }
-}
 
-/// A truth value.
-fn test(choices: &mut Choices, scope: &[Column], depth: usize) -> String {
-    let kind = *choices.pick(&KINDS);
-    let operator = *choices.pick(&["=", "<", "<=", "<>", "IS DISTINCT FROM"]);
-    let which = choices.below(7);
-    let mut of = |kind: Kind| value(choices, scope, kind, depth - 1);
-    match which {
-        0 => format!("({} IS NULL)", of(kind)),
-        1 => format!("({} AND {})", of(Kind::Bool), of(Kind::Bool)),
-        2 => format!("({} OR {})", of(Kind::Bool), of(Kind::Bool)),
-        3 => format!("(NOT {})", of(Kind::Bool)),
-        4 => format!("({} IN ({}, {}))", of(kind), of(kind), of(kind)),
-        _ => format!("({} {operator} {})", of(kind), of(kind)),
+    fn call(&mut self, scope: &[Column], kind: Kind, depth: usize) -> String {
+        match kind {
+            Kind::Bool => self.test(scope, depth),
+            Kind::Text => self.text(scope, depth),
+            Kind::Date | Kind::Time | Kind::Zoned | Kind::Span | Kind::Ints => {
+                self.moment(scope, kind, depth)
+            }
+            Kind::Float | Kind::Real => self.float(scope, kind, depth),
+            _ => self.exact(scope, kind, depth),
+        }
+    }
+
+    /// An integer or a decimal.
+    fn exact(&mut self, scope: &[Column], kind: Kind, depth: usize) -> String {
+        let sql = kind.sql();
+        let operator = *self.choices.pick(&["+", "-", "*", "/", "%"]);
+        match (kind, self.choices.below(6)) {
+            (Kind::Int, 0) => {
+                let text = self.value(scope, Kind::Text, depth);
+                format!("cast(length({text}) AS int)")
+            }
+            (Kind::Int, 1) => {
+                let from = *self.choices.pick(&[Kind::Small, Kind::Bool, Kind::Big]);
+                let value = self.value(scope, from, depth);
+                format!("({value})::int")
+            }
+            (Kind::Big, 0) => {
+                let from = *self.choices.pick(&[Kind::Int, Kind::Num, Kind::Float]);
+                let value = self.value(scope, from, depth);
+                format!("({value})::bigint")
+            }
+            (Kind::Big, 1) => {
+                let part = *self.choices.pick(&["year", "day", "month", "minute"]);
+                let from = *self.choices.pick(&[Kind::Time, Kind::Date, Kind::Zoned]);
+                let value = self.value(scope, from, depth);
+                format!("cast(extract({part} FROM {value}) AS bigint)")
+            }
+            (Kind::Num | Kind::Wide, 0) => {
+                let from = *self.choices.pick(&[Kind::Int, Kind::Small, Kind::Num]);
+                let value = self.value(scope, from, depth);
+                format!("({value})::{sql}")
+            }
+            (Kind::Num | Kind::Wide, 1) => {
+                let value = self.value(scope, kind, depth);
+                format!("round({value}, 1)::{sql}")
+            }
+            (Kind::Small, 0) => {
+                let value = self.value(scope, Kind::Int, depth);
+                format!("({value} % 100)::smallint")
+            }
+            (_, 2) => {
+                let call = *self.choices.pick(&["abs", "-"]);
+                let value = self.value(scope, kind, depth);
+                format!("({call}({value}))::{sql}")
+            }
+            _ => {
+                let (left, right) = self.two(scope, kind, depth);
+                if matches!(kind, Kind::Int | Kind::Big) {
+                    return format!("({left} {operator} {right})");
+                }
+                format!("({left} {operator} {right})::{sql}")
+            }
+        }
+    }
+
+    fn float(&mut self, scope: &[Column], kind: Kind, depth: usize) -> String {
+        let sql = kind.sql();
+        match self.choices.below(5) {
+            0 => {
+                let from = *self.choices.pick(&[
+                    Kind::Int,
+                    Kind::Num,
+                    Kind::Real,
+                    Kind::Float,
+                    Kind::Wide,
+                ]);
+                let value = self.value(scope, from, depth);
+                format!("({value})::{sql}")
+            }
+            1 => {
+                let call = *self.choices.pick(&["abs", "floor", "ceil", "round", "-"]);
+                let value = self.value(scope, kind, depth);
+                format!("({call}({value}))::{sql}")
+            }
+            2 => {
+                let value = self.value(scope, kind, depth);
+                format!("sqrt({value})::{sql}")
+            }
+            _ => {
+                let operator = *self.choices.pick(&["+", "*", "-", "/"]);
+                let (left, right) = self.two(scope, kind, depth);
+                format!("({left} {operator} {right})")
+            }
+        }
+    }
+
+    fn text(&mut self, scope: &[Column], depth: usize) -> String {
+        match self.choices.below(8) {
+            0 => {
+                let call = *self
+                    .choices
+                    .pick(&["upper", "lower", "trim", "reverse", "initcap"]);
+                let value = self.value(scope, Kind::Text, depth);
+                format!("{call}({value})")
+            }
+            1 => {
+                let from = *self.choices.pick(&[
+                    Kind::Int,
+                    Kind::Bool,
+                    Kind::Date,
+                    Kind::Time,
+                    Kind::Num,
+                    Kind::Float,
+                ]);
+                let value = self.value(scope, from, depth);
+                format!("({value})::varchar")
+            }
+            2 => {
+                let value = self.value(scope, Kind::Text, depth);
+                format!("substr({value}, 1, 2)")
+            }
+            3 => {
+                let call = *self.choices.pick(&["left", "right", "repeat"]);
+                let value = self.value(scope, Kind::Text, depth);
+                format!("{call}({value}, {})", self.choices.below(3))
+            }
+            4 => {
+                let value = self.value(scope, Kind::Text, depth);
+                format!("replace({value}, 'a', 'bc')")
+            }
+            5 => {
+                let value = self.value(scope, Kind::Text, depth);
+                format!("split_part({value}, 'b', 1)")
+            }
+            _ => {
+                let (left, right) = self.two(scope, Kind::Text, depth);
+                if self.choices.once_in(4) {
+                    return format!("concat({left}, {right})");
+                }
+                format!("({left} || {right})")
+            }
+        }
+    }
+
+    fn moment(&mut self, scope: &[Column], kind: Kind, depth: usize) -> String {
+        let which = self.choices.below(4);
+        let sign = *self.choices.pick(&["+", "-"]);
+        let unit = *self
+            .choices
+            .pick(&["minute", "day", "month", "year", "hour"]);
+        match (kind, which) {
+            (Kind::Time | Kind::Zoned, 0) => {
+                let value = self.value(scope, kind, depth);
+                format!("date_trunc('{unit}', {value})")
+            }
+            (Kind::Time | Kind::Zoned | Kind::Span, 1) => {
+                let (left, span) = (self.value(scope, kind, depth), self.leaf(scope, Kind::Span));
+                format!("({left} {sign} {span})")
+            }
+            (Kind::Time, 2) => format!("({})::timestamp", self.value(scope, Kind::Date, depth)),
+            (Kind::Zoned, 2) => format!("({})::timestamptz", self.value(scope, Kind::Time, depth)),
+            (Kind::Span, _) => {
+                let (left, right) = self.two(scope, Kind::Time, depth);
+                format!("(({left} - {right})::interval)")
+            }
+            (Kind::Date, 0 | 1) => {
+                let from = *self.choices.pick(&[Kind::Time, Kind::Zoned]);
+                format!("({})::date", self.value(scope, from, depth))
+            }
+            (Kind::Date, _) => {
+                let value = self.value(scope, kind, depth);
+                format!("({value} {sign} INTERVAL '1 {unit}')::date")
+            }
+            _ => format!(
+                "({} {sign} INTERVAL '1 {unit}')",
+                self.value(scope, kind, depth)
+            ),
+        }
+    }
+
+    /// A truth value.
+    fn test(&mut self, scope: &[Column], depth: usize) -> String {
+        let kind = self.kind();
+        match self.choices.below(11) {
+            0 => {
+                let known = *self.choices.pick(&["NULL", "NOT NULL"]);
+                format!("({} IS {known})", self.value(scope, kind, depth))
+            }
+            1 => {
+                let (left, right) = self.two(scope, Kind::Bool, depth);
+                format!("({left} AND {right})")
+            }
+            2 => {
+                let (left, right) = self.two(scope, Kind::Bool, depth);
+                format!("({left} OR {right})")
+            }
+            3 => format!("(NOT {})", self.value(scope, Kind::Bool, depth)),
+            4 => {
+                let not = *self.choices.pick(&["", "NOT "]);
+                let value = self.value(scope, kind, depth);
+                let (one, other) = self.two(scope, kind, depth);
+                format!("({value} {not}IN ({one}, {other}))")
+            }
+            5 => {
+                let value = self.value(scope, kind, depth);
+                let (low, high) = self.two(scope, kind, depth);
+                format!("({value} BETWEEN {low} AND {high})")
+            }
+            6 => {
+                let like = *self.choices.pick(&["LIKE", "NOT LIKE", "ILIKE"]);
+                let pattern = *self.choices.pick(&["a%", "%b%", "_", "%"]);
+                let value = self.value(scope, Kind::Text, depth);
+                format!("({value} {like} '{pattern}')")
+            }
+            7 => {
+                let what = *self.choices.pick(&["TRUE", "NOT TRUE", "FALSE", "UNKNOWN"]);
+                format!("({} IS {what})", self.value(scope, Kind::Bool, depth))
+            }
+            _ => {
+                let operator = *self.choices.pick(&[
+                    "=",
+                    "<",
+                    "<=",
+                    "<>",
+                    ">",
+                    "IS DISTINCT FROM",
+                    "IS NOT DISTINCT FROM",
+                ]);
+                let (left, right) = self.two(scope, kind, depth);
+                format!("({left} {operator} {right})")
+            }
+        }
     }
 }

@@ -1,242 +1,254 @@
-//! Random queries: tables, joins, groups, windows, set operations, subqueries.
+//! Random relations in FROM: tables, views, queries, VALUES, windows of time, and joins of all kinds.
 
-use super::choices::Choices;
-use super::expressions::{Column, KINDS, Kind, value};
+use super::generator::{Column, Generator, columns_of};
+use super::kinds::Kind;
+use super::tables::{TABLES, VIEWS};
 
-const T: &[(&str, Kind)] = &[
-    ("k", Kind::Int),
-    ("a", Kind::Int),
-    ("b", Kind::Big),
-    ("s", Kind::Text),
-    ("x", Kind::Float),
-    ("d", Kind::Num),
-    ("f", Kind::Bool),
-    ("ts", Kind::Time),
-];
-const U: &[(&str, Kind)] = &[
-    ("k", Kind::Int),
-    ("a", Kind::Int),
-    ("c", Kind::Big),
-    ("s", Kind::Text),
-];
-const W: &[(&str, Kind)] = &[("k", Kind::Int), ("g", Kind::Int), ("y", Kind::Float)];
-const TABLES: [(&str, &[(&str, Kind)]); 3] = [("t", T), ("u", U), ("w", W)];
-
-/// Makes one query; names are numbered so that none comes twice.
-pub(super) struct Queries<'a> {
-    choices: &'a mut Choices,
-    names: usize,
-}
-
-/// A random query.
-pub(super) fn query(choices: &mut Choices) -> String {
-    let kinds = some_kinds(choices);
-    Queries { choices, names: 0 }.of(&kinds, 2)
-}
-
-fn some_kinds(choices: &mut Choices) -> Vec<Kind> {
-    (0..=choices.below(3))
-        .map(|_| *choices.pick(&KINDS))
-        .collect()
-}
-
-impl Queries<'_> {
-    /// A query with columns `c0`, `c1` and so on of the types `kinds`.
-    fn of(&mut self, kinds: &[Kind], depth: usize) -> String {
-        if depth > 0 && self.choices.once_in(6) {
-            let operator = *self.choices.pick(&[
-                "UNION ALL",
-                "UNION",
-                "EXCEPT",
-                "INTERSECT",
-                "EXCEPT ALL",
-                "INTERSECT ALL",
-            ]);
-            let (left, right) = (self.select(kinds, depth - 1), self.select(kinds, depth - 1));
-            return format!("({left}) {operator} ({right})");
+impl Generator<'_> {
+    /// What follows FROM, and the columns that it gives.
+    pub(super) fn from(&mut self, depth: usize) -> (String, Vec<Column>) {
+        let (mut text, mut scope) = self.one(depth);
+        let joins = match self.choices.below(6) {
+            0..=2 => 0,
+            3 | 4 => 1,
+            _ => 2,
+        };
+        for _ in 0..joins.min(depth) {
+            let (join, more) = self.join(&scope, depth - 1);
+            text.push_str(&join);
+            scope.extend(more);
         }
-        let select = match self.choices.below(5) {
-            0 | 1 => self.select(kinds, depth),
-            2 => self.groups(kinds, depth),
-            3 => self.window(kinds, depth),
-            _ => {
-                let select = self.select(kinds, depth);
-                select.replacen("SELECT", "SELECT DISTINCT", 1)
+        (text, scope)
+    }
+
+    fn join(&mut self, scope: &[Column], depth: usize) -> (String, Vec<Column>) {
+        match self.choices.below(12) {
+            0 => self.lateral(scope, depth),
+            1 => self.asof(scope, depth),
+            2 => self.series(scope),
+            3 => {
+                let (right, more) = self.one(depth);
+                (format!(" CROSS JOIN {right}"), more)
             }
-        };
-        if self.choices.once_in(6) {
-            // Every column is a key: which rows are first is never open.
-            let keys: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
-            let (limit, offset) = (self.choices.below(4), self.choices.below(2));
-            let keys = keys.join(", ");
-            return format!(
-                "SELECT * FROM ({select}) AS z ORDER BY {keys} LIMIT {limit} OFFSET {offset}"
-            );
-        }
-        select
-    }
-
-    fn select(&mut self, kinds: &[Kind], depth: usize) -> String {
-        let (from, scope) = self.from(depth);
-        let filter = self.filter(&scope, depth);
-        let columns = self.columns(kinds, &scope);
-        format!("SELECT {columns} FROM {from}{filter}")
-    }
-
-    fn columns(&mut self, kinds: &[Kind], scope: &[Column]) -> String {
-        let columns = kinds.iter().enumerate().map(|(at, kind)| {
-            let value = value(self.choices, scope, *kind, 2);
-            format!("{value} AS c{at}")
-        });
-        columns.collect::<Vec<_>>().join(", ")
-    }
-
-    /// Groups by one or two expressions; every column is a key or an aggregate of its type.
-    fn groups(&mut self, kinds: &[Kind], depth: usize) -> String {
-        let (from, scope) = self.from(depth);
-        let filter = self.filter(&scope, depth);
-        let (first, second) = (*self.choices.pick(&KINDS), *self.choices.pick(&KINDS));
-        // A bare number would be the position of a column.
-        let keys = [first, second].map(|kind| {
-            let key = value(self.choices, &scope, kind, 1);
-            format!("coalesce({key}, {key})")
-        });
-        let columns: Vec<String> = (0..kinds.len())
-            .map(|at| format!("{} AS c{at}", self.aggregate(kinds[at], &scope)))
-            .collect();
-        let columns = columns.join(", ");
-        let [left, right] = keys;
-        let group = match self.choices.below(5) {
-            0 => String::new(),
-            1 => format!(" GROUP BY {left}"),
-            2 => format!(" GROUP BY {left}, {right}"),
-            3 => format!(" GROUP BY ROLLUP ({left}, {right})"),
-            _ => format!(" GROUP BY CUBE ({left}, {right})"),
-        };
-        let having = if self.choices.once_in(4) {
-            " HAVING count(*) > 1"
-        } else {
-            ""
-        };
-        format!("SELECT {columns} FROM {from}{filter}{group}{having}")
-    }
-
-    fn aggregate(&mut self, kind: Kind, scope: &[Column]) -> String {
-        let value = value(self.choices, scope, kind, 1);
-        let distinct = if self.choices.once_in(3) {
-            "DISTINCT "
-        } else {
-            ""
-        };
-        let call = match (kind, self.choices.below(3)) {
-            (Kind::Bool, 0) => format!("bool_and({value})"),
-            (Kind::Bool, _) => format!("bool_or({value})"),
-            (Kind::Big, 0) => format!("count({distinct}{value})"),
-            (Kind::Float, 0) => format!("sum({distinct}{value})"),
-            (Kind::Float, 1) => format!("avg({value})"),
-            (Kind::Text, 0) => format!("string_agg({value}, ',' ORDER BY {value})"),
-            (_, 1) => format!("max({value})"),
-            _ => format!("min({value})"),
-        };
-        if self.choices.once_in(4) {
-            let test = super::expressions::value(self.choices, scope, Kind::Bool, 1);
-            return format!("{call} FILTER (WHERE {test})");
-        }
-        call
-    }
-
-    /// Window calls whose answer ties do not change.
-    fn window(&mut self, kinds: &[Kind], depth: usize) -> String {
-        let (from, scope) = self.from(depth);
-        let filter = self.filter(&scope, depth);
-        let mut columns = Vec::new();
-        for (at, kind) in kinds.iter().enumerate() {
-            let (by, order) = (*self.choices.pick(&KINDS), *self.choices.pick(&KINDS));
-            let by = value(self.choices, &scope, by, 1);
-            let order = value(self.choices, &scope, order, 1);
-            let argument = value(self.choices, &scope, *kind, 1);
-            let call = match (kind, self.choices.below(4)) {
-                (Kind::Bool, _) => argument,
-                (Kind::Big, 0) => {
-                    format!("cast(rank() OVER (PARTITION BY {by} ORDER BY {order}) AS bigint)")
-                }
-                (Kind::Big, 1) => {
-                    format!("count({argument}) OVER (PARTITION BY {by} ORDER BY {order})")
-                }
-                (_, 2) => format!("max({argument}) OVER (PARTITION BY {by})"),
-                _ => format!("min({argument}) OVER (PARTITION BY {by} ORDER BY {order})"),
-            };
-            columns.push(format!("{call} AS c{at}"));
-        }
-        format!("SELECT {} FROM {from}{filter}", columns.join(", "))
-    }
-
-    fn filter(&mut self, scope: &[Column], depth: usize) -> String {
-        match self.choices.below(4) {
-            0 | 1 => String::new(),
-            2 if depth > 0 => format!(" WHERE {}", self.membership(scope, depth - 1)),
-            _ => format!(" WHERE {}", value(self.choices, scope, Kind::Bool, 2)),
+            _ => self.plain_join(scope, depth),
         }
     }
 
-    /// A test with a subquery.
-    fn membership(&mut self, scope: &[Column], depth: usize) -> String {
-        let kind = *self.choices.pick(&KINDS);
-        let left = value(self.choices, scope, kind, 1);
-        let inner = self.of(&[kind], depth);
-        self.names += 1;
-        let name = format!("q{}", self.names);
-        match self.choices.below(5) {
-            0 => format!("{left} IN ({inner})"),
-            1 => format!("{left} NOT IN ({inner})"),
-            2 => format!("EXISTS (SELECT 1 FROM ({inner}) AS {name} WHERE {name}.c0 = {left})"),
-            3 => format!("NOT EXISTS (SELECT 1 FROM ({inner}) AS {name} WHERE {name}.c0 = {left})"),
-            _ => format!("({left} IN ({inner})) IS NOT TRUE"),
-        }
-    }
-
-    fn from(&mut self, depth: usize) -> (String, Vec<Column>) {
-        let (left, mut scope) = self.one(depth);
-        if depth == 0 || self.choices.below(2) == 0 {
-            return (left, scope);
-        }
-        let (right, more) = self.one(depth - 1);
+    fn plain_join(&mut self, scope: &[Column], depth: usize) -> (String, Vec<Column>) {
+        let (right, more) = self.one(depth);
         let join = *self
             .choices
             .pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
-        let key = *self.choices.pick(&KINDS);
-        let on = [&scope, &more].map(|scope| value(self.choices, scope, key, 1));
-        scope.extend(more);
-        let residual = match self.choices.below(3) {
-            2 => format!(" AND {}", value(self.choices, &scope, Kind::Bool, 1)),
-            _ => String::new(),
+        let both = [scope, &more].concat();
+        let kind = self.kind();
+        let depth = self.choices.below(2);
+        let (left, other) = (
+            self.value(scope, kind, depth),
+            self.value(&more, kind, depth),
+        );
+        let mut on = match self.choices.below(8) {
+            // DataFusion has no full join without an equality.
+            7 if join != "FULL JOIN" => format!("{left} < {other}"),
+            6 => format!("{left} IS NOT DISTINCT FROM {other}"),
+            _ => format!("{left} = {other}"),
         };
-        let [one, other] = on;
-        (
-            format!("{left} {join} {right} ON {one} = {other}{residual}"),
-            scope,
-        )
+        if self.choices.once_in(3) {
+            on = format!("{on} AND {}", self.value(&both, Kind::Bool, 1));
+        }
+        (format!(" {join} {right} ON {on}"), more)
+    }
+
+    /// A subquery that reads the rows before it, with LIMIT now and then.
+    fn lateral(&mut self, scope: &[Column], depth: usize) -> (String, Vec<Column>) {
+        let (from, inner) = self.from(depth.min(1));
+        let filter = self.correlated(scope, &inner);
+        let kinds = self.some_kinds();
+        let grouped = self.choices.once_in(3);
+        let columns: Vec<String> = (0..kinds.len())
+            .map(|at| {
+                let value = if grouped {
+                    self.aggregate(kinds[at], &inner)
+                } else {
+                    self.value(&inner, kinds[at], 1)
+                };
+                format!("{value} AS c{at}")
+            })
+            .collect();
+        let limit = match self.choices.below(3) {
+            0 => String::new(),
+            1 => format!(" ORDER BY c0 LIMIT {}", 1 + self.choices.below(2)),
+            _ => " ORDER BY c0 DESC LIMIT 1 OFFSET 1".to_owned(),
+        };
+        let name = self.name();
+        let columns = columns.join(", ");
+        let query = format!("LATERAL (SELECT {columns} FROM {from}{filter}{limit}) AS {name}");
+        let join = match self.choices.below(2) {
+            0 => format!(" CROSS JOIN {query}"),
+            _ => format!(" LEFT JOIN {query} ON true"),
+        };
+        (join, columns_of(&name, &kinds))
+    }
+
+    fn asof(&mut self, scope: &[Column], depth: usize) -> (String, Vec<Column>) {
+        let (right, more) = self.one(depth);
+        let join = *self.choices.pick(&["ASOF JOIN", "ASOF LEFT JOIN"]);
+        let operator = *self.choices.pick(&[">=", ">", "<=", "<"]);
+        // One column of each side: constants are no time of a row.
+        let pairs: Vec<(&Column, &Column)> = scope
+            .iter()
+            .filter(|column| !matches!(column.kind, Kind::Bool | Kind::Ints | Kind::Span))
+            .flat_map(|column| more.iter().map(move |other| (column, other)))
+            .filter(|(column, other)| column.kind == other.kind)
+            .collect();
+        if pairs.is_empty() {
+            return (format!(" CROSS JOIN {right}"), more);
+        }
+        let (left, other) = *self.choices.pick(&pairs);
+        let on = if self.choices.below(4) == 0 {
+            String::new()
+        } else {
+            let (key, same) = *self.choices.pick(&pairs);
+            format!(" ON {} = {}", key.name, same.name)
+        };
+        let text = format!(
+            " {join} {right} MATCH_CONDITION ({} {operator} {}){on}",
+            left.name, other.name
+        );
+        (text, more)
+    }
+
+    /// The elements of a list, or a series up to a column.
+    fn series(&mut self, scope: &[Column]) -> (String, Vec<Column>) {
+        let lists: Vec<&Column> = scope
+            .iter()
+            .filter(|column| column.kind == Kind::Ints)
+            .collect();
+        let ints: Vec<&Column> = scope
+            .iter()
+            .filter(|column| column.kind == Kind::Int)
+            .collect();
+        let call = if lists.is_empty() {
+            let last = if ints.is_empty() {
+                "3"
+            } else {
+                &self.choices.pick(&ints).name
+            };
+            format!("generate_series(1, {last} % 4)")
+        } else {
+            format!("unnest({})", self.choices.pick(&lists).name)
+        };
+        let name = self.name();
+        // DataFusion's series are of bigints.
+        let kind = if lists.is_empty() {
+            Kind::Big
+        } else {
+            Kind::Int
+        };
+        let join = match self.choices.below(2) {
+            0 => format!(" CROSS JOIN {call} AS {name}(c0)"),
+            _ => format!(" LEFT JOIN LATERAL {call} AS {name}(c0) ON true"),
+        };
+        (join, columns_of(&name, &[kind]))
     }
 
     /// A table or a query in FROM.
     fn one(&mut self, depth: usize) -> (String, Vec<Column>) {
-        self.names += 1;
-        let name = format!("q{}", self.names);
-        let column = |at: &str, kind: Kind| Column {
-            name: format!("{name}.{at}"),
-            kind,
-        };
-        if depth > 0 && self.choices.once_in(4) {
-            let kinds = some_kinds(self.choices);
-            let inner = self.of(&kinds, depth - 1);
-            let scope = kinds
-                .iter()
-                .enumerate()
-                .map(|(at, kind)| column(&format!("c{at}"), *kind));
-            return (format!("({inner}) AS {name}"), scope.collect());
+        let full = self.is_full();
+        match self.choices.below(16) {
+            11 | 12 if depth > 0 && !full => {
+                let kinds = self.some_kinds();
+                let inner = self.query(&kinds, depth - 1);
+                let name = self.name();
+                (format!("({inner}) AS {name}"), columns_of(&name, &kinds))
+            }
+            13 => self.windowed(),
+            14 if self.choices.below(2) == 0 => self.values(),
+            14 | 15 if !self.named.is_empty() => {
+                let (with, kinds) = self.choices.pick(&self.named).clone();
+                let name = self.name();
+                (format!("{with} AS {name}"), columns_of(&name, &kinds))
+            }
+            10 => {
+                let (view, _, columns) = *self.choices.pick(&VIEWS);
+                let name = self.name();
+                let scope = scope_of(&name, columns.iter().copied());
+                (format!("{view} AS {name}"), scope)
+            }
+            _ => self.table(),
         }
-        let (table, columns) = *self.choices.pick(&TABLES);
-        let scope = columns.iter().map(|(at, kind)| column(at, *kind));
-        (format!("{table} AS {name}"), scope.collect())
     }
+
+    fn table(&mut self) -> (String, Vec<Column>) {
+        let at = self.choices.below(8);
+        // The tables of the commonest types more often.
+        let table = &TABLES[if at < TABLES.len() {
+            at
+        } else {
+            at - TABLES.len()
+        }];
+        let name = self.name();
+        let columns = table
+            .columns
+            .iter()
+            .map(|(column, kind, _)| (*column, *kind));
+        let scope = scope_of(&name, columns);
+        (format!("{} AS {name}", table.name), scope)
+    }
+
+    /// A table with its windows of time.
+    fn windowed(&mut self) -> (String, Vec<Column>) {
+        let (table, time) = *self.choices.pick(&[(0, "ts"), (1, "day"), (1, "z")]);
+        let table = &TABLES[table];
+        let day = time == "day";
+        let size = if day { "2 days" } else { "40 seconds" };
+        let name = self.name();
+        let call = match self.choices.below(3) {
+            0 => format!("TUMBLE({}, {time}, INTERVAL '{size}')", table.name),
+            1 => {
+                let slide = if day { "1 day" } else { "20 seconds" };
+                format!(
+                    "HOP({}, {time}, INTERVAL '{slide}', INTERVAL '{size}')",
+                    table.name
+                )
+            }
+            _ => format!("SESSION({}, {time}, INTERVAL '{size}', k)", table.name),
+        };
+        let mut columns: Vec<(&str, Kind)> = table
+            .columns
+            .iter()
+            .map(|(column, kind, _)| (*column, *kind))
+            .collect();
+        let kind = if time == "z" { Kind::Zoned } else { Kind::Time };
+        columns.extend([("window_start", kind), ("window_end", kind)]);
+        let scope = scope_of(&name, columns.into_iter());
+        (format!("{call} AS {name}"), scope)
+    }
+
+    fn values(&mut self) -> (String, Vec<Column>) {
+        let kinds = self.some_kinds();
+        let rows: Vec<String> = (0..=self.choices.below(3))
+            .map(|_| {
+                let row: Vec<String> = (0..kinds.len())
+                    .map(|at| kinds[at].literal(self.choices))
+                    .collect();
+                format!("({})", row.join(", "))
+            })
+            .collect();
+        let name = self.name();
+        let columns: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
+        let text = format!(
+            "(VALUES {}) AS {name}({})",
+            rows.join(", "),
+            columns.join(", ")
+        );
+        (text, columns_of(&name, &kinds))
+    }
+}
+
+fn scope_of<'a>(name: &str, columns: impl Iterator<Item = (&'a str, Kind)>) -> Vec<Column> {
+    let columns = columns.map(|(column, kind)| Column {
+        name: format!("{name}.{column}"),
+        kind,
+    });
+    columns.collect()
 }
