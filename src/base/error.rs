@@ -329,7 +329,10 @@ impl Error {
         } = inner
         {
             let copy = format!("{}{COPY_MARK}", field.name);
-            if valid_fields.iter().any(|known| known.name.starts_with(&copy)) {
+            if valid_fields
+                .iter()
+                .any(|known| known.name.starts_with(&copy))
+            {
                 let text = format!("column reference \"{}\" is ambiguous", field.name);
                 return Self::new(Kind::Invalid, "42702", text);
             }

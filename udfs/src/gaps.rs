@@ -83,7 +83,9 @@ impl ScalarUDFImpl for Gap {
             (Which::Steps, [time, _, _]) => Ok(vec![micros(time)?, micros(time)?, number]),
             (Which::Time, [time, _, _]) => Ok(vec![micros(time)?, number.clone(), number]),
             (Which::Value, [value, _, _, _])
-                if value.is_integer() || value.is_floating() || matches!(value, DataType::Decimal128(..)) =>
+                if value.is_integer()
+                    || value.is_floating()
+                    || matches!(value, DataType::Decimal128(..)) =>
             {
                 Ok(vec![value.clone(), value.clone(), number.clone(), number])
             }
@@ -172,7 +174,9 @@ fn values(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             let to = arrays[1].as_primitive::<Decimal128Type>();
             let value = |row| between(valid(from, row), valid(to, row), part(row), true);
             let filled = (0..rows).map(value).collect::<Result<Decimal128Array>>()?;
-            Ok(Arc::new(filled.with_precision_and_scale(*precision, *scale)?))
+            Ok(Arc::new(
+                filled.with_precision_and_scale(*precision, *scale)?,
+            ))
         }
         whole if whole.is_integer() => {
             let exact = CastOptions {
@@ -181,7 +185,10 @@ fn values(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             };
             let from = cast_with_options(&arrays[0], &DataType::Int64, &exact)?;
             let to = cast_with_options(&arrays[1], &DataType::Int64, &exact)?;
-            let (from, to) = (from.as_primitive::<Int64Type>(), to.as_primitive::<Int64Type>());
+            let (from, to) = (
+                from.as_primitive::<Int64Type>(),
+                to.as_primitive::<Int64Type>(),
+            );
             let value = |row| {
                 let (from, to) = (valid(from, row), valid(to, row));
                 let value = between(from.map(i128::from), to.map(i128::from), part(row), false)?;
@@ -193,7 +200,10 @@ fn values(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         _ => {
             let from = cast(&arrays[0], &DataType::Float64)?;
             let to = cast(&arrays[1], &DataType::Float64)?;
-            let (from, to) = (from.as_primitive::<Float64Type>(), to.as_primitive::<Float64Type>());
+            let (from, to) = (
+                from.as_primitive::<Float64Type>(),
+                to.as_primitive::<Float64Type>(),
+            );
             let value = |row: usize| match (valid(from, row), valid(to, row), part(row)?) {
                 (from, _, (0, _)) => from,
                 #[expect(clippy::cast_precision_loss, reason = "at most a million steps")]
@@ -234,7 +244,11 @@ fn between(
     let Some(way) = way else {
         return exec_err!("a value between two is out of range");
     };
-    let half = if rounded { way.signum() * (steps / 2) } else { 0 };
+    let half = if rounded {
+        way.signum() * (steps / 2)
+    } else {
+        0
+    };
     Ok(from.checked_add((way.saturating_add(half)) / steps))
 }
 
@@ -259,26 +273,59 @@ mod tests {
     #[test]
     fn steps_lie_before_the_next_row() {
         let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
-            Some(0), Some(0), Some(0), Some(5), None, Some(7),
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(5),
+            None,
+            Some(7),
         ]));
         let nexts: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
-            Some(30), Some(31), Some(10), Some(5), Some(9), None,
+            Some(30),
+            Some(31),
+            Some(10),
+            Some(5),
+            Some(9),
+            None,
         ]));
         let lists = call(&function(Which::Steps), &[times, nexts, numbers(&[10; 6])]);
-        let lengths: Vec<usize> = lists.as_list::<i32>().iter().flatten().map(|l| l.len()).collect();
+        let lengths: Vec<usize> = lists
+            .as_list::<i32>()
+            .iter()
+            .flatten()
+            .map(|l| l.len())
+            .collect();
         assert_eq!(lengths, [3, 4, 1, 1, 1, 1]);
     }
 
     #[test]
     fn values_lie_on_the_line_between_two() {
         let steps = numbers(&[0, 1, 2, 1, 1]);
-        let from: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), Some(0), Some(0), Some(-3), None]));
-        let to: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(11), Some(11), Some(-5), Some(1)]));
+        let from: ArrayRef = Arc::new(Int64Array::from(vec![
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(-3),
+            None,
+        ]));
+        let to: ArrayRef = Arc::new(Int64Array::from(vec![
+            None,
+            Some(11),
+            Some(11),
+            Some(-5),
+            Some(1),
+        ]));
         let counts = numbers(&[3; 5]);
         let whole = call(&function(Which::Value), &[from, to, steps, counts]);
         let whole: Vec<Option<i64>> = whole.as_primitive::<Int64Type>().iter().collect();
         assert_eq!(whole, [Some(0), Some(3), Some(7), Some(-3), None]);
-        assert_eq!(between(Some(100), Some(205), Some((1, 2)), true).unwrap(), Some(153));
-        assert_eq!(between(Some(0), Some(-5), Some((1, 2)), true).unwrap(), Some(-3));
+        assert_eq!(
+            between(Some(100), Some(205), Some((1, 2)), true).unwrap(),
+            Some(153)
+        );
+        assert_eq!(
+            between(Some(0), Some(-5), Some((1, 2)), true).unwrap(),
+            Some(-3)
+        );
     }
 }

@@ -181,7 +181,9 @@ impl Lookup {
             return Ok(left);
         };
         while left != 0 {
-            let Some(oldest) = queue.front_mut() else { break };
+            let Some(oldest) = queue.front_mut() else {
+                break;
+            };
             if oldest.copies.signum() == left.signum() {
                 break;
             }
@@ -243,13 +245,20 @@ impl Lookup {
             }
         }
         let batch = batch_of(&self.config.schema, columns, pairs.left.len())?;
-        Ok(vec![Delta::new(batch, Int64Array::from(pairs.weights.clone()))?])
+        Ok(vec![Delta::new(
+            batch,
+            Int64Array::from(pairs.weights.clone()),
+        )?])
     }
 }
 
 fn bytes_of(found: &Found) -> usize {
     const ENTRY: usize = 48;
-    ENTRY + found.iter().map(|(row, _)| row.len() + ENTRY).sum::<usize>()
+    ENTRY
+        + found
+            .iter()
+            .map(|(row, _)| row.len() + ENTRY)
+            .sum::<usize>()
 }
 
 impl Operator for Lookup {

@@ -9,9 +9,7 @@ use super::schema;
 use crate::engine::operators::{Lookup, LookupConfig};
 use crate::engine::{Operator, StepContext};
 use crate::testing::laws::strategy::histories;
-use crate::testing::laws::{
-    Cell, Row, Step, Table, add, add_deltas, delta_of, integral,
-};
+use crate::testing::laws::{Cell, Row, Step, Table, add, add_deltas, delta_of, integral};
 
 fn side(value: &str) -> SchemaRef {
     schema(&[("k", DataType::Utf8View), (value, DataType::Int64)])
@@ -52,12 +50,18 @@ impl Running {
             vec![delta_of(&side("a"), left).unwrap()],
             vec![delta_of(&side("b"), right).unwrap()],
         ];
-        let deltas = self.join.step(&inputs, &mut StepContext::default()).unwrap();
+        let deltas = self
+            .join
+            .step(&inputs, &mut StepContext::default())
+            .unwrap();
         add_deltas(&mut self.output, &deltas).unwrap();
     }
 
     fn rows(&self) -> Vec<(Row, i64)> {
-        self.output.iter().map(|(row, weight)| (row.clone(), *weight)).collect()
+        self.output
+            .iter()
+            .map(|(row, weight)| (row.clone(), *weight))
+            .collect()
     }
 }
 
@@ -94,8 +98,14 @@ fn later_changes_of_the_table_leave_what_was_given_out() {
 fn a_left_row_that_goes_takes_back_what_the_oldest_of_its_kind_was_given() {
     let mut running = Running::new(false);
     running.step(&[(row("x", 1), 1)], &[(row("x", 10), 1)]);
-    running.step(&[(row("x", 1), 2)], &[(row("x", 10), -1), (row("x", 11), 2)]);
-    assert_eq!(running.rows(), [(pair("x", 1, 10), 1), (pair("x", 1, 11), 4)]);
+    running.step(
+        &[(row("x", 1), 2)],
+        &[(row("x", 10), -1), (row("x", 11), 2)],
+    );
+    assert_eq!(
+        running.rows(),
+        [(pair("x", 1, 10), 1), (pair("x", 1, 11), 4)]
+    );
     running.step(&[(row("x", 1), -2)], &[(row("x", 11), -2)]);
     assert_eq!(running.rows(), [(pair("x", 1, 11), 2)]);
     running.step(&[(row("x", 1), -1)], &[]);
@@ -131,7 +141,9 @@ fn expect(outer: bool, step: &Step, right: &mut Table, copies: &mut Copies, outp
         let queue = copies.entry(row.clone()).or_default();
         for _ in 0..weight.max(0) {
             let equal = |other: &&Row| row[0] != Cell::Null && other[0] == row[0];
-            let there = right.iter().filter(|(other, weight)| **weight > 0 && equal(other));
+            let there = right
+                .iter()
+                .filter(|(other, weight)| **weight > 0 && equal(other));
             let mut given: Vec<(Row, i64)> = there
                 .map(|(other, weight)| ([row.clone(), other.clone()].concat(), *weight))
                 .collect();

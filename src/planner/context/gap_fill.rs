@@ -48,9 +48,15 @@ pub(super) fn filled(plan: LogicalPlan) -> Outcome<LogicalPlan> {
             Strategy::Locf => column,
             Strategy::KeepNull => only_itself(column)?,
             Strategy::Interpolate => {
-                let steps = cast(cardinality(named(STEPS)?), arrow::datatypes::DataType::Int64);
+                let steps = cast(
+                    cardinality(named(STEPS)?),
+                    arrow::datatypes::DataType::Int64,
+                );
                 let next = named(&next_of(name))?;
-                call(lotic_udfs::GAP_VALUE, vec![column, next, step.clone(), steps])?
+                call(
+                    lotic_udfs::GAP_VALUE,
+                    vec![column, next, step.clone(), steps],
+                )?
             }
         };
         columns.push(value.alias(filled_as(*strategy, name)));

@@ -12,9 +12,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, cast, lit,
-};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
 use lotic_udfs::json;
 use sqlparser::ast::BinaryOperator;
@@ -67,7 +65,11 @@ impl ExprPlanner for JsonOperators {
             Op::StringConcat if right && is_literal(&expr.left) => "jsonb_concat",
             Op::Minus if left => "jsonb_delete",
             Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq if left != right => {
-                let RawBinaryExpr { op, left: a, right: b } = expr;
+                let RawBinaryExpr {
+                    op,
+                    left: a,
+                    right: b,
+                } = expr;
                 let read = |expr: Expr| match is_literal(&expr) {
                     true => call("jsonb", vec![expr]),
                     false => Ok(expr),
@@ -77,7 +79,10 @@ impl ExprPlanner for JsonOperators {
             }
             _ => return Ok(PlannerResult::Original(expr)),
         };
-        Ok(PlannerResult::Planned(call(name, vec![expr.left, expr.right])?))
+        Ok(PlannerResult::Planned(call(
+            name,
+            vec![expr.left, expr.right],
+        )?))
     }
 }
 
@@ -117,7 +122,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
         }
         return Ok(Transformed::yes(call("jsonb", vec![*expr])?));
     }
-    if from == json::TYPE && let Some(word) = type_word(to) {
+    if from == json::TYPE
+        && let Some(word) = type_word(to)
+    {
         let text = call("jsonb_scalar_text", vec![*expr, lit(word)])?;
         return Ok(Transformed::yes(cast(text, to.clone())));
     }

@@ -13,9 +13,9 @@ use sqlparser::ast::{self, ExprWithAlias};
 
 use super::{correlated, multiset, recursive_reads};
 use crate::base::Result;
-use crate::planner::{asof, lookup};
 use crate::planner::parse::{MAX_DEPTH, too_deep};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
+use crate::planner::{asof, lookup};
 
 /// Plans a query that `prepare_query` has prepared. Not analysed, not optimised; nothing is read but schemas.
 ///
@@ -27,7 +27,10 @@ pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<Logi
     let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
     on_big_stack(|| {
         recursive_reads::check(&plan)?;
-        correlated::rewrite(state, multiset::rewrite(lookup::rewrite(asof::rewrite(plan)?)?)?)
+        correlated::rewrite(
+            state,
+            multiset::rewrite(lookup::rewrite(asof::rewrite(plan)?)?)?,
+        )
     })
 }
 

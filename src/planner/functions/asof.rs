@@ -53,6 +53,9 @@ impl ScalarUDFImpl for Mark {
     }
 
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(Error::unsupported("this function marks the condition of a join and stands nowhere else").into())
+        Err(Error::unsupported(
+            "this function marks the condition of a join and stands nowhere else",
+        )
+        .into())
     }
 }

@@ -9,7 +9,8 @@ use datafusion::common::types::{
 };
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{
-    average, bit_and_or_xor, bool_and_or, correlation, count, covariance, min_max, regr, stddev, sum, variance,
+    average, bit_and_or_xor, bool_and_or, correlation, count, covariance, min_max, regr, stddev,
+    sum, variance,
 };
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};

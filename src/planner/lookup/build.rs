@@ -27,14 +27,13 @@ fn build(join: Join) -> std::result::Result<Transformed<LogicalPlan>, DataFusion
     let Some(filter) = join.filter.clone() else {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     };
-    let (marks, conditions): (Vec<Expr>, Vec<Expr>) =
-        split_conjunction_owned(filter).into_iter().partition(is_mark);
+    let (marks, conditions): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(filter)
+        .into_iter()
+        .partition(is_mark);
     if marks.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
-    let node = PresentNode {
-        input: join.right,
-    };
+    let node = PresentNode { input: join.right };
     let right = LogicalPlan::Extension(Extension {
         node: Arc::new(node),
     });

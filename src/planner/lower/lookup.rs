@@ -40,7 +40,9 @@ impl Lowering<'_> {
             return Err(refused("a condition without an equality of both sides"));
         }
         if outer && join.filter.is_some() {
-            return Err(refused("a LEFT JOIN with more than equalities in its condition"));
+            return Err(refused(
+                "a LEFT JOIN with more than equalities in its condition",
+            ));
         }
         let line = self.explain.current();
         self.explain.note(line, NOTE);

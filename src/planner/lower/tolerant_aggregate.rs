@@ -16,6 +16,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Accumulator;
+use datafusion::physical_expr::OrderingRequirements;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::aggregates::{
     AggregateExec, AggregateMode, aggregate_expressions, create_accumulators, evaluate_group_by,
@@ -26,7 +27,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
-use datafusion::physical_expr::OrderingRequirements;
 use futures::StreamExt;
 
 use super::tolerant::{Outcome, RowErrors, is_row_error};
@@ -136,8 +136,12 @@ impl ExecutionPlan for TolerantAggregateExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Outcome<SendableRecordBatchStream> {
-        let mut input = self.inner.input().execute(partition, Arc::clone(&context))?;
-        let reservation = MemoryConsumer::new("TolerantAggregateExec").register(context.memory_pool());
+        let mut input = self
+            .inner
+            .input()
+            .execute(partition, Arc::clone(&context))?;
+        let reservation =
+            MemoryConsumer::new("TolerantAggregateExec").register(context.memory_pool());
         let (inner, errors) = (Arc::clone(&self.inner), self.errors.clone());
         let aggregated = async move {
             let mut groups = Groups::new(&inner, reservation)?;
@@ -147,7 +151,10 @@ impl ExecutionPlan for TolerantAggregateExec {
             groups.finish(&inner, &errors)
         };
         let stream = futures::stream::once(aggregated);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            stream,
+        )))
     }
 }
 
@@ -204,7 +211,8 @@ impl Groups {
             .collect::<Outcome<Vec<_>>>()?;
         for keys in evaluate_group_by(inner.group_expr(), batch)? {
             for (key, rows) in self.rows_by_key(&keys, batch.num_rows())? {
-                self.reservation.try_grow(key.len() + rows.len() * size_of::<u32>())?;
+                self.reservation
+                    .try_grow(key.len() + rows.len() * size_of::<u32>())?;
                 let group = match self.groups.remove(&key) {
                     Some(group) => group,
                     None => create_accumulators(inner.aggr_expr()),
@@ -249,9 +257,11 @@ impl Groups {
         for (key, group) in &mut self.groups.into_iter().collect::<Vec<_>>() {
             let values = match group {
                 Ok(calls) => calls.iter_mut().map(|call| call.evaluate()).collect(),
-                Err(_) => Err(std::mem::replace(group, Ok(Vec::new())).err().ok_or_else(|| {
-                    DataFusionError::from(Error::internal("a failed group without its error"))
-                })?),
+                Err(_) => Err(std::mem::replace(group, Ok(Vec::new()))
+                    .err()
+                    .ok_or_else(|| {
+                        DataFusionError::from(Error::internal("a failed group without its error"))
+                    })?),
             };
             let values: Outcome<Vec<ScalarValue>> = values;
             match values {
@@ -271,11 +281,16 @@ impl Groups {
         let keys: Vec<&[u8]> = kept.iter().map(AsRef::as_ref).collect();
         let keys = decoded(&self.keys, self.converter.as_ref(), &keys)?;
         let mut columns = keys.columns().to_vec();
-        for (result, field) in results.into_iter().zip(schema.fields().iter().skip(columns.len())) {
+        for (result, field) in results
+            .into_iter()
+            .zip(schema.fields().iter().skip(columns.len()))
+        {
             columns.push(column_of(result, field.data_type())?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
-        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
     }
 }
 

@@ -138,7 +138,9 @@ impl ExtensionPlanner for TolerantWindowPlanner {
             calls.push(create_window_expr(expr, schema, props, context)?);
             functions.push(evaluated(expr, schema, props)?);
         }
-        let partitioned = calls.first().is_some_and(|call| !call.partition_by().is_empty());
+        let partitioned = calls
+            .first()
+            .is_some_and(|call| !call.partition_by().is_empty());
         let inner = WindowAggExec::try_new(calls, Arc::clone(input), partitioned)?;
         Ok(Some(Arc::new(TolerantWindowExec {
             inner: Arc::new(inner),
@@ -227,7 +229,10 @@ impl ExecutionPlan for TolerantWindowExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Outcome<SendableRecordBatchStream> {
-        let mut input = self.inner.input().execute(partition, Arc::clone(&context))?;
+        let mut input = self
+            .inner
+            .input()
+            .execute(partition, Arc::clone(&context))?;
         let reservation = MemoryConsumer::new("TolerantWindowExec").register(context.memory_pool());
         let (inner, errors) = (Arc::clone(&self.inner), self.errors.clone());
         let functions = self.functions.clone();
@@ -243,7 +248,10 @@ impl ExecutionPlan for TolerantWindowExec {
             valued(&inner, &functions, &rows, &errors)
         };
         let stream = futures::stream::once(rows);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            stream,
+        )))
     }
 }
 
@@ -288,7 +296,11 @@ fn valued(
     }
     for (row, error) in failed.iter().enumerate() {
         if let Some(error) = error {
-            errors.add(DataFusionError::from(error.clone()), rows.slice(row, 1), "window");
+            errors.add(
+                DataFusionError::from(error.clone()),
+                rows.slice(row, 1),
+                "window",
+            );
         }
     }
     let keep: BooleanArray = failed.iter().map(|error| Some(error.is_none())).collect();

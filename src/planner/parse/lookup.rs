@@ -24,10 +24,7 @@ pub(super) fn rewrite(tokens: &mut Vec<TokenWithSpan>) {
             }
             tokens[words].token = Token::RParen;
             let span = tokens[name].span;
-            let call = [
-                Token::make_word(PRESENT, None),
-                Token::LParen,
-            ];
+            let call = [Token::make_word(PRESENT, None), Token::LParen];
             let call = call.map(|token| TokenWithSpan { token, span });
             tokens.splice(name..name, call);
             at = end + 2;
@@ -48,7 +45,9 @@ fn version(tokens: &[TokenWithSpan], at: usize) -> Option<(usize, usize, usize)>
     if tokens[ahead.next()?].token != Token::LParen {
         return None;
     }
-    let end = ahead.next().filter(|place| tokens[*place].token == Token::RParen)?;
+    let end = ahead
+        .next()
+        .filter(|place| tokens[*place].token == Token::RParen)?;
     let mut name = None;
     let mut wants_name = true;
     for place in (0..at).rev().filter(|place| !is_space(place)) {

@@ -59,7 +59,9 @@ fn may_share_names(select: &Select) -> bool {
                 twice |= !names.insert(fold_ident(name));
             }
             SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
-                twice |= parts.last().is_some_and(|name| !names.insert(fold_ident(name)));
+                twice |= parts
+                    .last()
+                    .is_some_and(|name| !names.insert(fold_ident(name)));
             }
             SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => star = true,
             _ => {}

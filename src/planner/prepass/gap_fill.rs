@@ -234,11 +234,16 @@ fn collect(select: &mut Select, spec: &mut GapSpec) -> Result<()> {
         return Err(error);
     }
     let star = select.projection.iter().any(|item| {
-        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+        )
     });
     if star && !spec.filled.is_empty() {
-        return Err(Error::unsupported("* beside INTERPOLATE, LOCF or KEEPNULL is not supported")
-            .with_hint("name the columns"));
+        return Err(
+            Error::unsupported("* beside INTERPOLATE, LOCF or KEEPNULL is not supported")
+                .with_hint("name the columns"),
+        );
     }
     Ok(())
 }
@@ -319,7 +324,11 @@ fn series(input: TableFactor, spec: &GapSpec) -> Query {
         }
     }
     let mut columns = vec![star()];
-    columns.extend(ahead.into_iter().map(|column| named(lead(column), next_of(column))));
+    columns.extend(
+        ahead
+            .into_iter()
+            .map(|column| named(lead(column), next_of(column))),
+    );
     let beside = select_of(columns, vec![from(input)]);
 
     let steps = function(

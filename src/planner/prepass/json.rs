@@ -58,7 +58,12 @@ pub(super) fn one_column(name: &str) -> Option<&'static str> {
 
 /// In `FROM jsonb_array_elements(j) AS e` the column is `value`, and `e` means it too.
 pub(super) fn value_alias(name: &str, alias: Option<&TableAlias>) -> Option<Ident> {
-    let [Part { column: Some(_), .. }] = parts(name)? else {
+    let [
+        Part {
+            column: Some(_), ..
+        },
+    ] = parts(name)?
+    else {
         return None;
     };
     let alias = alias?;
@@ -95,8 +100,13 @@ pub(super) fn rewrite(expr: &mut Expr) {
     let FunctionArguments::List(list) = &mut call.args else {
         return;
     };
-    let Some(args) = plain(&list.args) else { return };
-    let (outer, element) = match (call.name.to_string().to_lowercase().as_str(), args.as_slice()) {
+    let Some(args) = plain(&list.args) else {
+        return;
+    };
+    let (outer, element) = match (
+        call.name.to_string().to_lowercase().as_str(),
+        args.as_slice(),
+    ) {
         ("jsonb_agg" | "json_agg", [value]) => {
             ("jsonb_of_list", function("to_jsonb", vec![value.clone()]))
         }

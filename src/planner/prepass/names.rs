@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use sqlparser::ast::{AccessExpr, Expr, GroupByExpr, Ident, ObjectNamePart, Select, SelectItem, Value};
+use sqlparser::ast::{
+    AccessExpr, Expr, GroupByExpr, Ident, ObjectNamePart, Select, SelectItem, Value,
+};
 
 use crate::base::COPY_MARK;
 use crate::planner::parse::fold_ident;
-
 
 /// The name of the `number`th column that the user sees as `own`.
 pub fn copy_name(own: &str, number: usize) -> String {

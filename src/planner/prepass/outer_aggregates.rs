@@ -20,8 +20,20 @@ const GROUPS: &str = "__lotic_groups";
 
 /// The aggregates that are looked for.
 const AGGREGATES: [&str; 14] = [
-    "count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or",
-    "bit_xor", "string_agg", "array_agg", "stddev",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "every",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "string_agg",
+    "array_agg",
+    "stddev",
 ];
 
 /// Rewrites `select` where a subquery in its columns or its HAVING has an aggregate of it.
@@ -104,9 +116,7 @@ fn column(name: String) -> Expr {
 
 fn has_subquery(select: &Select) -> bool {
     let is_subquery = |expr: &Expr| match expr {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-            ControlFlow::Break(())
-        }
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
     visit_expressions(&select.projection, is_subquery).is_break()
@@ -202,10 +212,12 @@ impl Walk {
             _ => None,
         };
         let bare = |expr: &Expr| matches!(expr, Expr::Identifier(_));
-        let same = |key: &Expr| {
-            key == expr || (bare(key) || bare(expr)) && last(key) == last(expr)
-        };
-        if qualified { self.keys.iter().position(same) } else { None }
+        let same = |key: &Expr| key == expr || (bare(key) || bare(expr)) && last(key) == last(expr);
+        if qualified {
+            self.keys.iter().position(same)
+        } else {
+            None
+        }
     }
 }
 

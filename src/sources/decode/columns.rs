@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::timezone::Tz;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanArray, BooleanBuilder, LargeStringBuilder,
-    ListArray, PrimitiveBuilder,
-    RecordBatch, RecordBatchOptions, StringArray, StringViewBuilder, new_null_array,
+    ListArray, PrimitiveBuilder, RecordBatch, RecordBatchOptions, StringArray, StringViewBuilder,
+    new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{

@@ -101,7 +101,11 @@ fn write_float(value: f64, out: &mut String) {
     } else if value.is_nan() {
         out.push_str("\"NaN\"");
     } else {
-        out.push_str(if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+        out.push_str(if value > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        });
     }
 }
 

@@ -41,18 +41,23 @@ pub(super) fn functions() -> Vec<Function> {
             })
         }),
         Function::new("jsonb_delete", &[Json, Step], Answer::Json, delete),
-        Function::new("jsonb_delete_path", &[Json, Texts], Answer::Json, |a, rows| {
-            let values = column(&a[0])?;
-            each(rows, |row, out| {
-                let valid = all_valid(a, row);
-                if valid {
-                    let path = texts_at(&a[1], row)?;
-                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                    delete_path(values.value(row), &path, out)?;
-                }
-                Ok(valid)
-            })
-        }),
+        Function::new(
+            "jsonb_delete_path",
+            &[Json, Texts],
+            Answer::Json,
+            |a, rows| {
+                let values = column(&a[0])?;
+                each(rows, |row, out| {
+                    let valid = all_valid(a, row);
+                    if valid {
+                        let path = texts_at(&a[1], row)?;
+                        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                        delete_path(values.value(row), &path, out)?;
+                    }
+                    Ok(valid)
+                })
+            },
+        ),
         Function::new("jsonb_set", &[Json, Texts, Json], Answer::Json, set).with_rest(Flag),
     ]
 }
@@ -160,7 +165,9 @@ fn set(arrays: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         }
         let path = texts_at(&arrays[1], row)?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let create = arrays.get(3).is_none_or(|create| create.as_boolean().value(row));
+        let create = arrays
+            .get(3)
+            .is_none_or(|create| create.as_boolean().value(row));
         set_path(values.value(row), &path, new.value(row), create, out)?;
         Ok(true)
     })

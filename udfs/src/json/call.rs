@@ -145,12 +145,11 @@ impl ScalarUDFImpl for Function {
                 given.len()
             );
         }
-        let wanted = self.arguments.iter().copied().chain(
-            self.rest
-                .into_iter()
-                .cycle()
-                .take(given.len() - fixed),
-        );
+        let wanted = self
+            .arguments
+            .iter()
+            .copied()
+            .chain(self.rest.into_iter().cycle().take(given.len() - fixed));
         given
             .iter()
             .zip(wanted)
@@ -241,11 +240,7 @@ pub(super) fn texts_at(texts: &ArrayRef, row: usize) -> Result<Vec<String>> {
 
 /// The items of PostgreSQL's text of an array.
 fn list_of(text: &str) -> Result<Vec<String>> {
-    let malformed = || {
-        DataFusionError::Execution(format!(
-            "malformed array literal: \"{text}\""
-        ))
-    };
+    let malformed = || DataFusionError::Execution(format!("malformed array literal: \"{text}\""));
     let inside = text
         .trim()
         .strip_prefix('{')

@@ -18,7 +18,10 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("jsonb_list_element_texts", one, Answer::Texts, |a, rows| {
             texts(&a[0], rows, |value| {
                 let elements = elements_of(value)?;
-                Ok(elements.into_iter().map(|e| shown(e).map(Into::into)).collect())
+                Ok(elements
+                    .into_iter()
+                    .map(|e| shown(e).map(Into::into))
+                    .collect())
             })
         }),
         Function::new("jsonb_list_keys", one, Answer::Texts, |a, rows| {
@@ -34,7 +37,9 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::new("jsonb_list_member_texts", one, Answer::Texts, |a, rows| {
             texts(&a[0], rows, |value| {
-                Ok(members(value).map(|(_, member)| shown(member).map(Into::into)).collect())
+                Ok(members(value)
+                    .map(|(_, member)| shown(member).map(Into::into))
+                    .collect())
             })
         }),
     ]

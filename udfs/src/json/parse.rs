@@ -212,9 +212,11 @@ impl<'a> Parser<'a> {
             }
             Some(b'"') => self.text_token(start),
             Some(first) => {
-                let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_';
+                let in_word =
+                    |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_';
                 let number = *first == b'-' || first.is_ascii_digit();
-                let more = |byte: &u8| in_word(byte) || number && matches!(byte, b'.' | b'+' | b'-');
+                let more =
+                    |byte: &u8| in_word(byte) || number && matches!(byte, b'.' | b'+' | b'-');
                 let rest = bytes.get(start + 1..).unwrap_or_default();
                 let length = match number || in_word(first) {
                     true => rest.iter().take_while(|byte| more(byte)).count(),
@@ -274,7 +276,10 @@ impl<'a> Parser<'a> {
     /// The error, with the line up to the place and its number.
     fn invalid(&self, detail: &str) -> DataFusionError {
         const SHOWN: usize = 50;
-        let read = self.text.get(..self.at.min(self.text.len())).unwrap_or(self.text);
+        let read = self
+            .text
+            .get(..self.at.min(self.text.len()))
+            .unwrap_or(self.text);
         let number = 1 + read.matches('\n').count();
         let line = read.rsplit('\n').next().unwrap_or_default();
         let skipped = line.chars().count().saturating_sub(SHOWN);
@@ -290,7 +295,10 @@ impl<'a> Parser<'a> {
 /// Whether the bytes are a number by JSON's grammar.
 fn is_number(bytes: &[u8]) -> bool {
     fn digits(bytes: &[u8]) -> (usize, &[u8]) {
-        let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = bytes
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         (count, bytes.get(count..).unwrap_or_default())
     }
     let bytes = bytes.strip_prefix(b"-").unwrap_or(bytes);
@@ -352,7 +360,9 @@ fn write_number(number: &str, out: &mut String) -> Result<()> {
         Err(_) => all,
     };
     let (before, after) = match usize::try_from(point) {
-        Ok(point) => padded.split_at_checked(point).unwrap_or((padded.as_str(), "")),
+        Ok(point) => padded
+            .split_at_checked(point)
+            .unwrap_or((padded.as_str(), "")),
         Err(_) => ("", padded.as_str()),
     };
     let before = before.trim_start_matches('0');

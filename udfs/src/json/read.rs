@@ -19,15 +19,19 @@ use Argument::{Json, Step, Text, Texts};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("jsonb", &[Json], Answer::Json, |a, _| super::parsed(&a[0])).with_alias("json"),
+        Function::new("jsonb", &[Json], Answer::Json, |a, _| super::parsed(&a[0]))
+            .with_alias("json"),
         Function::new("jsonb_get", &[Json, Step], Answer::Json, get),
         Function::new("jsonb_get_text", &[Json, Step], Answer::Text, get_text),
         Function::new("jsonb_at_path", &[Json, Texts], Answer::Json, |a, _| {
             path(a, &|row| texts_at(&a[1], row))
         }),
-        Function::new("jsonb_text_at_path", &[Json, Texts], Answer::Text, |a, _| {
-            path_text(a, &|row| texts_at(&a[1], row))
-        }),
+        Function::new(
+            "jsonb_text_at_path",
+            &[Json, Texts],
+            Answer::Text,
+            |a, _| path_text(a, &|row| texts_at(&a[1], row)),
+        ),
         Function::new("jsonb_extract_path", &[Json], Answer::Json, |a, _| {
             path(a, &steps(a)?)
         })
@@ -65,11 +69,18 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("jsonb_typeof", &[Json], Answer::Text, |a, rows| {
             let values = column(&a[0])?;
             each_text(rows, |row| {
-                Ok(values.is_valid(row).then(|| Kind::of(values.value(row)).name()))
+                Ok(values
+                    .is_valid(row)
+                    .then(|| Kind::of(values.value(row)).name()))
             })
         }),
         Function::new("jsonb_array_length", &[Json], Answer::Number, length),
-        Function::new("jsonb_scalar_text", &[Json, Text], Answer::Text, scalar_text),
+        Function::new(
+            "jsonb_scalar_text",
+            &[Json, Text],
+            Answer::Text,
+            scalar_text,
+        ),
         Function::new("jsonb_strip_nulls", &[Json], Answer::Json, |a, rows| {
             let values = column(&a[0])?;
             each(rows, |row, out| {
@@ -133,7 +144,12 @@ fn steps(arrays: &[ArrayRef]) -> Result<impl Fn(usize) -> Result<Vec<String>> + 
         .skip(1)
         .map(crate::kernel::texts)
         .collect::<Result<Vec<_>>>()?;
-    Ok(move |row| Ok(columns.iter().map(|column| column.value(row).to_owned()).collect()))
+    Ok(move |row| {
+        Ok(columns
+            .iter()
+            .map(|column| column.value(row).to_owned())
+            .collect())
+    })
 }
 
 fn path(arrays: &[ArrayRef], path_of: &PathOf<'_>) -> Result<ArrayRef> {
@@ -228,7 +244,10 @@ fn rounded(number: &str) -> String {
     let Some((whole, fraction)) = number.split_once('.') else {
         return number.to_owned();
     };
-    let up = fraction.as_bytes().first().is_some_and(|digit| *digit >= b'5');
+    let up = fraction
+        .as_bytes()
+        .first()
+        .is_some_and(|digit| *digit >= b'5');
     let parsed: Option<i128> = whole.trim_start_matches('-').parse().ok();
     match parsed.and_then(|whole| whole.checked_add(i128::from(up))) {
         Some(0) => "0".to_owned(),

@@ -41,13 +41,34 @@ fn texts_become_what_postgresql_prints() {
 fn what_is_no_json_is_refused_with_the_reason() {
     for (text, reason) in [
         ("{x", "Token \"x\" is invalid. JSON data, line 1: {x"),
-        ("", "The input string ended unexpectedly. JSON data, line 1: "),
-        ("[1,]", "Expected JSON value, but found \"]\". JSON data, line 1: [1,]"),
-        ("{\"a\" 1}", "Expected \":\", but found \"1\". JSON data, line 1: {\"a\" 1..."),
-        ("[1 2]", "Expected \",\" or \"]\", but found \"2\". JSON data, line 1: [1 2..."),
-        ("{\"a\":1,2", "Expected string, but found \"2\". JSON data, line 1: {\"a\":1,2"),
-        ("1 2", "Expected end of input, but found \"2\". JSON data, line 1: 1 2"),
-        ("{\"a\":\n01}", "Token \"01\" is invalid. JSON data, line 2: 01..."),
+        (
+            "",
+            "The input string ended unexpectedly. JSON data, line 1: ",
+        ),
+        (
+            "[1,]",
+            "Expected JSON value, but found \"]\". JSON data, line 1: [1,]",
+        ),
+        (
+            "{\"a\" 1}",
+            "Expected \":\", but found \"1\". JSON data, line 1: {\"a\" 1...",
+        ),
+        (
+            "[1 2]",
+            "Expected \",\" or \"]\", but found \"2\". JSON data, line 1: [1 2...",
+        ),
+        (
+            "{\"a\":1,2",
+            "Expected string, but found \"2\". JSON data, line 1: {\"a\":1,2",
+        ),
+        (
+            "1 2",
+            "Expected end of input, but found \"2\". JSON data, line 1: 1 2",
+        ),
+        (
+            "{\"a\":\n01}",
+            "Token \"01\" is invalid. JSON data, line 2: 01...",
+        ),
         ("1.", "Token \"1.\" is invalid. JSON data, line 1: 1."),
         ("\"a", "Token \"\"a\" is invalid. JSON data, line 1: \"a"),
     ] {
@@ -65,7 +86,10 @@ fn what_is_no_json_is_refused_with_the_reason() {
 fn paths_lead_through_objects_and_arrays() {
     let value = parsed_text(r#"{"a":[1,{"b":"x\"y"}],"n":null}"#).unwrap();
     let at = |path: &[&str]| at_path(&value, path.iter().copied());
-    assert_eq!(at(&["a", "1", "b"]).and_then(shown).as_deref(), Some("x\"y"));
+    assert_eq!(
+        at(&["a", "1", "b"]).and_then(shown).as_deref(),
+        Some("x\"y")
+    );
     assert_eq!(at(&["a", "-2"]), Some("1"));
     assert_eq!(at(&["a", "0", "0"]), None);
     assert_eq!(at(&["n"]).and_then(shown), None);
@@ -95,7 +119,11 @@ fn broken_text_never_panics() {
     let whole = r#"{"a": ["x\\\"", {"b": 1}]}"#;
     for end in 0..whole.len() {
         let text = &whole[..end];
-        let _ = (elements(text).count(), members(text).count(), contains(text, whole));
+        let _ = (
+            elements(text).count(),
+            members(text).count(),
+            contains(text, whole),
+        );
         let _ = LargeStringArray::from(vec![at_path(text, ["a", "0"].into_iter())]);
     }
 }
