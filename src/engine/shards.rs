@@ -307,7 +307,8 @@ impl Operator for Sharded {
     }
 
     fn clocks(&self) -> Vec<ObjectId> {
-        let clocks: BTreeSet<ObjectId> = self.parts.iter().flat_map(|part| part.0.clocks()).collect();
+        let clocks: BTreeSet<ObjectId> =
+            self.parts.iter().flat_map(|part| part.0.clocks()).collect();
         clocks.into_iter().collect()
     }
 

@@ -6,6 +6,7 @@
 //! operators that ask which rows stand around one. A [`Sorted`] keeps them in groups, each in order, for operators that
 //! ask which rows of a group come first.
 
+mod against;
 mod arrangement;
 mod blocks;
 mod chunks;
@@ -17,8 +18,9 @@ mod sorted;
 #[cfg(test)]
 mod tests;
 
+pub use against::{Against, Peers};
 pub use arrangement::{Arrangement, Emit, Keys};
 pub use blocks::Place;
 pub use keyed::Keyed;
 pub use ordered::{Change, OrderKey, Ordered, OrderedRows, Standing};
-pub use sorted::{Against, Arrival, Peers, Run, Sorted};
+pub use sorted::{Arrival, Run, Sorted};

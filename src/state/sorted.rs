@@ -11,14 +11,14 @@
 //! Beside the columns and the chunks' own 12 bytes stand 4 to 8 bytes a row in lists, 8 if any weight is not 1, and about
 //! 40 a group.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
+use super::against::Against;
 use super::blocks::{Blocks, Edit, Place};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
 use super::ordered::OrderKey;
@@ -37,8 +37,8 @@ pub struct Sorted {
     /// What orders the rows of a group: the order's keys, then all other columns but the group's, rising.
     keys: Vec<OrderKey>,
     /// How many of the keys are the order's.
-    leading: usize,
-    chunks: Chunks,
+    pub(super) leading: usize,
+    pub(super) chunks: Chunks,
     /// None while every weight is 1. Otherwise by slot, never 0 for a row; below 0 while its insertion is to come.
     weights: Option<Vec<i64>>,
     /// How many slots there are, free ones included.
@@ -46,17 +46,17 @@ pub struct Sorted {
     free: Vec<u32>,
     /// Slots whose rows went since the last [`Sorted::settle`].
     gone: Vec<u32>,
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     free_groups: Vec<u32>,
     heads: HashTable<u32>,
     live: usize,
 }
 
 #[derive(Debug, Default)]
-struct Group {
+pub(super) struct Group {
     hash: u64,
     /// Empty only while nothing finds the group.
-    rows: Blocks,
+    pub(super) rows: Blocks,
 }
 
 /// The rows of a batch that belong to one group.
@@ -209,12 +209,7 @@ impl Sorted {
         } else {
             RowOrder::new([])?
         };
-        Ok(Against {
-            sorted: self,
-            columns,
-            among,
-            by_chunk: Vec::new(),
-        })
+        Ok(Against::new(self, columns, among))
     }
 
     /// Takes in the arrivals that have no equal here. Those of one group stand in order, and no two are equal.
@@ -432,13 +427,13 @@ impl Sorted {
     }
 
     /// Compares rows of columns that stand as the keys do.
-    fn order(&self, left: &[ArrayRef], right: &[ArrayRef]) -> Result<RowOrder> {
+    pub(super) fn order(&self, left: &[ArrayRef], right: &[ArrayRef]) -> Result<RowOrder> {
         let pairs = left.iter().zip(right).zip(&self.keys);
         RowOrder::new(pairs.map(|((left, right), key)| (left, right, key.options)))
     }
 
     /// The columns of a chunk, as the keys stand.
-    fn keys_of(&self, chunk: u32) -> Result<Vec<ArrayRef>> {
+    pub(super) fn keys_of(&self, chunk: u32) -> Result<Vec<ArrayRef>> {
         let columns = &self.chunks.chunk(chunk)?.columns;
         Ok(self
             .keys
@@ -488,91 +483,4 @@ fn dealt(columns: &[ArrayRef], hashes: &[u64]) -> Result<(Vec<u32>, Vec<usize>)>
         *place += 1;
     }
     Ok((rows, next))
-}
-
-/// The rows of a batch beside those that are stored.
-#[derive(Debug)]
-pub struct Against<'a> {
-    sorted: &'a Sorted,
-    /// As the keys stand.
-    columns: Vec<ArrayRef>,
-    among: RowOrder,
-    by_chunk: Vec<Option<RowOrder>>,
-}
-
-impl Against<'_> {
-    /// Where one row of the batch stands beside another.
-    pub fn compare(&self, left: u32, right: u32) -> Ordering {
-        self.among.compare(at(left), at(right))
-    }
-
-    /// Whether the order calls two rows of the batch equal.
-    pub fn are_peers(&self, left: u32, right: u32) -> bool {
-        let ordering = self
-            .among
-            .compare_first(self.sorted.leading, at(left), at(right));
-        ordering.is_eq()
-    }
-
-    /// Where a row of the batch stands beside a stored one of its group; with `leading`, by the order alone.
-    ///
-    /// # Errors
-    /// When Arrow cannot compare the columns.
-    pub fn compare_stored(&mut self, row: u32, slot: u32, leading: bool) -> Result<Ordering> {
-        let sorted = self.sorted;
-        let place = sorted.chunks.place(slot);
-        let id = at(place.chunk);
-        if id >= self.by_chunk.len() {
-            self.by_chunk.resize_with(id + 1, || None);
-        }
-        let order = match &mut self.by_chunk[id] {
-            Some(order) => order,
-            unknown => {
-                let keys = sorted.keys_of(place.chunk)?;
-                unknown.insert(sorted.order(&self.columns, &keys)?)
-            }
-        };
-        Ok(if leading {
-            order.compare_first(sorted.leading, at(row), at(place.row))
-        } else {
-            order.compare(at(row), at(place.row))
-        })
-    }
-
-    /// Where a row of the batch belongs in a group, and the slot of its equal if that is here.
-    ///
-    /// # Errors
-    /// When Arrow cannot compare the columns.
-    pub fn find(&mut self, group: u32, row: u32) -> Result<(Place, Option<u32>)> {
-        let sorted = self.sorted;
-        let rows = &sorted.groups[at(group)].rows;
-        rows.search(|slot| self.compare_stored(row, slot, false))
-    }
-}
-
-/// Says which stored rows the order calls equal. Good until the store settles.
-#[derive(Debug, Default)]
-pub struct Peers {
-    by_chunks: HashMap<(u32, u32), RowOrder>,
-}
-
-impl Peers {
-    /// Whether the order calls two stored rows of a group equal.
-    ///
-    /// # Errors
-    /// When Arrow cannot compare the columns.
-    pub fn are_peers(&mut self, sorted: &Sorted, left: u32, right: u32) -> Result<bool> {
-        let (left, right) = (sorted.chunks.place(left), sorted.chunks.place(right));
-        let chunks = (left.chunk, right.chunk);
-        if !self.by_chunks.contains_key(&chunks) {
-            let (left, right) = (sorted.keys_of(chunks.0)?, sorted.keys_of(chunks.1)?);
-            let leading = sorted.leading;
-            let order = sorted.order(&left[..leading], &right[..leading])?;
-            self.by_chunks.insert(chunks, order);
-        }
-        Ok(self
-            .by_chunks
-            .get(&chunks)
-            .is_some_and(|order| order.compare(at(left.row), at(right.row)).is_eq()))
-    }
 }

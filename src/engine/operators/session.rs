@@ -16,8 +16,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
-use crate::engine::{Parts, ShardKey};
 use crate::engine::sweep::Sweep;
+use crate::engine::{Parts, ShardKey};
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, Merged, batch_of, merge};
 

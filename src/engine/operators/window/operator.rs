@@ -16,8 +16,8 @@ use crate::base::{Error, ObjectId, Result};
 use crate::engine::Budget;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
-use crate::engine::{Parts, ShardKey};
 use crate::engine::sweep::Sweep;
+use crate::engine::{Parts, ShardKey};
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, batch_of, merge, net};
 

@@ -1,6 +1,6 @@
 //! The joins of one part of a plan, taken apart: what is joined, by which columns, under which conditions.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use datafusion::common::{Column, NullEquality};
 use datafusion::logical_expr::utils::split_conjunction_owned;
@@ -50,7 +50,7 @@ pub(super) struct Graph {
     pub(super) reducers: Vec<Reducer>,
     /// Other conditions, with the parts that they read.
     pub(super) conditions: Vec<(Expr, Parts)>,
-    owners: HashMap<Column, usize>,
+    owners: BTreeMap<Column, usize>,
 }
 
 impl Graph {
@@ -87,11 +87,8 @@ impl Graph {
             }
             if let Some(filter) = &join.filter {
                 let left = join.left.schema();
-                for column in filter.column_refs() {
-                    if left.has_column(column) {
-                        reads |= 1 << graph.owners.get(column)?;
-                    }
-                }
+                let columns = filter.column_refs().into_iter();
+                reads |= graph.parts_with(columns.filter(|column| left.has_column(column)))?;
             }
             graph.reducers[index].reads = reads;
         }
@@ -162,11 +159,13 @@ impl Graph {
     }
 
     fn parts_of(&self, expr: &Expr) -> Option<Parts> {
-        let mut parts = 0;
-        for column in expr.column_refs() {
-            parts |= 1 << self.owners.get(column)?;
-        }
-        Some(parts)
+        self.parts_with(expr.column_refs().into_iter())
+    }
+
+    fn parts_with<'a>(&self, mut columns: impl Iterator<Item = &'a Column>) -> Option<Parts> {
+        columns.try_fold(0, |parts, column| {
+            Some(parts | 1 << self.owners.get(column)?)
+        })
     }
 
     fn only_part(&self, expr: &Expr) -> Option<usize> {
@@ -183,7 +182,7 @@ impl Graph {
             [Expr::Column(left), Expr::Column(right)] => Some([left.clone(), right.clone()]),
             _ => None,
         };
-        let mut class: HashMap<Column, usize> = HashMap::new();
+        let mut class: BTreeMap<Column, usize> = BTreeMap::new();
         for (number, edge) in self.edges.iter().enumerate() {
             let Some(columns) = ends(edge) else { continue };
             let old: Vec<usize> = columns
@@ -195,7 +194,7 @@ impl Graph {
             }
             class.extend(columns.map(|column| (column, number)));
         }
-        let mut least: HashMap<usize, f64> = HashMap::new();
+        let mut least: BTreeMap<usize, f64> = BTreeMap::new();
         for (column, class) in &class {
             if let Some(part) = self.owners.get(column) {
                 let base = self.parts[*part].size.base;
