@@ -43,7 +43,7 @@ impl Generator<'_> {
             .choices
             .once_in(3)
             .then(|| self.value(&edges, Kind::Bool, 1));
-        let mut both = edges.clone();
+        let mut both = edges;
         both.push(Column {
             name: format!("{name}.c0"),
             kind: Kind::Int,

@@ -233,6 +233,9 @@ fn collect(seeds: &Arc<Seeds>, cases: u64, jobs: u64) -> Report {
     report
 }
 
+/// The query of a failing case, made smaller, and its file.
+type Found = (String, String);
+
 #[derive(Default)]
 struct Report {
     cases: u64,
@@ -240,7 +243,7 @@ struct Report {
     refused: BTreeMap<String, (u64, u64)>,
     only_model: BTreeMap<String, (u64, u64)>,
     skipped: BTreeMap<String, (u64, u64)>,
-    failed: BTreeMap<u64, (&'static str, Option<(String, String)>)>,
+    failed: BTreeMap<u64, (&'static str, Option<Found>)>,
 }
 
 impl Report {
