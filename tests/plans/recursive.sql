@@ -43,7 +43,7 @@ WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SE
 -- a term that fails on some rows
 WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION ALL SELECT 4 / e.dst, r.n + 1 FROM r JOIN e ON e.src = r.x WHERE r.n < 2) SELECT x, n FROM r;
 -- the first rows of each round
-WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n FROM r JOIN e ON e.src = r.x WHERE r.n < 3 ORDER BY e.dst DESC, r.n LIMIT 2) AS q) SELECT x, n FROM r;
+WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n FROM r JOIN e ON e.src = r.x WHERE r.n < 3 ORDER BY e.dst DESC, n LIMIT 2) AS q) SELECT x, n FROM r;
 -- rows behind the first of each round
 WITH RECURSIVE r(x, n) AS (SELECT src, 0 FROM e UNION ALL SELECT q.dst, q.n FROM (SELECT e.dst, r.n + 1 AS n FROM r JOIN e ON e.src = r.x WHERE r.n < 2 ORDER BY e.dst LIMIT 3 OFFSET 1) AS q) SELECT x, n FROM r;
 -- a union within the term

@@ -1,4 +1,4 @@
-//! Scalar subqueries that may have no row are NULL then, whatever their column says.
+//! Scalar subqueries that may have no row are NULL then, whatever their column says, or will say once it is optimised.
 //!
 //! DataFusion takes the value of `(SELECT 1 FROM u)` for one that is never NULL, because its column is not. Tests of NULL would be
 //! folded away, and a column so declared cannot hold the NULL of a subquery without a row.
@@ -86,7 +86,24 @@ fn is_mistaken(subquery: &Subquery) -> bool {
         .fields()
         .first()
         .is_none_or(|field| field.is_nullable());
-    !nullable && !has_one_row(plan)
+    (!nullable || may_fold(plan)) && !has_one_row(plan)
+}
+
+/// Whether the optimizer may yet find that a column of `plan` is never NULL, as it does where an expression turns out to be
+/// a constant.
+fn may_fold(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let is_column = |expr: &Expr| matches!(expr.clone().unalias(), Expr::Column(_));
+            !projection.expr.iter().all(is_column) || may_fold(&projection.input)
+        }
+        LogicalPlan::TableScan(_) => false,
+        LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::SubqueryAlias(_) => plan.inputs().into_iter().any(may_fold),
+        _ => true,
+    }
 }
 
 /// Whether a subquery has a row, whatever the tables hold.

@@ -225,7 +225,12 @@ impl Groups {
                 }
             })
             .collect::<Outcome<Vec<_>>>()?;
-        for keys in evaluate_group_by(inner.group_expr(), batch)? {
+        let keys = match &self.converter {
+            // Without a key there is no set of keys either, and every row is of the one group.
+            None => vec![Vec::new()],
+            Some(_) => evaluate_group_by(inner.group_expr(), batch)?,
+        };
+        for keys in keys {
             for (key, rows) in self.rows_by_key(&keys, batch.num_rows())? {
                 self.reservation
                     .try_grow(key.len() + rows.len() * size_of::<u32>())?;

@@ -6,7 +6,7 @@ use datafusion_common::{Result, exec_err};
 
 use super::arrow::{key_of, write_value};
 use super::call::Argument::{Any, Flag, Json, Step, Texts};
-use super::call::{Answer, Argument, Function, all_valid, each, each_text, texts_at};
+use super::call::{Answer, Function, all_valid, each, each_text, texts_at};
 use super::change::{concat, delete_element, delete_keys, delete_path, set_path};
 use super::column;
 use super::walk::{Members, elements, finish_object, text_of};

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion_common::{Result, exec_err};
 
 use super::call::Argument::{Json, Step, Text, Texts};
-use super::call::{Answer, Argument, Function, all_valid, each, each_text, texts_at};
+use super::call::{Answer, Function, all_valid, each, each_text, texts_at};
 use super::change;
 use super::column;
 use super::contain::contains;
