@@ -1,5 +1,7 @@
 //! Sums and averages of integers, decimals and durations: exact while kept, checked when given.
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
     Int64Array, PrimitiveArray, new_null_array,
@@ -8,7 +10,6 @@ use arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType,
     Float64Type, Int64Type, UInt64Type, i256,
 };
-use std::sync::Arc;
 
 use super::states::{GroupError, GroupStates, Groups, Rows, argument};
 use super::wide::Wide;

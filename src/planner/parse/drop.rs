@@ -1,9 +1,10 @@
 //! DROP.
 
+use sqlparser::tokenizer::Token;
+
 use super::input::{Input, unsupported};
 use super::names::Name;
 use crate::base::Result;
-use sqlparser::tokenizer::Token;
 
 /// A kind of object that has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
