@@ -18,8 +18,8 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Accumulator;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::aggregates::{
-    AggregateExec, AggregateMode, aggregate_expressions, create_accumulators, evaluate_group_by,
-    evaluate_many,
+    AggregateExec, AggregateMode, PhysicalGroupBy, aggregate_expressions, create_accumulators,
+    evaluate_group_by, evaluate_many,
 };
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
@@ -198,10 +198,8 @@ impl Groups {
             false => Some(RowConverter::new(fields)?),
         };
         let mut groups = BTreeMap::new();
-        if inner.group_expr().is_true_no_grouping() {
-            // It is there even without a row.
-            let none: Box<[u8]> = Box::default();
-            groups.insert(none, Ok(create_accumulators(inner.aggr_expr())?));
+        for key in keys_without_rows(inner, converter.as_ref())? {
+            groups.insert(key, Ok(create_accumulators(inner.aggr_expr())?));
         }
         Ok(Self {
             keys,
@@ -313,6 +311,28 @@ impl Groups {
             schema, columns, &options,
         )?)
     }
+}
+
+/// The keys of the groups that are there even without a row: of all rows together, and of grouping sets without a column.
+fn keys_without_rows(
+    inner: &AggregateExec,
+    converter: Option<&RowConverter>,
+) -> Outcome<Vec<Box<[u8]>>> {
+    let by = inner.group_expr();
+    let Some(converter) = converter else {
+        return Ok(vec![Box::default()]);
+    };
+    let nulls = by.null_expr().to_vec();
+    if nulls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by = PhysicalGroupBy::new(nulls.clone(), nulls, by.groups().to_vec(), true);
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let sets = evaluate_group_by(&by, &one)?.into_iter().zip(by.groups());
+    sets.filter(|(_, set)| set.iter().all(|is_null| *is_null))
+        .map(|(key, _)| Ok(converter.convert_columns(&key)?.row(0).data().into()))
+        .collect()
 }
 
 fn update(
