@@ -118,14 +118,19 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
         drop(lotic);
         lotic = Lotic::open(options(folder.path())).await.unwrap();
     }
-    // still judged by what came before the restarts
+    late_rows_are_told(&lotic).await;
+    lotic.shutdown().await;
+}
+
+/// Late rows are judged by what came before the restarts, and whoever sends them is told.
+async fn late_rows_are_told(lotic: &Arc<Lotic>) {
     ask(
-        &lotic,
+        lotic,
         "INSERT INTO clicks VALUES ('late', '2026-01-01 00:00:58')",
     )
     .await;
     assert_eq!(
-        ask(&lotic, SOURCES).await,
+        ask(lotic, SOURCES).await,
         ["clicks,6,2,2,2026-01-01T00:01:00Z"]
     );
     let mut session = lotic.session("lotic");
@@ -142,7 +147,6 @@ async fn windows_close_once_and_late_rows_are_kept_and_counted_over_restarts() {
     let mut figures = lotic.figures().into_iter();
     let late = figures.find(|figure| figure.name == "late_rows").unwrap();
     assert_eq!((late.object.as_deref(), late.value), (Some("clicks"), 4));
-    lotic.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::arrow::array::{ArrayRef, LargeStringArray};
+use ::arrow::array::ArrayRef;
 
 use super::contain::contains;
 use super::walk::{at_path, elements, members, shown};
@@ -118,12 +118,12 @@ fn containment_is_as_postgresql_defines_it() {
 fn broken_text_never_panics() {
     let whole = r#"{"a": ["x\\\"", {"b": 1}]}"#;
     for end in 0..whole.len() {
-        let text = &whole[..end];
-        let _ = (
+        let text = whole.get(..end).unwrap();
+        std::hint::black_box((
             elements(text).count(),
             members(text).count(),
             contains(text, whole),
-        );
-        let _ = LargeStringArray::from(vec![at_path(text, ["a", "0"].into_iter())]);
+            at_path(text, ["a", "0"].into_iter()),
+        ));
     }
 }
