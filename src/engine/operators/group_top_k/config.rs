@@ -26,7 +26,7 @@ pub enum RankColumn {
     Kept,
 }
 
-/// What a [`GroupTopK`] computes.
+/// What a [`GroupTopK`](super::GroupTopK) computes.
 #[derive(Clone, Debug)]
 pub struct GroupTopKConfig {
     /// The columns of the input, all of which have an order.
