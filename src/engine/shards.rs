@@ -78,6 +78,20 @@ impl Parts {
         let operators = (0..count.max(1)).map(operator).collect::<Result<_>>()?;
         Ok(Self { keys, operators })
     }
+
+    /// As [`Parts::new`], of an operator with one input whose key is these columns of it; `None` where there is no key.
+    pub fn by_columns<O: Operator + 'static>(
+        schema: &SchemaRef,
+        columns: impl IntoIterator<Item = usize>,
+        count: usize,
+        make: impl Fn() -> Result<O>,
+    ) -> Option<Self> {
+        let keys = ShardKey::columns(schema, columns);
+        if keys.is_empty() {
+            return None;
+        }
+        Self::new(vec![keys], count, make).ok()
+    }
 }
 
 /// `operator` in `count` parts, or as it is when it cannot be split. It must have seen nothing yet.

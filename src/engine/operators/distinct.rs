@@ -6,8 +6,8 @@ use arrow::array::Int64Array;
 use arrow::datatypes::SchemaRef;
 
 use crate::base::Result;
+use crate::engine::Parts;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
-use crate::engine::{Parts, ShardKey};
 use crate::state::Arrangement;
 use crate::zset::consolidate::take_rows;
 use crate::zset::{Delta, merge};
@@ -38,14 +38,10 @@ impl Operator for Distinct {
 
     fn parts(&self, count: usize) -> Option<Parts> {
         let schema = self.rows.schema();
-        let keys = ShardKey::columns(schema, 0..schema.fields().len());
-        if keys.is_empty() {
-            return None;
-        }
-        Parts::new(vec![keys], count, || {
+        let columns = 0..schema.fields().len();
+        Parts::by_columns(schema, columns, count, || {
             Ok(Self::new(SchemaRef::clone(schema)))
         })
-        .ok()
     }
 
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {

@@ -14,10 +14,10 @@ use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::base::{Error, ObjectId, Result};
+use crate::engine::Parts;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::engine::sweep::Sweep;
-use crate::engine::{Parts, ShardKey};
 use crate::state::{Change, OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, Merged, batch_of, merge};
 
@@ -373,16 +373,13 @@ impl Operator for Session {
     }
 
     fn parts(&self, count: usize) -> Option<Parts> {
-        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
-        if keys.is_empty() {
-            return None;
-        }
+        let columns = self.config.group.iter().copied();
         let part = || {
             let mut part = Self::new(self.config.clone())?;
             part.sweep.clone_from(&self.sweep);
             Ok(part)
         };
-        Parts::new(vec![keys], count, part).ok()
+        Parts::by_columns(&self.config.input, columns, count, part)
     }
 
     fn clocks(&self) -> Vec<ObjectId> {

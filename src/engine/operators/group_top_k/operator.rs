@@ -8,10 +8,10 @@ use super::arrivals::Arrivals;
 use super::config::{GroupTopKConfig, Numbering, RankColumn};
 use super::ranks::Ranks;
 use crate::base::{ObjectId, Result};
+use crate::engine::Parts;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::engine::sweep::Sweep;
-use crate::engine::{Parts, ShardKey};
 use crate::state::{Arrival, Peers, Run, Sorted};
 use crate::zset::consolidate::add_weights;
 use crate::zset::{Delta, batch_of, gather};
@@ -192,16 +192,13 @@ impl Operator for GroupTopK {
     }
 
     fn parts(&self, count: usize) -> Option<Parts> {
-        let keys = ShardKey::columns(&self.config.input, self.config.group.iter().copied());
-        if keys.is_empty() {
-            return None;
-        }
+        let columns = self.config.group.iter().copied();
         let part = || {
             let mut part = Self::new(self.config.clone())?;
             part.sweep.clone_from(&self.sweep);
             Ok(part)
         };
-        Parts::new(vec![keys], count, part).ok()
+        Parts::by_columns(&self.config.input, columns, count, part)
     }
 
     fn clocks(&self) -> Vec<ObjectId> {

@@ -14,10 +14,10 @@ use super::reach::{Reach, Way};
 use super::spans::{Source, Spans};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::Budget;
+use crate::engine::Parts;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, RowError, StepContext, input};
 use crate::engine::sweep::Sweep;
-use crate::engine::{Parts, ShardKey};
 use crate::state::{OrderKey, Ordered, OrderedRows};
 use crate::zset::{Delta, batch_of, merge, net};
 
@@ -334,16 +334,13 @@ impl Operator for Window {
     }
 
     fn parts(&self, count: usize) -> Option<Parts> {
-        let keys = ShardKey::columns(&self.config.input, self.config.partition.iter().copied());
-        if keys.is_empty() {
-            return None;
-        }
+        let columns = self.config.partition.iter().copied();
         let part = || {
             let mut part = Self::new(self.config.clone())?;
             part.sweep.clone_from(&self.sweep);
             Ok(part)
         };
-        Parts::new(vec![keys], count, part).ok()
+        Parts::by_columns(&self.config.input, columns, count, part)
     }
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
