@@ -7,15 +7,17 @@
 //! decimal; `one_zero` lets -0.0 meet 0.0; `ordered_once` drops what an aggregate is ordered by twice; `duplicates` names the columns of
 //! derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list of
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
-//! running plan end; `grouping_order` forgets the order of grouping sets' input, `recursive_reads` refuses a recursion that is read
+//! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
+//! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
 mod correlated;
 mod duplicates;
+mod enforced;
 mod floats;
+mod forgotten;
 mod gap_fill;
-mod grouping_order;
 mod join_order;
 mod join_sides;
 mod json;
@@ -27,6 +29,7 @@ mod one_zero;
 mod options;
 mod ordered_once;
 mod plan;
+mod push_down;
 mod recursive_reads;
 mod round_limit;
 mod session;

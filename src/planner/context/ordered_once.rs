@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 type Outcome<T> = Result<T, DataFusionError>;
@@ -43,7 +43,10 @@ impl OptimizerRule for OrderedOnce {
         let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
         for call in &aggregate.aggr_expr {
             let name = names.save(call);
-            let once = call.clone().transform_down(ordered_once)?;
+            let schema = aggregate.input.schema();
+            let once = call
+                .clone()
+                .transform_down(|expr| ordered_once(expr, schema))?;
             changed |= once.transformed;
             calls.push(if once.transformed {
                 name.restore(once.data)
@@ -65,20 +68,18 @@ impl OptimizerRule for OrderedOnce {
     }
 }
 
-fn ordered_once(expr: Expr) -> Outcome<Transformed<Expr>> {
+fn ordered_once(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     let Expr::AggregateFunction(mut call) = expr else {
         return Ok(Transformed::no(expr));
     };
     let keys = std::mem::take(&mut call.params.order_by);
     let before = keys.len();
     let first = keys.first().cloned();
+    let mut known: Vec<Expr> = Vec::with_capacity(before);
     for key in keys {
-        let known = call
-            .params
-            .order_by
-            .iter()
-            .any(|kept| kept.expr == key.expr);
-        if !known && !matches!(key.expr, Expr::Literal(..)) {
+        let bare = without_idle_casts(key.expr.clone(), schema)?;
+        if !known.contains(&bare) && !matches!(bare, Expr::Literal(..)) {
+            known.push(bare);
             call.params.order_by.push(key);
         }
     }
@@ -92,4 +93,15 @@ fn ordered_once(expr: Expr) -> Outcome<Transformed<Expr>> {
     } else {
         Transformed::no(call)
     })
+}
+
+/// `expr` without casts to the type that a value has already, which the physical expression will not have.
+fn without_idle_casts(expr: Expr, schema: &DFSchema) -> Outcome<Expr> {
+    expr.transform_up(|expr| match expr {
+        Expr::Cast(cast) if cast.expr.get_type(schema)? == *cast.field.data_type() => {
+            Ok(Transformed::yes(*cast.expr))
+        }
+        expr => Ok(Transformed::no(expr)),
+    })
+    .data()
 }

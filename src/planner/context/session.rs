@@ -13,14 +13,16 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use super::duplicates::DerivedNames;
+use super::enforced::enforce_at_the_end;
 use super::floats::FloatOverDecimal;
-use super::grouping_order::GroupingOrder;
+use super::forgotten::Forgotten;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
+use super::push_down::push_down_rightly;
 use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
@@ -81,11 +83,13 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
+    push_down_rightly(&mut rules);
     rules.insert(0, Arc::new(PushBelowAsof));
     rules.push(Arc::new(OneZero));
     rules.push(Arc::new(OrderedOnce));
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
-    physical.insert(0, Arc::new(GroupingOrder));
+    enforce_at_the_end(&mut physical);
+    physical.insert(0, Arc::new(Forgotten));
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Projection, Sort,
@@ -50,16 +50,7 @@ impl TotalOrder {
         let input = if found || self.plan_for == PlanFor::Query {
             input
         } else {
-            let expr = remaining(input.schema(), &[]);
-            if expr.is_empty() {
-                input
-            } else {
-                LogicalPlan::Sort(Sort {
-                    expr,
-                    input: Arc::new(input),
-                    fetch: None,
-                })
-            }
+            with_order_below(input)?
         };
         Ok(Transformed::yes(LogicalPlan::Limit(Limit {
             skip,
@@ -256,8 +247,15 @@ fn leaves_ties(call: &WindowFunction) -> bool {
 fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
     match plan {
         LogicalPlan::Sort(mut sort) => {
+            let constant = constants(&sort.input);
+            sort.expr.retain(|key| !is_constant(&key.expr, &constant));
             let known: Vec<Expr> = sort.expr.iter().map(|key| key.expr.clone()).collect();
-            sort.expr.extend(remaining(sort.input.schema(), &known));
+            let added = remaining(sort.input.schema(), &known).into_iter();
+            sort.expr
+                .extend(added.filter(|key| !is_constant(&key.expr, &constant)));
+            if sort.expr.is_empty() {
+                return Ok((Arc::unwrap_or_clone(sort.input), true));
+            }
             Ok((LogicalPlan::Sort(sort), true))
         }
         LogicalPlan::Projection(Projection {
@@ -277,6 +275,76 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
         }
         plan => Ok((plan, false)),
     }
+}
+
+/// Whether `expr` is the same for every row, where the columns `constant` are: it orders nothing, and a model should not lose rows
+/// because it fails.
+fn is_constant(expr: &Expr, constant: &[Column]) -> bool {
+    expr.column_refs()
+        .iter()
+        .all(|column| constant.contains(column))
+        && !expr.is_volatile()
+        && !expr.contains_outer()
+        && !expr.contains_scalar_subquery()
+}
+
+/// The columns of `plan` that are the same for every row, as far as projections tell.
+fn constants(plan: &LogicalPlan) -> Vec<Column> {
+    let schema = plan.schema();
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let below = constants(&projection.input);
+            let columns = schema.columns().into_iter().zip(&projection.expr);
+            columns
+                .filter(|(_, expr)| is_constant(expr, &below))
+                .map(|(column, _)| column)
+                .collect()
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let below = constants(&alias.input);
+            let columns = alias.input.schema().columns().into_iter();
+            let columns = columns.zip(schema.columns());
+            columns
+                .filter(|(column, _)| below.contains(column))
+                .map(|(_, column)| column)
+                .collect()
+        }
+        LogicalPlan::Filter(filter) => constants(&filter.input),
+        LogicalPlan::Sort(sort) => constants(&sort.input),
+        LogicalPlan::Limit(limit) => constants(&limit.input),
+        _ => Vec::new(),
+    }
+}
+
+/// A Sort by all columns under a LIMIT that has none, below what is only computed for the rows that it lets through.
+fn with_order_below(plan: LogicalPlan) -> Outcome<LogicalPlan> {
+    Ok(match plan {
+        LogicalPlan::Projection(Projection {
+            expr,
+            input,
+            schema,
+            ..
+        }) => {
+            let input = with_order_below(Arc::unwrap_or_clone(input))?;
+            let built = Projection::try_new_with_schema(expr, Arc::new(input), schema)?;
+            LogicalPlan::Projection(built)
+        }
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => {
+            let input = with_order_below(Arc::unwrap_or_clone(input))?;
+            LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias)?)
+        }
+        plan => {
+            let expr = remaining(plan.schema(), &[]);
+            if expr.is_empty() {
+                return Ok(plan);
+            }
+            LogicalPlan::Sort(Sort {
+                expr,
+                input: Arc::new(plan),
+                fetch: None,
+            })
+        }
+    })
 }
 
 /// A window node whose columns keep their names though their expressions have changed.
@@ -317,7 +385,7 @@ pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<Lo
             built.schema.qualified_field(*at),
         );
         *at += 1;
-        let column = Expr::Column(datafusion::common::Column::from(new));
+        let column = Expr::Column(Column::from(new));
         columns.push(if is_changed {
             column.alias_qualified(old.0.cloned(), old.1.name())
         } else {
@@ -333,9 +401,7 @@ fn remaining(schema: &DFSchema, known: &[Expr]) -> Vec<SortKey> {
     schema
         .iter()
         .filter(|(_, field)| has_order(field.data_type()))
-        .map(|(qualifier, field)| {
-            Expr::Column(datafusion::common::Column::from((qualifier, field)))
-        })
+        .map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))))
         .filter(|column| !known.contains(column))
         .map(|column| key(&column))
         .collect()

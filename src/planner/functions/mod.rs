@@ -3,9 +3,11 @@
 //! * [`exact`], [`adapter`]: sum, avg, variance, covariance, regression, and min, max and count where DataFusion's
 //!   answer depends on order; they keep the very states of the incremental operator.
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
+//! * `nth`: `nth_value` of rows that it sorts itself.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
+//! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * `now`, `date_trunc`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
@@ -23,11 +25,13 @@ pub mod exact;
 pub mod guard;
 pub mod joined;
 mod now;
+mod nth;
 pub mod one_row;
 pub mod or_null;
 pub mod ordered_set;
 mod replay;
 pub mod session;
+mod shift;
 pub mod sizes;
 
 #[cfg(test)]
@@ -63,6 +67,7 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
     let mut all = exact::exact_udafs();
     all.extend(ordered_set::ordered_set_udafs());
     all.extend(collect::guarded_udafs(limits));
+    all.push(nth::nth_value());
     all
 }
 
@@ -73,9 +78,11 @@ pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     all
 }
 
-/// The window functions of Lotic's own.
+/// The window functions to register, some over DataFusion's.
 pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
-    session::session_udwfs()
+    let mut all = session::session_udwfs();
+    all.extend(shift::shift_udwfs());
+    all
 }
 
 /// Functions that hold a place in a query until its plan is built.

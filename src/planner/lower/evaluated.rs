@@ -8,7 +8,6 @@ use arrow::datatypes::{DataType, FieldRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
-use datafusion::functions_aggregate::nth_value::nth_value_udaf;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::PhysicalExpr;
@@ -112,7 +111,7 @@ fn reads(call: &AggregateFunctionExpr) -> Reads {
     if *function == *last_value_udaf() {
         return Reads::Last;
     }
-    if *function == *nth_value_udaf()
+    if function.name() == "nth_value"
         && let [_, number] = call.expressions().as_slice()
         && let Some(ScalarValue::Int64(Some(number))) = constant(number)
         && let Ok(number) = usize::try_from(*number)
