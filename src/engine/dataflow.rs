@@ -51,6 +51,8 @@ struct Node {
     work: Work,
     /// Whether it never takes back a row that it gave.
     append_only: bool,
+    /// Whether all it ever gives comes in the first step.
+    fixed: bool,
     inputs: Vec<NodeId>,
     /// How many edges leave it, the graph's output included.
     readers: usize,
@@ -124,7 +126,13 @@ impl DataflowBuilder {
             .map(|input| self.is_append_only(*input))
             .collect();
         let append_only = operator.learn_append_only(&known);
-        self.push(Work::Operator(operator), inputs, append_only)
+        let known: Vec<bool> = inputs.iter().map(|input| self.is_fixed(*input)).collect();
+        let fixed = operator.learn_fixed(&known);
+        let node = self.push(Work::Operator(operator), inputs, append_only);
+        if let Some(added) = self.nodes.get_mut(node.0) {
+            added.fixed = fixed;
+        }
+        node
     }
 
     /// Whether an operator has something to do though no input has.
@@ -138,6 +146,11 @@ impl DataflowBuilder {
     /// Whether a node never takes back a row that it gave.
     pub fn is_append_only(&self, node: NodeId) -> bool {
         self.nodes.get(node.0).is_some_and(|node| node.append_only)
+    }
+
+    /// Whether all that a node ever gives comes in the first step.
+    pub fn is_fixed(&self, node: NodeId) -> bool {
+        self.nodes.get(node.0).is_some_and(|node| node.fixed)
     }
 
     /// The graph whose result is what `output` gives.
@@ -171,6 +184,7 @@ impl DataflowBuilder {
         let node = Node {
             work,
             append_only,
+            fixed: false,
             inputs: inputs.to_vec(),
             readers: 0,
             steps: 0,

@@ -85,6 +85,12 @@ pub trait Operator: Send {
         false
     }
 
+    /// Told once, before the first step, which of the inputs are fixed: all they ever give comes in the first step. Says
+    /// whether the output is fixed too. An operator may keep less beside such an input.
+    fn learn_fixed(&mut self, _inputs: &[bool]) -> bool {
+        false
+    }
+
     /// `count` operators like this one that together do its work, when rows of different keys never meet in it. Asked
     /// once, before anything else, of an operator with empty state.
     fn parts(&self, _count: usize) -> Option<Parts> {

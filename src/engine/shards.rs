@@ -299,6 +299,12 @@ impl Operator for Sharded {
         learned.into_iter().all(|append_only| append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        let parts = self.parts.iter_mut();
+        let learned: Vec<bool> = parts.map(|part| part.0.learn_fixed(inputs)).collect();
+        learned.into_iter().all(|fixed| fixed)
+    }
+
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         if inputs.len() != self.routes.len() {
             return Err(Error::internal(format!(

@@ -42,3 +42,7 @@ SELECT k, t.a, u.c FROM t JOIN u USING (k);
 SELECT u.s, count(*) AS n, sum(t.b) AS b FROM t JOIN u ON t.k = u.k GROUP BY u.s;
 -- a join over an aggregate
 SELECT t.k, q.n FROM t JOIN (SELECT k, count(*) AS n FROM u GROUP BY k) AS q ON t.k = q.k;
+-- a join with rows that never change
+SELECT t.k, q.n FROM t JOIN (VALUES (1, 'one'), (2, 'two')) AS q(k, n) ON t.k = q.k;
+-- rows that never change before a left join
+SELECT q.n, t.a FROM (VALUES (1, 'one'), (2, 'two')) AS q(k, n) LEFT JOIN t ON t.k = q.k;

@@ -36,6 +36,10 @@ impl Operator for Distinct {
         inputs.iter().all(|append_only| *append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|fixed| *fixed)
+    }
+
     fn parts(&self, count: usize) -> Option<Parts> {
         let schema = self.rows.schema();
         let columns = 0..schema.fields().len();

@@ -38,6 +38,10 @@ impl Operator for Filter {
         inputs.iter().all(|append_only| *append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|fixed| *fixed)
+    }
+
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         map_deltas(input(inputs, 0, self.name())?, cx, |delta, cx| {
             let mut output = Deltas::new();

@@ -32,6 +32,10 @@ impl Operator for Union {
         inputs.iter().all(|append_only| *append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|fixed| *fixed)
+    }
+
     fn step(&mut self, inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
         for delta in inputs.iter().flatten() {

@@ -30,6 +30,10 @@ impl Operator for Values {
         inputs.iter().all(|append_only| *append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        inputs.iter().all(|fixed| *fixed)
+    }
+
     fn step(&mut self, _inputs: &[Deltas], _cx: &mut StepContext) -> Result<Deltas> {
         let rows = self.rows.take().filter(|rows| rows.num_rows() > 0);
         Ok(rows.map(Delta::inserts).into_iter().collect())

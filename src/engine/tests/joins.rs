@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::Operator as Binary;
-use proptest::prelude::{Just, ProptestConfig, Strategy, TestCaseError, any, prop_oneof, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, TestCaseError, any, prop_assume, prop_oneof, proptest,
+};
 
 use super::{binary, column, literal, schema};
 use crate::engine::operators::{Join, JoinConfig, JoinKind};
-use crate::engine::{Operator, StepContext};
+use crate::engine::{Deltas, Operator, StepContext};
 use crate::testing::laws::strategy::histories;
-use crate::testing::laws::{Cell, Row, Subject, Table, add, add_deltas, check, delta_of};
+use crate::testing::laws::{Cell, Row, Subject, Table, add, add_deltas, check, delta_of, integral};
+use crate::zset::Delta;
 
 fn left() -> SchemaRef {
     schema(&[
@@ -157,6 +160,69 @@ proptest! {
             reference: &|inputs| nested_loops(case, &inputs[0], &inputs[1]),
         };
         check(&subject, &history).map_err(TestCaseError::fail)?;
+    }
+}
+
+/// A join with one moving input: the rows of the other side are fixed, and come in the first step.
+struct Beside {
+    join: Join,
+    rows: Option<Delta>,
+    moves_left: bool,
+    /// The rows of state once the fixed side is in.
+    fixed: Option<usize>,
+}
+
+impl Operator for Beside {
+    fn name(&self) -> &'static str {
+        "a join beside a fixed side"
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> crate::base::Result<Deltas> {
+        let mut both = vec![inputs[0].clone(), self.rows.take().into_iter().collect()];
+        if !self.moves_left {
+            both.reverse();
+        }
+        let output = self.join.step(&both, cx)?;
+        self.fixed.get_or_insert(self.join.state_rows());
+        Ok(output)
+    }
+
+    /// Of the moving side, of which there are none.
+    fn state_rows(&self) -> usize {
+        self.join.state_rows() - self.fixed.unwrap_or(0)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn beside_a_fixed_side_nothing_else_is_kept(
+        case in cases(),
+        moves_left in any::<bool>(),
+        lefts in histories(&[left()], 5),
+        rights in histories(&[right()], 5),
+    ) {
+        let (moving, other) = if moves_left { (&lefts, &rights) } else { (&rights, &lefts) };
+        prop_assume!(!moving.is_empty());
+        let mut table = integral(1, other).remove(0);
+        table.retain(|_, weight| *weight > 0);
+        let rows: Vec<(Row, i64)> = table.clone().into_iter().collect();
+        let (moving_schema, fixed_schema) = if moves_left { (left(), right()) } else { (right(), left()) };
+        let subject = Subject {
+            operator: &|| {
+                let mut join = Join::new(config(case));
+                join.learn_fixed(&[!moves_left, moves_left]);
+                let rows = (!rows.is_empty()).then(|| delta_of(&fixed_schema, &rows).unwrap());
+                Box::new(Beside { join, rows, moves_left, fixed: None })
+            },
+            inputs: vec![moving_schema],
+            reference: &|inputs| match moves_left {
+                true => nested_loops(case, &inputs[0], &table),
+                false => nested_loops(case, &table, &inputs[0]),
+            },
+        };
+        check(&subject, moving).map_err(TestCaseError::fail)?;
     }
 }
 

@@ -8,7 +8,8 @@
 //! derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list of
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
-//! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `recursive_reads` refuses a recursion that is read
+//! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
+//! that read one of two columns of one name, `veil` is the node that hides its input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
@@ -30,6 +31,7 @@ mod options;
 mod ordered_once;
 mod plan;
 mod push_down;
+mod push_filters;
 mod recursive_reads;
 mod round_limit;
 mod session;
@@ -37,11 +39,14 @@ mod session;
 mod tests;
 mod total_order;
 mod types;
+mod veil;
 
 pub use cancel::make_cancellable;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 pub use options::{ContextOptions, PlanFor};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
+#[cfg(test)]
+pub(crate) use push_down::push_down_rightly;
 pub use session::session_state;
 pub use total_order::TotalOrder;

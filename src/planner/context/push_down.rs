@@ -17,7 +17,7 @@ type Outcome<T> = Result<T, DataFusionError>;
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// `rules` with this one in the place of DataFusion's.
-pub(super) fn push_down_rightly(rules: &mut [Rule]) {
+pub(crate) fn push_down_rightly(rules: &mut [Rule]) {
     let theirs = PushDownFilter::new();
     for rule in rules {
         if rule.name() == theirs.name() {

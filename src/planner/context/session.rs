@@ -23,6 +23,7 @@ use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
 use super::push_down::push_down_rightly;
+use super::push_filters::push_filters_rightly;
 use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
@@ -89,6 +90,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     rules.push(Arc::new(OrderedOnce));
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
     enforce_at_the_end(&mut physical);
+    push_filters_rightly(&mut physical);
     physical.insert(0, Arc::new(Forgotten));
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder

@@ -50,7 +50,7 @@ impl TotalOrder {
         let input = if found || self.plan_for == PlanFor::Query {
             input
         } else {
-            with_order_below(input)?
+            with_order(input)
         };
         Ok(Transformed::yes(LogicalPlan::Limit(Limit {
             skip,
@@ -316,34 +316,20 @@ fn constants(plan: &LogicalPlan) -> Vec<Column> {
     }
 }
 
-/// A Sort by all columns under a LIMIT that has none, below what is only computed for the rows that it lets through.
-fn with_order_below(plan: LogicalPlan) -> Outcome<LogicalPlan> {
-    Ok(match plan {
-        LogicalPlan::Projection(Projection {
-            expr,
-            input,
-            schema,
-            ..
-        }) => {
-            let input = with_order_below(Arc::unwrap_or_clone(input))?;
-            let built = Projection::try_new_with_schema(expr, Arc::new(input), schema)?;
-            LogicalPlan::Projection(built)
-        }
-        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => {
-            let input = with_order_below(Arc::unwrap_or_clone(input))?;
-            LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias)?)
-        }
-        plan => {
-            let expr = remaining(plan.schema(), &[]);
-            if expr.is_empty() {
-                return Ok(plan);
-            }
-            LogicalPlan::Sort(Sort {
-                expr,
-                input: Arc::new(plan),
-                fetch: None,
-            })
-        }
+/// A Sort under a LIMIT that has none, by all columns but those that are constant where there are others.
+fn with_order(plan: LogicalPlan) -> LogicalPlan {
+    let constant = constants(&plan);
+    let all = remaining(plan.schema(), &[]);
+    let varying = all.iter().filter(|key| !is_constant(&key.expr, &constant));
+    let varying: Vec<SortKey> = varying.cloned().collect();
+    let expr = if varying.is_empty() { all } else { varying };
+    if expr.is_empty() {
+        return plan;
+    }
+    LogicalPlan::Sort(Sort {
+        expr,
+        input: Arc::new(plan),
+        fetch: None,
     })
 }
 

@@ -72,8 +72,8 @@ impl Lowering<'_> {
             Ok(residual) => residual,
             Err(reason) => return Ok(Err(reason)),
         };
+        let line = self.explain.current();
         if closing.iter().any(Option::is_some) {
-            let line = self.explain.current();
             self.explain.note(line, "closed rows are let go");
         }
         if swapped {
@@ -81,6 +81,7 @@ impl Lowering<'_> {
         }
         let left = self.node(&join.left, depth + 1)?;
         let right = self.node(&join.right, depth + 1)?;
+        self.note_fixed(line, [left, right]);
         let (left_schema, right_schema) = (join.left.schema().inner(), join.right.schema().inner());
         let config = JoinConfig {
             kind: JoinKind::Inner,
@@ -108,6 +109,16 @@ impl Lowering<'_> {
             }
             Form::Mark => self.mark_join(config, &closing, [left, right]),
         }))
+    }
+
+    /// Says where a join keeps the rows of one side alone.
+    fn note_fixed(&mut self, line: usize, inputs: [NodeId; 2]) {
+        let note = match inputs.map(|input| self.builder.is_fixed(input)) {
+            [true, false] => "the left side is static, so rows of the right one are not kept",
+            [false, true] => "the right side is static, so rows of the left one are not kept",
+            _ => return,
+        };
+        self.explain.note(line, note);
     }
 
     /// Every left row and whether it has a partner: the rows that have one, and those that have none. Two

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::DFSchema;
+use datafusion::common::{Constraint, DFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::utils::conjunction;
@@ -37,6 +37,9 @@ impl Lowering<'_> {
         let line = self.explain.current();
         if append_only {
             self.explain.note(line, "append-only");
+        }
+        for key in unique_keys(scan, &schema) {
+            self.explain.note(line, &format!("unique key ({key})"));
         }
         for (field, bound) in schema.fields().iter().zip(&bounds) {
             if bound.is_some() {
@@ -131,6 +134,22 @@ impl Lowering<'_> {
     pub(super) fn constant(&mut self, rows: RecordBatch) -> NodeId {
         self.add(operators::Values::new(rows), &[])
     }
+}
+
+/// The keys that writers keep, by which the optimizer knows that columns depend on others: the names of each one's columns.
+fn unique_keys(scan: &TableScan, schema: &SchemaRef) -> Vec<String> {
+    let constraints = scan.source.constraints();
+    let constraints = constraints.into_iter().flat_map(|held| held.iter());
+    let keys = constraints.map(|constraint| match constraint {
+        Constraint::PrimaryKey(columns) | Constraint::Unique(columns) => columns,
+    });
+    let names = keys.map(|columns| {
+        let fields = columns.iter().filter_map(|at| schema.fields().get(*at));
+        fields
+            .map(|field| field.name().as_str())
+            .collect::<Vec<_>>()
+    });
+    names.map(|names| names.join(", ")).collect()
 }
 
 fn projected_columns(scan: &TableScan, schema: &SchemaRef) -> Result<Vec<Arc<dyn PhysicalExpr>>> {

@@ -20,7 +20,9 @@ use datafusion::physical_plan::{self, ExecutionPlan, displayable};
 use super::live::{LiveTable, Rows};
 use super::tables::{TABLES, VIEWS};
 use crate::base::{Error, Result};
-use crate::planner::context::{ContextOptions, PlanFor, optimize, plan_query, session_state};
+use crate::planner::context::{
+    ContextOptions, PlanFor, optimize, plan_query, push_down_rightly, session_state,
+};
 use crate::planner::explain::render;
 use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
 use crate::planner::lower::{
@@ -60,9 +62,12 @@ impl Bench {
             .register_schema("public", Arc::clone(&tables) as Arc<dyn SchemaProvider>)
             .unwrap();
         let state = session(catalog, partitions);
+        // It is wrong there, and the rest is what is compared with.
+        let mut plain_rules = Optimizer::new().rules;
+        push_down_rightly(&mut plain_rules);
         let mut bench = Self {
             plain: SessionStateBuilder::new_from_existing(state.clone())
-                .with_optimizer_rules(Optimizer::new().rules)
+                .with_optimizer_rules(plain_rules)
                 .build(),
             tolerant: tolerant_state(&state, &RowErrors::default()),
             runtime,

@@ -23,6 +23,9 @@ pub struct Join {
     right: Side,
     /// The columns of a pair: left then right.
     pair_schema: SchemaRef,
+    /// Whether all rows of the left, the right side come in the first step: the other side's rows meet them there and then,
+    /// and are not kept.
+    fixed: [bool; 2],
     /// Why the keys make no sense, told by every step.
     defect: Option<Error>,
 }
@@ -64,6 +67,7 @@ impl Join {
             left: Side::new(left, left_keys, types.clone(), false).with(nulls, kind.counts_left()),
             right: Side::new(right, right_keys, types, keys_only).with(nulls, kind.counts_right()),
             pair_schema: Arc::new(Schema::new(pair_fields)),
+            fixed: [false; 2],
             defect,
             config,
         }
@@ -105,6 +109,9 @@ impl Join {
             }
             if other.counts {
                 output.extend(self.give_crossed(!is_left, found.touched)?);
+            }
+            if self.fixed[usize::from(is_left)] {
+                continue;
             }
             let own = if is_left {
                 &mut self.left
@@ -243,6 +250,16 @@ impl Operator for Join {
         gains_only && inputs.iter().all(|append_only| *append_only)
     }
 
+    fn learn_fixed(&mut self, inputs: &[bool]) -> bool {
+        match inputs {
+            // one of the two is kept for the other to find
+            [true, true] => self.fixed = [true, false],
+            [left, right] => self.fixed = [*left, *right],
+            _ => {}
+        }
+        inputs.iter().all(|fixed| *fixed)
+    }
+
     fn parts(&self, count: usize) -> Option<Parts> {
         let JoinConfig { left, on, .. } = &self.config;
         if on.is_empty() || self.defect.is_some() {
@@ -275,7 +292,11 @@ impl Operator for Join {
         let right = input(inputs, 1, self.name())?;
         // The side whose matches are counted comes last and finds its partners there: in a first
         // load, nothing is given that the same step takes back.
-        let left_first = !self.config.kind.counts_left();
+        let left_first = match self.fixed {
+            [true, false] => true,
+            [false, true] => false,
+            _ => !self.config.kind.counts_left(),
+        };
         let mut output = self.half(left_first, if left_first { left } else { right }, cx)?;
         output.extend(self.half(!left_first, if left_first { right } else { left }, cx)?);
         self.left.close(cx)?;
