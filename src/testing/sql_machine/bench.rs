@@ -50,7 +50,7 @@ impl Bench {
     /// A bench whose batch plans have so many partitions.
     pub(super) fn new(partitions: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .unwrap();
         let catalog = Arc::new(MemoryCatalogProvider::new());

@@ -9,7 +9,7 @@ use super::bench::Bench;
 use super::changes::{by_table, history, tables_of};
 use super::choices::Choices;
 use super::generator::{Parted, parted};
-use super::parallel::{Verdict, check};
+use super::parallel::{Plan, Verdict, check};
 use super::run::{STEP_US, apply};
 use crate::base::Error;
 use crate::testing::sql_laws::{Bag, Changes, Maintained, Rng, World};
@@ -127,10 +127,22 @@ fn a_test_counts_the_same_everywhere(bench: &Bench, seed: u64) -> Verdict {
 
 #[test]
 fn rows_partition_into_those_where_a_test_is_true_false_and_unknown() {
-    check("partitions", 200, 1, parts_make_the_whole);
+    let plan = Plan {
+        what: "partitions",
+        cases: 200,
+        partitions: 1,
+        compared: 50,
+    };
+    check(plan, parts_make_the_whole);
 }
 
 #[test]
 fn a_test_counts_the_same_in_where_and_outside_of_any_partition() {
-    check("counts", 200, 2, a_test_counts_the_same_everywhere);
+    let plan = Plan {
+        what: "counts",
+        cases: 200,
+        partitions: 2,
+        compared: 50,
+    };
+    check(plan, a_test_counts_the_same_everywhere);
 }

@@ -9,7 +9,7 @@ use super::bench::Bench;
 use super::changes::{by_table, history, tables_of};
 use super::choices::Choices;
 use super::generator::query;
-use super::parallel::{Verdict, check};
+use super::parallel::{Plan, Verdict, check};
 use super::run::STEP_US;
 use crate::base::{ObjectId, Result};
 use crate::engine::{Deltas, StepContext};
@@ -77,5 +77,11 @@ fn twice_the_same(bench: &Bench, seed: u64) -> Verdict {
 
 #[test]
 fn a_replay_of_the_same_changes_has_the_same_trace() {
-    check("replays", 300, 2, twice_the_same);
+    let plan = Plan {
+        what: "replays",
+        cases: 300,
+        partitions: 2,
+        compared: 50,
+    };
+    check(plan, twice_the_same);
 }
