@@ -9,6 +9,7 @@ pub mod copy_options;
 pub mod disk;
 pub mod error;
 pub mod ids;
+pub mod memory;
 pub mod meter;
 pub mod rng;
 mod store_error;

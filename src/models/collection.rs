@@ -335,11 +335,11 @@ impl Collection {
         while let Some((before, last)) = self.mergeable() {
             self.rewrite(&[before, last])?;
         }
-        if self.index.links() > 2 * self.rows + CHUNK_ROWS {
+        if self.index.is_sparse(self.rows) {
             self.rebuild_index()?;
         }
         for key in self.keys.values_mut() {
-            if key.rows.links() > 2 * self.rows + CHUNK_ROWS {
+            if key.rows.is_sparse(self.rows) {
                 key.rows.clear();
                 for (number, chunk) in &self.chunks {
                     key.add(*number, chunk)?;

@@ -3,7 +3,7 @@
 //! Rows with one hash form a chain through an arena of links, so that a million equal rows cost a
 //! million links and no search. When a chunk is rewritten its links are not looked for: they point
 //! to a chunk that is gone, count as stale, are dropped when a walk meets them, and the whole index
-//! is rebuilt by the owner once they are more than half.
+//! is rebuilt by the owner once they are more than half, or once a quarter of the memory would do.
 
 use hashbrown::HashTable;
 
@@ -15,6 +15,10 @@ pub(super) struct Place {
 }
 
 const END: u32 = u32::MAX;
+/// So many links may be stale however few rows there are.
+const STALE_LINKS: usize = 64 * 1024;
+/// So many links may be free however few rows there are; tests have few rows.
+const FREE_LINKS: usize = if cfg!(test) { 4 } else { 4 * 1024 };
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -58,10 +62,14 @@ impl RowIndex {
         self.links.len() - self.free.len()
     }
 
+    /// Whether it is to be made anew for `rows` rows: most links are stale, or most of its memory holds none.
+    pub(super) fn is_sparse(&self, rows: usize) -> bool {
+        self.links() > 2 * rows + STALE_LINKS || self.links.len() > 4 * rows + FREE_LINKS
+    }
+
+    /// Forgets everything and gives the memory back.
     pub(super) fn clear(&mut self) {
-        self.buckets.clear();
-        self.links.clear();
-        self.free.clear();
+        *self = Self::default();
     }
 
     pub(super) fn insert(&mut self, hash: u64, place: Place) {

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::model::{Model, Moment};
 use super::step::{LARGE, Stepped};
+use super::trim::Trim;
 use super::world::{Content, Health, World};
 use crate::base::clock::ClockRef;
 use crate::base::{Epoch, Error, Kind, ObjectId, Result, task};
@@ -169,6 +170,7 @@ pub(crate) struct Driver {
     bases: BTreeMap<ObjectId, SharedCollection>,
     pub(super) models: BTreeMap<ObjectId, Model>,
     pub(super) building: BTreeMap<ObjectId, Building>,
+    trim: Trim,
 }
 
 /// What the driver starts from.
@@ -211,6 +213,7 @@ impl Driver {
             bases: BTreeMap::new(),
             models: BTreeMap::new(),
             building: BTreeMap::new(),
+            trim: Trim::default(),
         };
         task::thread("lotic-driver", move || driver.main())?;
         Ok(DriverHandle {
@@ -229,6 +232,7 @@ impl Driver {
                     Message::Rows(rows) => epoch.add(rows),
                     Message::Flush(answer) => epoch.flushes.push(answer),
                     Message::Command(command) => {
+                        self.trim.note(epoch.rows, self.clock.monotonic());
                         self.step(std::mem::take(&mut epoch));
                         command(self);
                     }
@@ -238,29 +242,32 @@ impl Driver {
                     next = self.inbox.try_recv().ok();
                 }
             }
+            self.trim.note(epoch.rows, self.clock.monotonic());
             self.step(epoch);
             if stop {
                 return;
             }
+            self.trim.run(self.clock.monotonic());
         }
     }
 
-    /// Waits for a message, or for the moment at which a model changes by itself: then there is none.
+    /// Waits for a message, or for the moment at which a model changes by itself or memory goes back: then there is none.
     fn next(&self) -> std::result::Result<Option<Message>, RecvTimeoutError> {
         let due = self.models.values().filter_map(Model::due_us).min();
-        let Some(due) = due else {
+        let due = due.map(|due| {
+            // Rows that go one by one, a little apart, go together.
+            let due = due.max(self.now_us.saturating_add(TICK_US));
+            let wait = due.saturating_sub(self.clock.now_us());
+            Duration::from_micros(wait.clamp(0, LONGEST_WAIT_US).unsigned_abs())
+        });
+        let trim = self.trim.wait(self.clock.monotonic());
+        let Some(wait) = due.into_iter().chain(trim).min() else {
             return Ok(Some(
                 self.inbox
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected)?,
             ));
         };
-        // Rows that go one by one, a little apart, go together.
-        let due = due.max(self.now_us.saturating_add(TICK_US));
-        let wait = due
-            .saturating_sub(self.clock.now_us())
-            .clamp(0, LONGEST_WAIT_US);
-        let wait = Duration::from_micros(wait.unsigned_abs());
         match self.inbox.recv_timeout(wait) {
             Ok(message) => Ok(Some(message)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -440,6 +447,7 @@ impl Driver {
     pub(crate) fn remove(&mut self, id: ObjectId) {
         self.bases.remove(&id);
         self.models.remove(&id);
+        self.trim.note_much(self.clock.monotonic());
         Arc::make_mut(&mut self.watermarks).remove(&id);
     }
 

@@ -39,6 +39,7 @@ mod store;
 mod stream;
 mod system;
 mod topic_table;
+mod trim;
 mod unique;
 mod values;
 mod world;

@@ -15,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 use hashbrown::HashTable;
 
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::renumber::Renumbering;
 use super::search::Equals;
 use crate::base::Result;
 use crate::zset::consolidate::add_weights;
@@ -156,10 +157,34 @@ impl Arrangement {
             self.admit(delta, rows, key_hashes, matches)?;
         }
         self.chunks.tidy(delta.rows() * 2)?;
+        self.shrink()?;
+        Ok(before)
+    }
+
+    /// Lets go of memory that more rows needed than are here.
+    fn shrink(&mut self) -> Result<()> {
         if self.live == 0 {
             *self = Self::new(SchemaRef::clone(&self.schema), self.key.take());
+            return Ok(());
         }
-        Ok(before)
+        let Some(slots) = Renumbering::due(self.weights.len(), &self.free)? else {
+            return Ok(());
+        };
+        slots.column(&mut self.weights);
+        slots.column(&mut self.row_hashes);
+        slots.column(&mut self.matches);
+        let hashes = &self.row_hashes;
+        slots.table(&mut self.rows, |slot| hashes[at(*slot)]);
+        if self.key.is_some() {
+            slots.column(&mut self.key_hashes);
+            slots.links(&mut self.next);
+            slots.links(&mut self.previous);
+            let hashes = &self.key_hashes;
+            slots.table(&mut self.heads, |slot| hashes[at(*slot)]);
+        }
+        self.chunks.renumber(&slots);
+        self.free = Vec::new();
+        Ok(())
     }
 
     /// Looks the rows `range` of `keys` up and gives the pairs found, a bounded number at a time:

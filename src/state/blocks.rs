@@ -9,6 +9,10 @@ use crate::base::Result;
 
 /// The longest block.
 const BLOCK: usize = 512;
+/// A list with room for more than so many times its slots is made smaller.
+const SPARSE: usize = 4;
+/// Room for so many slots is never too much.
+const SMALL: usize = 16;
 
 /// Slots in an order that only the caller knows.
 #[derive(Debug)]
@@ -148,8 +152,10 @@ impl Blocks {
                     }
                     edits => *slots = merged(slots, edits),
                 }
-                if slots.len() == 1 || slots.len() > BLOCK {
+                if slots.len() <= 1 || slots.len() > BLOCK {
                     *self = Self::of(std::mem::take(slots));
+                } else {
+                    fit(slots);
                 }
             }
             Self::Many(blocks) => {
@@ -159,6 +165,31 @@ impl Blocks {
                 }
             }
         }
+    }
+
+    /// Gives every slot another number.
+    pub(super) fn rename(&mut self, now: impl Fn(u32) -> u32) {
+        let (single, blocks): (&mut [u32], &mut [Vec<u32>]) = match self {
+            Self::One(slot) => (std::slice::from_mut(slot), &mut []),
+            Self::Few(slots) => (slots, &mut []),
+            Self::Many(blocks) => (&mut [], blocks),
+        };
+        for slot in single.iter_mut().chain(blocks.iter_mut().flatten()) {
+            *slot = now(*slot);
+        }
+    }
+
+    /// Memory of the lists, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let slots = match self {
+            Self::One(_) => 0,
+            Self::Few(slots) => slots.capacity(),
+            Self::Many(blocks) => {
+                let slots: usize = blocks.iter().map(Vec::capacity).sum();
+                slots + blocks.capacity() * size_of::<Vec<u32>>() / size_of::<u32>()
+            }
+        };
+        slots * size_of::<u32>()
     }
 
     /// Takes out all but the first `length` slots.
@@ -174,6 +205,8 @@ impl Blocks {
                 slots.truncate(length);
                 if slots.len() <= 1 {
                     *self = Self::of(std::mem::take(slots));
+                } else {
+                    fit(slots);
                 }
             }
             Self::Many(_) => *self = Self::of(self.iter().take(length).collect()),
@@ -182,6 +215,7 @@ impl Blocks {
 
     fn of(slots: Vec<u32>) -> Self {
         match slots.as_slice() {
+            [] => Self::default(),
             [slot] => Self::One(*slot),
             slots if slots.len() > BLOCK => {
                 Self::Many(slots.chunks(BLOCK / 2).map(<[u32]>::to_vec).collect())
@@ -211,7 +245,30 @@ fn edit_blocks(blocks: &mut Vec<Vec<u32>>, edits: &[Edit]) {
         } else if block.len() > BLOCK {
             let parts: Vec<Vec<u32>> = block.chunks(BLOCK / 2).map(<[u32]>::to_vec).collect();
             blocks.splice(number..=number, parts);
+        } else {
+            fit(block);
+            join_next(blocks, number);
         }
+    }
+    if blocks.len() * SPARSE < blocks.capacity() {
+        blocks.shrink_to_fit();
+    }
+}
+
+/// Puts the block behind into this one where both are small.
+fn join_next(blocks: &mut Vec<Vec<u32>>, number: usize) {
+    if let Some([block, next]) = blocks.get_mut(number..=number + 1)
+        && block.len() + next.len() <= BLOCK / 2
+    {
+        block.append(next);
+        blocks.remove(number + 1);
+    }
+}
+
+/// Lets go of room that most slots of a list have left.
+fn fit(slots: &mut Vec<u32>) {
+    if slots.len() * SPARSE < slots.capacity() && slots.capacity() > SMALL {
+        slots.shrink_to(slots.len() * 2);
     }
 }
 

@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 
+use super::renumber::Renumbering;
 use crate::base::{Error, Result};
 
 /// The most rows of a chunk.
@@ -202,6 +203,21 @@ impl Chunks {
             }
         }
         Ok(())
+    }
+
+    /// Gives the slots that live new numbers; the others are known no more.
+    pub(super) fn renumber(&mut self, slots: &Renumbering) {
+        slots.column(&mut self.places);
+        for slot in self
+            .chunks
+            .iter_mut()
+            .flatten()
+            .flat_map(|chunk| &mut chunk.slots)
+        {
+            if *slot != DEAD {
+                *slot = slots.now(*slot);
+            }
+        }
     }
 
     fn insert(&mut self, columns: Vec<ArrayRef>, slots: Vec<u32>) -> Result<()> {

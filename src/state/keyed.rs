@@ -17,6 +17,7 @@ use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::renumber::Renumbering;
 use super::search::{Equals, RowIndex};
 use crate::base::{Error, Result};
 use crate::zset::Merged;
@@ -198,8 +199,7 @@ impl Keyed {
             }
         }
         self.chunks.tidy(delta.rows() * 2)?;
-        self.reset_if_empty();
-        Ok(())
+        self.shrink()
     }
 
     /// Forgets the rows whose value in `column`, a time, lies below `bound`.
@@ -226,18 +226,39 @@ impl Keyed {
             self.live -= 1;
         }
         self.chunks.tidy(gone.len() * 2)?;
-        self.reset_if_empty();
-        Ok(())
+        self.shrink()
     }
 
-    fn reset_if_empty(&mut self) {
+    /// Lets go of memory that more rows needed than are here.
+    fn shrink(&mut self) -> Result<()> {
         if self.live == 0 {
             *self = Self::new(
                 SchemaRef::clone(&self.schema),
                 std::mem::take(&mut self.key),
                 self.counts,
             );
+            return Ok(());
         }
+        let Some(slots) = Renumbering::due(self.key_hashes.len(), &self.free)? else {
+            return Ok(());
+        };
+        if let Some(weights) = &mut self.weights {
+            slots.column(weights);
+        }
+        if self.counts {
+            slots.column(&mut self.matches);
+        }
+        slots.column(&mut self.key_hashes);
+        slots.links(&mut self.next);
+        slots.links(&mut self.previous);
+        let hashes = &self.key_hashes;
+        slots.table(&mut self.heads, |slot| hashes[at(*slot)]);
+        if let Some(index) = &mut self.index {
+            index.renumber(&slots);
+        }
+        self.chunks.renumber(&slots);
+        self.free = Vec::new();
+        Ok(())
     }
 
     /// Looks the rows `range` of `keys` up and gives the pairs found, a bounded number at a time:

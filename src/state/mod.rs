@@ -12,6 +12,7 @@ mod blocks;
 mod chunks;
 mod keyed;
 mod ordered;
+mod renumber;
 mod search;
 mod sorted;
 

@@ -4,6 +4,7 @@ use arrow::array::ArrayRef;
 use hashbrown::HashTable;
 
 use super::chunks::{Chunks, at};
+use super::renumber::Renumbering;
 use crate::base::Result;
 use crate::zset::equal::RowEqual;
 use crate::zset::hash::row_hashes;
@@ -44,6 +45,13 @@ impl RowIndex {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
         self.hashes.capacity() * 8 + self.table.allocation_size()
+    }
+
+    /// Gives the slots that are left new numbers.
+    pub(super) fn renumber(&mut self, slots: &Renumbering) {
+        slots.column(&mut self.hashes);
+        let hashes = &self.hashes;
+        slots.table(&mut self.table, |slot| hashes[at(*slot)]);
     }
 
     /// Adds the row of a slot.

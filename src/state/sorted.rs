@@ -22,6 +22,7 @@ use super::against::Against;
 use super::blocks::{Blocks, Edit, Place};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
 use super::ordered::OrderKey;
+use super::renumber::Renumbering;
 use super::search::Equals;
 use crate::base::{Error, Result};
 use crate::zset::consolidate::add_weights;
@@ -148,7 +149,7 @@ impl Sorted {
 
     /// About how many bytes everything takes.
     pub fn bytes(&self) -> usize {
-        let listed = self.live.saturating_sub(self.heads.len()) * 6;
+        let listed: usize = self.groups.iter().map(|group| group.rows.bytes()).sum();
         self.chunks.bytes()
             + listed
             + self.weights.as_ref().map_or(0, Vec::capacity) * 8
@@ -316,7 +317,7 @@ impl Sorted {
         self.settle(before - self.live)
     }
 
-    /// Forgets what went in a step of `rows` rows.
+    /// Forgets what went in a step of `rows` rows. Slots and groups may have other numbers from here on.
     ///
     /// # Errors
     /// When Arrow cannot rewrite a chunk.
@@ -326,11 +327,35 @@ impl Sorted {
             *self = Self::new(&self.schema, group, order)?;
             return Ok(());
         }
-        for slot in self.gone.drain(..) {
+        for slot in std::mem::take(&mut self.gone) {
             self.chunks.kill(slot);
             self.free.push(slot);
         }
-        self.chunks.tidy(rows * 2)
+        self.chunks.tidy(rows * 2)?;
+        self.shrink()
+    }
+
+    /// Lets go of memory that more rows and groups needed than are here. Numbers of both that were given are void then.
+    fn shrink(&mut self) -> Result<()> {
+        if let Some(groups) = Renumbering::due(self.groups.len(), &self.free_groups)? {
+            groups.moved(&mut self.groups);
+            let held = &self.groups;
+            groups.table(&mut self.heads, |group| held[at(*group)].hash);
+            self.free_groups = Vec::new();
+        }
+        let Some(slots) = Renumbering::due(self.slots, &self.free)? else {
+            return Ok(());
+        };
+        if let Some(weights) = &mut self.weights {
+            slots.column(weights);
+        }
+        for group in &mut self.groups {
+            group.rows.rename(|slot| slots.now(slot));
+        }
+        self.chunks.renumber(&slots);
+        self.slots = slots.slots();
+        self.free = Vec::new();
+        Ok(())
     }
 
     /// The rows of a group, in order, with their weights.

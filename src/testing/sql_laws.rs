@@ -10,6 +10,8 @@
 
 #[cfg(test)]
 mod closing;
+#[cfg(test)]
+mod memory;
 mod rng;
 mod rows;
 mod run;
@@ -24,7 +26,7 @@ pub use run::{Subject, check};
 pub use world::{Table, World};
 
 #[cfg(test)]
-pub(super) use rows::batch;
+pub(super) use rows::{batch, delta, row_of};
 #[cfg(test)]
 pub(super) use run::{Maintained, negated, resplit};
 #[cfg(test)]

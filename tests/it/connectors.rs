@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -12,159 +11,21 @@ use datafusion::physical_plan::common::collect;
 use lotic::base::{Kind, Result};
 use lotic::sources::{MemoryQuarantine, SourceOptions, bounded};
 
-/// A PostgreSQL server of its own in a temporary folder, ended with the test.
-struct Server {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
+use crate::postgres_server::{Server, start};
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SIGINT is PostgreSQL's fast shutdown; a killed server would leave its children behind.
-        let killed = Command::new("kill")
-            .args(["-INT", &self.child.id().to_string()])
-            .status();
-        if killed.is_err() {
-            drop(self.child.kill());
-        }
-        drop(self.child.wait());
-    }
-}
-
-/// The newest installed server, as Debian or PATH has it.
-fn binaries() -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|list| {
-            list.flatten()
-                .map(|entry| entry.path().join("bin"))
-                .collect()
-        })
-        .unwrap_or_default();
-    found.sort();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = found.into_iter().rev().chain(std::env::split_paths(&path));
-    folders
-        .into_iter()
-        .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
-}
-
-/// PostgreSQL refuses to run as root: then it runs as the user `postgres`.
-fn command(program: &Path, root: bool) -> Command {
-    if !root {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
-        .arg(program);
-    command
-}
-
-fn start() -> Option<Server> {
-    let Some(bin) = binaries() else {
-        println!("skipped: no PostgreSQL server is installed (Debian: apt install postgresql)");
-        return None;
-    };
-    let id = Command::new("id").arg("-u").output().unwrap();
-    let root = id.stdout.trim_ascii() == b"0";
-    if root
-        && !Command::new("id")
-            .arg("postgres")
-            .output()
-            .unwrap()
-            .status
-            .success()
-    {
-        println!("skipped: PostgreSQL does not run as root and there is no user postgres");
-        return None;
-    }
-    Some(launch(&bin, root))
-}
-
-fn launch(bin: &Path, root: bool) -> Server {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    if root {
-        let owned = Command::new("chown")
-            .arg("postgres")
-            .arg(folder.path())
-            .status()
-            .unwrap();
-        assert!(owned.success());
-    }
-    let made = command(&bin.join("initdb"), root)
-        .current_dir("/")
-        .args([
-            "-U",
-            "lotic",
-            "--auth=trust",
-            "--no-sync",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-D",
-        ])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let child = command(&bin.join("postgres"), root)
-        .current_dir("/")
-        .args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "fsync=off",
-            "-p",
-            &port.to_string(),
-            "-k",
-        ])
-        .arg(folder.path())
-        .arg("-D")
-        .arg(&data)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Server {
-        child,
-        port,
-        _folder: folder,
-    }
-}
-
-impl Server {
-    fn url(&self) -> String {
-        format!("postgres://lotic:hunter2@127.0.0.1:{}/postgres", self.port)
-    }
-
-    /// Connects as soon as the server takes connections.
-    async fn client(&mut self) -> tokio_postgres::Client {
-        loop {
-            match tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await {
-                Ok((client, connection)) => {
-                    drop(lotic::base::task::spawn("test-client", async move {
-                        drop(connection.await);
-                    }));
-                    return client;
-                }
-                Err(error) => {
-                    assert!(
-                        self.child.try_wait().unwrap().is_none(),
-                        "the server ended: {error}"
-                    );
-                    tokio::task::yield_now().await;
-                }
+/// Connects as soon as the server takes connections.
+async fn client_of(server: &mut Server) -> tokio_postgres::Client {
+    loop {
+        match tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await {
+            Ok((client, connection)) => {
+                drop(lotic::base::task::spawn("test-client", async move {
+                    drop(connection.await);
+                }));
+                return client;
+            }
+            Err(error) => {
+                assert!(!server.has_ended(), "the server ended: {error}");
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -208,7 +69,11 @@ const SETUP: &str = r#"
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_tables_and_queries_are_read_with_their_types() {
     let Some(mut server) = start() else { return };
-    server.client().await.batch_execute(SETUP).await.unwrap();
+    client_of(&mut server)
+        .await
+        .batch_execute(SETUP)
+        .await
+        .unwrap();
     let (batches, quarantine) = read(&options(&server.url(), &[("table", "S.kinds")]).unwrap())
         .await
         .unwrap();

@@ -4,6 +4,7 @@
 //! process once all rows are gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -68,6 +69,22 @@ pub(super) async fn run(args: &BarsArgs, settings: &Settings) -> Result<()> {
     let mut bench = Bench::open(settings).await?;
     let outcome = bench.memory(args.gone_rows).await;
     bench.close(outcome).await
+}
+
+/// The memory that is resident once the process rests: when it falls no more, or after ten seconds.
+async fn resting_bytes() -> Option<u64> {
+    let mut lowest = process::resident_bytes()?;
+    let mut same = 0;
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = process::resident_bytes()?;
+        same = if now < lowest { 0 } else { same + 1 };
+        lowest = lowest.min(now);
+        if same == 10 {
+            break;
+        }
+    }
+    process::resident_bytes()
 }
 
 /// An engine in a folder of its own.
@@ -206,7 +223,7 @@ impl Bench {
             self.change(&format!("CREATE MATERIALIZED VIEW {name} AS {query}"))
                 .await?;
         }
-        let empty = process::resident_bytes();
+        let empty = resting_bytes().await;
         self.fill(
             "wide",
             "n, n % 50000, 'text of ' || (n + 100000000000)",
@@ -229,7 +246,13 @@ impl Bench {
         }
         let full = process::resident_bytes();
         self.change("DELETE FROM wide").await?;
-        let left = process::resident_bytes();
+        let held = self
+            .number("SELECT sum(state_bytes)::BIGINT FROM lotic.operators")
+            .await?;
+        say(&format!(
+            "{held} bytes of state in all once the rows are deleted"
+        ));
+        let left = resting_bytes().await;
         if let (Some(empty), Some(full), Some(left)) = (empty, full, left) {
             let mib = |bytes: u64| bytes >> 20;
             say(&format!(

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use crate::base::{Error, Result};
 
 /// How the bits of a group become one.
@@ -174,6 +174,10 @@ impl GroupStates for BitStates {
 
     fn drop_first(&mut self, groups: usize) {
         self.groups.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.groups, groups);
     }
 
     fn bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use crate::base::Result;
 
 /// The number of rows a group whose arguments are all known.
@@ -69,6 +69,10 @@ impl GroupStates for CountStates {
 
     fn drop_first(&mut self, groups: usize) {
         self.counts.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.counts, groups);
     }
 
     fn bytes(&self) -> usize {
@@ -161,6 +165,10 @@ impl GroupStates for BooleanStates {
 
     fn drop_first(&mut self, groups: usize) {
         self.counts.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.counts, groups);
     }
 
     fn bytes(&self) -> usize {

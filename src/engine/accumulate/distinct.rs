@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use super::key::{Codec, KeyColumn, Keys, ShortCodec};
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -118,6 +118,11 @@ impl<K> DistinctStates<K> {
     }
 }
 
+/// A map with room for more than so many times its keys is made smaller.
+const SPARSE: usize = 4;
+/// Room for so many keys is never too much.
+const SMALL: usize = 64;
+
 /// Adds to the weight of a key; gives the weight before and now.
 fn add<K: Hash + Eq>(seen: &mut HashMap<K, i64>, key: K, weight: i64) -> (i64, i64) {
     match seen.entry(key) {
@@ -126,6 +131,9 @@ fn add<K: Hash + Eq>(seen: &mut HashMap<K, i64>, key: K, weight: i64) -> (i64, i
             let after = before.wrapping_add(weight);
             if after == 0 {
                 held.remove();
+                if seen.capacity() > SMALL && seen.len() * SPARSE < seen.capacity() {
+                    seen.shrink_to(seen.len() * 2);
+                }
             } else {
                 *held.get_mut() = after;
             }
@@ -252,6 +260,11 @@ where
         self.entries -= self.seen[..groups].iter().map(HashMap::len).sum::<usize>();
         self.seen.drain(..groups);
         self.inner.drop_first(groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.seen, groups);
+        self.inner.keep(groups);
     }
 
     fn bytes(&self) -> usize {

@@ -9,7 +9,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, Row, RowConverter, SortField};
 
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, keep_at};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -197,6 +197,10 @@ impl GroupStates for EvaluatedStates {
     fn drop_first(&mut self, groups: usize) {
         (0..groups).for_each(|group| self.reset(group));
         self.bags.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.bags, groups);
     }
 
     fn bytes(&self) -> usize {

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
 use super::key::{Codec, KeyColumn, Keys};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, keep_at};
 use crate::base::{Error, Result};
 
 /// The least or greatest value a group, as a key of type `K`.
@@ -112,6 +112,10 @@ where
 
     fn drop_first(&mut self, groups: usize) {
         self.best.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.best, groups);
     }
 
     fn bytes(&self) -> usize {

@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use super::block::add_all;
 use super::float_sum::ExactFloatSum;
 use super::integer::Outcome;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use crate::base::{Error, Result};
 
 /// Exact float sums and the number of values, a group.
@@ -100,6 +100,11 @@ impl GroupStates for FloatStates {
     fn drop_first(&mut self, groups: usize) {
         self.sums.drain(..groups);
         self.counts.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.sums, groups);
+        keep_at(&mut self.counts, groups);
     }
 
     fn bytes(&self) -> usize {

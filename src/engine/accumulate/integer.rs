@@ -11,7 +11,7 @@ use arrow::datatypes::{
     Float64Type, Int64Type, UInt64Type, i256,
 };
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use super::wide::Wide;
 use crate::base::{Error, Kind, Result};
 
@@ -275,6 +275,11 @@ impl<const N: usize> GroupStates for IntegerStates<N> {
     fn drop_first(&mut self, groups: usize) {
         self.sums.drain(..groups);
         self.counts.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.sums, groups);
+        keep_at(&mut self.counts, groups);
     }
 
     fn bytes(&self) -> usize {

@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
 use super::round::parts;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use super::superaccumulator::Superaccumulator;
 use super::variance::Spread;
 use crate::base::{Error, Kind, Result};
@@ -369,6 +369,10 @@ impl GroupStates for MomentStates {
 
     fn drop_first(&mut self, groups: usize) {
         self.groups.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.groups, groups);
     }
 
     fn bytes(&self) -> usize {

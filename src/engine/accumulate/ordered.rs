@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument};
+use super::states::{
+    GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument, keep_at,
+};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -423,6 +425,10 @@ where
 
     fn drop_first(&mut self, groups: usize) {
         self.bags.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.bags, groups);
     }
 
     fn bytes(&self) -> usize {

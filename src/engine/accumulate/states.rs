@@ -178,8 +178,23 @@ pub trait GroupStates: Debug + Send + Sync {
     /// Drops the first `groups` groups; the others move down.
     fn drop_first(&mut self, groups: usize);
 
+    /// Keeps `groups` alone, which rise, as the groups `0..`, in memory of their size. All others are empty.
+    fn keep(&mut self, groups: &[usize]);
+
     /// Memory held, in bytes.
     fn bytes(&self) -> usize;
+}
+
+/// Keeps the entries at `places` alone, which rise, in memory of their size.
+pub(in crate::engine) fn keep_at<T>(entries: &mut Vec<T>, places: &[usize]) {
+    let mut kept = places.iter().peekable();
+    let mut place = 0;
+    entries.retain(|_| {
+        let is_kept = kept.next_if(|kept| **kept == place).is_some();
+        place += 1;
+        is_kept
+    });
+    entries.shrink_to_fit();
 }
 
 /// Argument `at` of an aggregate, of any type.

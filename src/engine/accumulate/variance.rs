@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use super::float::{merge_sums, partial_sum_types, partial_sums};
 use super::float_sum::ExactFloatSum;
 use super::round::parts;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
 use super::superaccumulator::Superaccumulator;
 use crate::base::{Error, Result};
 
@@ -155,6 +155,12 @@ impl GroupStates for VarianceStates {
         self.sums.drain(..groups);
         self.counts.drain(..groups);
         self.squares.drain(..groups);
+    }
+
+    fn keep(&mut self, groups: &[usize]) {
+        keep_at(&mut self.sums, groups);
+        keep_at(&mut self.counts, groups);
+        keep_at(&mut self.squares, groups);
     }
 
     fn bytes(&self) -> usize {

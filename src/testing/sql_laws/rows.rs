@@ -50,6 +50,17 @@ impl Bag {
         Ok(())
     }
 
+    /// Adds the rows of another bag.
+    pub fn add_bag(&mut self, other: &Self) {
+        for (key, weight) in &other.0 {
+            let count = self.0.entry(key.clone()).or_default();
+            *count += weight;
+            if *count == 0 {
+                self.0.remove(key);
+            }
+        }
+    }
+
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -79,7 +90,7 @@ impl Bag {
 ///
 /// # Errors
 /// When a value has no scalar form.
-pub(super) fn row_of(batch: &RecordBatch, row: usize) -> Result<Row> {
+pub(in crate::testing) fn row_of(batch: &RecordBatch, row: usize) -> Result<Row> {
     batch
         .columns()
         .iter()
@@ -128,7 +139,7 @@ pub(in crate::testing) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<Reco
 ///
 /// # Errors
 /// When a value is not of its column's type.
-pub(super) fn delta(schema: &SchemaRef, rows: &[(Row, i64)]) -> Result<Delta> {
+pub(in crate::testing) fn delta(schema: &SchemaRef, rows: &[(Row, i64)]) -> Result<Delta> {
     let values: Vec<Row> = rows.iter().map(|(row, _)| row.clone()).collect();
     let batch = batch(schema, &values)?;
     if rows.iter().all(|(_, weight)| *weight == 1) {

@@ -53,7 +53,7 @@ impl Bench {
     /// A bench whose batch plans have so many partitions.
     pub(super) fn new(partitions: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .unwrap();
         let catalog = Arc::new(MemoryCatalogProvider::new());
@@ -171,9 +171,20 @@ impl Bench {
         plan: &LogicalPlan,
         now_us: i64,
     ) -> Result<(Bag, u64)> {
+        let (batches, failed_rows) = self.batches(world, plan, now_us)?;
+        Ok((bag(&batches, plan)?, failed_rows))
+    }
+
+    /// As [`Self::anew`], as it comes.
+    pub(super) fn batches(
+        &self,
+        world: &World,
+        plan: &LogicalPlan,
+        now_us: i64,
+    ) -> Result<(Vec<RecordBatch>, u64)> {
         let plan = at_moment(&world.bind(plan)?, now_us)?;
         let run = self.runtime.block_on(run_batch(&self.state, &plan))?;
-        Ok((bag(&run.batches, &plan)?, run.failed_rows))
+        Ok((run.batches, run.failed_rows))
     }
 
     fn physical(&self, state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {

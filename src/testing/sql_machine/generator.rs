@@ -26,13 +26,46 @@ pub(super) struct Generator<'a> {
 
 /// A random query.
 pub(super) fn query(choices: &mut Choices) -> String {
-    Generator {
-        choices,
-        named: Vec::new(),
-        names: 0,
-        relations: 0,
+    Generator::new(choices).statement()
+}
+
+/// The parts of a query that rows are chosen by.
+#[derive(Debug)]
+pub(super) struct Parted {
+    /// What follows FROM.
+    pub(super) from: String,
+    /// A truth value over it.
+    pub(super) test: String,
+    /// Columns with their names.
+    pub(super) columns: Vec<String>,
+}
+
+/// Random parts of a query.
+pub(super) fn parted(choices: &mut Choices) -> Parted {
+    let mut generator = Generator::new(choices);
+    let (from, scope) = generator.from(2);
+    let test = generator.value(&scope, Kind::Bool, 2);
+    let kinds = generator.some_kinds();
+    let columns = kinds.iter().enumerate().map(|(at, kind)| {
+        let value = generator.value(&scope, *kind, 1);
+        format!("{value} AS c{at}")
+    });
+    Parted {
+        columns: columns.collect(),
+        from,
+        test,
     }
-    .statement()
+}
+
+impl<'a> Generator<'a> {
+    fn new(choices: &'a mut Choices) -> Self {
+        Self {
+            choices,
+            named: Vec::new(),
+            names: 0,
+            relations: 0,
+        }
+    }
 }
 
 impl Generator<'_> {

@@ -6,6 +6,8 @@
 //! and models refuse is counted. A failing case is made smaller, the query by choosing less ([`choices`]) and the changes by leaving some
 //! out, and is told as a sqllogictest file ([`slt`]).
 //!
+//! Beside it the same generator is held to itself: [`partitions`] and [`replay`]; and to PostgreSQL.
+//!
 //! `LOTIC_CASES=<n>` says how many cases run, `LOTIC_SEED=<seed>` which is the first, `LOTIC_JOBS=<n>` on how many threads, and
 //! `LOTIC_FOUND=<folder>` where the files go; with `LOTIC_CASES=1` the plans are printed, of the query `LOTIC_SQL` where it is given:
 //! `LOTIC_CASES=100000 cargo test --lib -- sql_machine --nocapture`.
@@ -18,8 +20,16 @@ mod expressions;
 mod generator;
 mod kinds;
 mod live;
+mod parallel;
+mod partitions;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../tests/it/postgres_server.rs"]
+mod postgres_server;
 mod queries;
 mod relations;
+mod replay;
 mod run;
 mod slt;
 mod subqueries;

@@ -7,7 +7,7 @@ use crate::planner::lower::{DataFusionEvaluators, lower};
 use crate::testing::sql_laws::{Bag, Changes, Maintained, Rng, Subject, World, negated, resplit};
 
 /// How far the clock goes on in a step: the times of most rows lie within the first two minutes.
-const STEP_US: i64 = 13_000_000;
+pub(super) const STEP_US: i64 = 13_000_000;
 
 /// What came of a case.
 #[derive(Clone, Debug)]
@@ -336,7 +336,7 @@ fn is_value_error(error: &Error) -> bool {
 }
 
 /// Puts `changes` into the tables of `world`.
-fn apply(world: &mut World, changes: &Changes) {
+pub(super) fn apply(world: &mut World, changes: &Changes) {
     for (name, rows) in changes {
         let Some(table) = world.tables.get_mut(name) else {
             continue;

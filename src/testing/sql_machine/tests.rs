@@ -13,6 +13,7 @@ use super::bench::Bench;
 use super::changes::{self, Epoch, history, tables_of};
 use super::choices::{Choices, shrink};
 use super::generator::query;
+use super::parallel::number;
 use super::run::{Case, Failure, Outcome, run};
 use super::slt;
 use crate::base::clock::{Clock, SystemClock};
@@ -26,11 +27,6 @@ const TOLD: usize = 40;
 const LONGEST: u64 = 120;
 /// What the seed of a case's changes has in addition to that of its query.
 const CHANGES: u64 = 0x5bd1_e995;
-
-fn number(variable: &str, default: u64) -> u64 {
-    let set = std::env::var(variable).ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// What a worker does at the moment, for who watches it.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::accumulate::keep_at;
 use crate::engine::frontier::Closing;
 use crate::engine::operator::Watermarks;
 
@@ -43,6 +44,20 @@ impl OpenGroups {
     pub(super) fn forget(&mut self, slot: usize) {
         if let Some(value) = self.values.get_mut(slot) {
             *value = None;
+        }
+    }
+
+    /// Keeps the groups of `slots` alone, which rise, under the numbers `0..`.
+    pub(super) fn keep(&mut self, slots: &[usize]) {
+        // a group that never had a value may have no entry
+        let last = slots.last().map_or(0, |slot| slot + 1);
+        self.values.resize(last.max(self.values.len()), None);
+        keep_at(&mut self.values, slots);
+        self.slots.clear();
+        for (slot, value) in self.values.iter().enumerate() {
+            if let Some(value) = value {
+                self.slots.entry(*value).or_default().push(slot);
+            }
         }
     }
 

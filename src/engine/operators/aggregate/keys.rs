@@ -8,7 +8,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::base::{Error, Result};
+use crate::engine::accumulate::keep_at;
 use crate::zset::hash::row_hashes;
+
+/// Fewer slots are left as they are; tests have few groups, and are to meet new numbers all the same.
+const FEW: usize = if cfg!(test) { 4 } else { 1 << 10 };
 
 /// The groups there are, each with a slot `0..slots()`.
 #[derive(Debug)]
@@ -88,6 +92,33 @@ impl GroupTable {
         }
     }
 
+    /// Where most slots are free, gives the groups that are left the first ones: says which slots they had, rising.
+    pub(super) fn shrink(&mut self) -> Option<Vec<usize>> {
+        let slots = self.hashes.len();
+        if slots < FEW || self.free.len() * 4 < slots * 3 {
+            return None;
+        }
+        let mut is_free = vec![false; slots];
+        for slot in &self.free {
+            is_free[*slot] = true;
+        }
+        let kept: Vec<usize> = (0..slots).filter(|slot| !is_free[*slot]).collect();
+        let mut now = vec![0; slots];
+        for (new, old) in kept.iter().enumerate() {
+            now[*old] = new;
+        }
+        for held in self.table.iter_mut() {
+            held.1 = now[held.1];
+        }
+        self.table.shrink_to(0, |held| held.0);
+        keep_at(&mut self.hashes, &kept);
+        for column in &mut self.columns {
+            column.keep(&kept);
+        }
+        self.free = Vec::new();
+        Some(kept)
+    }
+
     /// The keys of `slots`, in that order.
     ///
     /// # Errors
@@ -111,8 +142,8 @@ impl GroupTable {
 
     /// Memory held, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.table.capacity() * 17
-            + self.hashes.capacity() * 8
+        self.table.allocation_size()
+            + (self.hashes.capacity() + self.free.capacity()) * 8
             + self.columns.iter().map(KeyColumn::bytes).sum::<usize>()
     }
 }
@@ -287,6 +318,29 @@ impl KeyColumn {
                 let mut columns =
                     converter.convert_rows(slots.iter().map(|slot| rows[*slot].row()))?;
                 Ok(columns.swap_remove(0))
+            }
+        }
+    }
+
+    /// Keeps the keys of `slots`, which rise, as those of the slots `0..`.
+    fn keep(&mut self, slots: &[usize]) {
+        match self {
+            Self::Fixed {
+                width,
+                bytes,
+                valid,
+                ..
+            } => {
+                let kept = slots.iter();
+                *bytes = kept
+                    .flat_map(|slot| &bytes[slot * *width..(slot + 1) * *width])
+                    .copied()
+                    .collect();
+                keep_at(valid, slots);
+            }
+            Self::Encoded { rows, bytes, .. } => {
+                keep_at(rows, slots);
+                *bytes = rows.iter().map(|row| row.as_ref().len()).sum();
             }
         }
     }

@@ -25,7 +25,7 @@ use self::closing::OpenGroups;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, ObjectId, Result};
-use crate::engine::accumulate::{GroupStates, Groups, Rows};
+use crate::engine::accumulate::{GroupStates, Groups, Rows, keep_at};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
@@ -247,6 +247,24 @@ impl Aggregate {
                 }
             }
         }
+        self.shrink();
+    }
+
+    /// Lets go of memory that more groups needed than there are.
+    fn shrink(&mut self) {
+        let Some(kept) = self.table.shrink() else {
+            return;
+        };
+        keep_at(&mut self.rows, &kept);
+        keep_at(&mut self.touched, &kept);
+        for states in self.states.iter_mut().flatten() {
+            // they grow when rows come
+            states.grow(kept.last().map_or(0, |slot| slot + 1));
+            states.keep(&kept);
+        }
+        if let Some(open) = &mut self.open {
+            open.keep(&kept);
+        }
     }
 
     /// Lets go of the groups that are closed now; where they were held back, gives their rows.
@@ -266,6 +284,7 @@ impl Aggregate {
             self.rows[slot] = 0;
             self.forget(slot);
         }
+        self.shrink();
         Ok(output)
     }
 
