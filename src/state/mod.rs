@@ -9,10 +9,12 @@
 mod against;
 mod arrangement;
 mod blocks;
+mod chains;
 mod chunks;
 mod keyed;
 mod ordered;
 mod search;
+mod slot_weights;
 mod sorted;
 
 #[cfg(test)]

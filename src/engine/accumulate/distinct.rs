@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use super::key::{Codec, KeyColumn, Keys, ShortCodec};
-use super::states::{GroupError, GroupStates, Groups, Rows, argument};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, make_room};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -146,6 +146,7 @@ where
 {
     fn grow(&mut self, groups: usize) {
         if groups > self.seen.len() {
+            make_room(&mut self.seen, groups);
             self.seen.resize_with(groups, HashMap::new);
             self.inner.grow(groups);
         }

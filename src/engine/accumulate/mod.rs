@@ -31,6 +31,7 @@ pub use evaluated::{Evaluated, EvaluatedStates, GroupFunction, Reads};
 pub use function::AggregateFunction;
 pub use moments::PairMeasure;
 pub use pick::{Pick, Place};
+pub(in crate::engine) use states::make_room;
 pub use states::{GroupError, GroupStates, Groups, Reading, Rows};
 pub use variance::Spread;
 

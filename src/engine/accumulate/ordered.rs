@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument};
+use super::states::{
+    GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument, make_room,
+};
 use crate::base::{Error, Result};
 
 /// The values of one group. Most groups of most queries hold one value, which then needs no tree.
@@ -314,6 +316,7 @@ where
 {
     fn grow(&mut self, groups: usize) {
         if groups > self.bags.len() {
+            make_room(&mut self.bags, groups);
             self.bags.resize_with(groups, || Bag::Empty);
         }
     }
