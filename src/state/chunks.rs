@@ -111,6 +111,11 @@ impl Chunks {
         }
     }
 
+    /// Room for `slots` more.
+    pub(super) fn reserve(&mut self, slots: usize) {
+        self.places.reserve(slots);
+    }
+
     pub(super) fn place(&self, slot: u32) -> Place {
         self.places[at(slot)]
     }

@@ -3,8 +3,9 @@
 //! A row lies in a *slot*, with a weight; rows of one key form a chain. The same row may lie in several
 //! slots: what counts is the sum of the weights. So a row that comes need not be looked for, as long as
 //! no row has a weight below 0 that waits for it, and most rows are never looked for at all. One that goes
-//! is found along the chain of its key. Where chains are so long that this costs more than an index of all
-//! rows would, the index is made, and from then on a row that comes goes where its equal lies.
+//! is found along the chain of its key, from both ends, by the columns that are not the key. Where chains are
+//! so long that this costs more than an index of all rows would, the index is made, and from then on a row that
+//! comes goes where its equal lies.
 //!
 //! Beside the columns and the chunks' own 12 bytes stand 16 bytes a row, and 5 to 9 in the table of heads.
 
@@ -16,19 +17,22 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
+use super::chains::{Chains, NONE, Removed};
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
 use super::renumber::Renumbering;
 use super::search::{Equals, RowIndex};
+use super::slot_weights::SlotWeights;
 use crate::base::{Error, Result};
 use crate::zset::Merged;
 use crate::zset::consolidate::add_weights;
 
-/// The end of a chain.
-const NONE: u32 = u32::MAX;
 /// How many pairs a probe gives at a time.
 const PAIRS: usize = 1 << 14;
 /// How far a row that comes looks for its equal along the chain.
 const GLANCE: usize = 8;
+/// After a load there is room for this part of the rows, as 1/n, so that the first rows that come do not make
+/// everything move.
+const ROOM: usize = 16;
 /// Below this many rows no index is worth while.
 const FEW: usize = 1 << 12;
 /// To look at this many rows costs as much as to put one into the index.
@@ -40,16 +44,16 @@ pub struct Keyed {
     schema: SchemaRef,
     /// Which of the columns are the key.
     key: Vec<usize>,
+    /// The other columns: those that tell rows of one key apart.
+    rest: Vec<usize>,
     /// Whether a count of matches is kept a row.
     counts: bool,
     chunks: Chunks,
-    /// None while every weight is 1.
-    weights: Option<Vec<i64>>,
+    weights: SlotWeights,
     /// Empty where they are not kept.
     matches: Vec<i64>,
     key_hashes: Vec<u64>,
-    next: Vec<u32>,
-    previous: Vec<u32>,
+    chains: Chains,
     free: Vec<u32>,
     /// The first row of each key.
     heads: HashTable<u32>,
@@ -66,16 +70,17 @@ pub struct Keyed {
 impl Keyed {
     /// Rows of `schema` by the columns `key`; with `counts`, each beside a count of matches.
     pub fn new(schema: SchemaRef, key: Vec<usize>, counts: bool) -> Self {
+        let rest = 0..schema.fields().len();
         Self {
+            rest: rest.filter(|column| !key.contains(column)).collect(),
             schema,
             key,
             counts,
             chunks: Chunks::default(),
-            weights: None,
+            weights: SlotWeights::default(),
             matches: Vec::new(),
             key_hashes: Vec::new(),
-            next: Vec::new(),
-            previous: Vec::new(),
+            chains: Chains::default(),
             free: Vec::new(),
             heads: HashTable::new(),
             live: 0,
@@ -110,16 +115,17 @@ impl Keyed {
     pub fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, RowIndex::bytes);
         self.chunks.bytes()
-            + self.weights.as_ref().map_or(0, Vec::capacity) * 8
+            + self.weights.bytes()
+            + self.chains.bytes()
             + (self.matches.capacity() + self.key_hashes.capacity()) * 8
-            + (self.next.capacity() + self.previous.capacity() + self.free.capacity()) * 4
+            + self.free.capacity() * 4
             + self.heads.allocation_size()
             + index
     }
 
     /// The weight of a row that [`Keyed::probe`] gave.
     pub fn weight(&self, slot: u32) -> i64 {
-        self.weights.as_ref().map_or(1, |weights| weights[at(slot)])
+        self.weights.get(slot)
     }
 
     /// The count of matches kept for a row: what was given when the row was new, and what was added
@@ -158,7 +164,21 @@ impl Keyed {
         for rows in rows.chunks(CHUNK_ROWS) {
             self.admit(columns, rows, key_hashes, matches)?;
         }
+        self.make_room();
         self.chunks.tidy(key_hashes.len() * 2)
+    }
+
+    fn make_room(&mut self) {
+        let slots = self.live / ROOM;
+        self.key_hashes.reserve(slots);
+        self.chains.reserve(slots);
+        self.chunks.reserve(slots);
+        if self.counts {
+            self.matches.reserve(slots);
+        }
+        let hashes = &self.key_hashes;
+        self.heads
+            .reserve(self.heads.len() / ROOM, |slot| hashes[at(*slot)]);
     }
 
     /// Adds `delta` to the rows. `matches` is kept for the rows that are new.
@@ -198,6 +218,9 @@ impl Keyed {
                 }
             }
         }
+        if delta.rows() > self.live / ROOM {
+            self.make_room();
+        }
         self.chunks.tidy(delta.rows() * 2)?;
         self.shrink()
     }
@@ -217,9 +240,7 @@ impl Keyed {
         }
         for slot in &gone {
             self.below_zero -= usize::from(self.weight(*slot) < 0);
-            if let Some(weights) = &mut self.weights {
-                weights[at(*slot)] = 1;
-            }
+            self.weights.set(*slot, 1);
             self.unlink(*slot);
             self.chunks.kill(*slot);
             self.free.push(*slot);
@@ -242,15 +263,12 @@ impl Keyed {
         let Some(slots) = Renumbering::due(self.key_hashes.len(), &self.free)? else {
             return Ok(());
         };
-        if let Some(weights) = &mut self.weights {
-            slots.column(weights);
-        }
+        self.weights.renumber(&slots);
         if self.counts {
             slots.column(&mut self.matches);
         }
         slots.column(&mut self.key_hashes);
-        slots.links(&mut self.next);
-        slots.links(&mut self.previous);
+        self.chains.renumber(&slots);
         let hashes = &self.key_hashes;
         slots.table(&mut self.heads, |slot| hashes[at(*slot)]);
         if let Some(index) = &mut self.index {
@@ -284,7 +302,7 @@ impl Keyed {
                     probing.clear();
                     slots.clear();
                 }
-                slot = self.next[at(slot)];
+                slot = self.chains.after(slot);
             }
         }
         if slots.is_empty() {
@@ -327,12 +345,21 @@ impl Keyed {
             .iter()
             .map(|column| ArrayRef::clone(&columns[*column]))
             .collect();
-        let all: Vec<usize> = (0..columns.len()).collect();
+        // rows of one chain differ in nothing but the rest
+        let told_apart = if self.index.is_some() {
+            (0..columns.len()).collect()
+        } else {
+            self.rest.clone()
+        };
+        let told: Vec<ArrayRef> = told_apart
+            .iter()
+            .map(|column| ArrayRef::clone(&columns[*column]))
+            .collect();
         // taken out of `self`, whose weights change meanwhile
         let chunks = std::mem::take(&mut self.chunks);
         let key_columns = self.key.clone();
         let mut by_key = Equals::new(&chunks, &key_columns, &key);
-        let mut by_row = Equals::new(&chunks, &all, columns);
+        let mut by_row = Equals::new(&chunks, &told_apart, &told);
         let mut met = Ok(());
         for (row, left) in rest.iter_mut().enumerate() {
             let search = Search {
@@ -374,14 +401,16 @@ impl Keyed {
             }
             return Ok(());
         }
-        let mut slot = self.find_head(by_key, search.key_hash, row)?;
+        let head = self.find_head(by_key, search.key_hash, row)?;
+        let mut walk = self.chains.walk(head);
         let mut looked = 0;
-        while slot != NONE && *left != 0 && looked < search.most {
-            let next = self.next[at(slot)];
+        while *left != 0
+            && looked < search.most
+            && let Some(slot) = walk.next(&self.chains)
+        {
             if by_row.equal(row, slot)? {
                 self.add_to(slot, left, emptied)?;
             }
-            slot = next;
             looked += 1;
         }
         self.spent = self.spent.saturating_add(looked);
@@ -411,9 +440,7 @@ impl Keyed {
         if was == weight {
             return;
         }
-        let length = self.key_hashes.len();
-        let weights = self.weights.get_or_insert_with(|| vec![1; length]);
-        weights[at(slot)] = weight;
+        self.weights.set(slot, weight);
         self.below_zero += usize::from(weight < 0);
         self.below_zero -= usize::from(was < 0);
     }
@@ -433,9 +460,7 @@ impl Keyed {
                 None => self.new_slot()?,
             };
             self.key_hashes[at(slot)] = key_hashes[row];
-            if let Some(weights) = &mut self.weights {
-                weights[at(slot)] = 1;
-            }
+            self.weights.set(slot, 1);
             if self.counts {
                 self.matches[at(slot)] = matches.map_or(0, |matches| matches[row]);
             }
@@ -449,15 +474,11 @@ impl Keyed {
 
     fn new_slot(&mut self) -> Result<u32> {
         let slot = number(self.key_hashes.len())?;
-        if let Some(weights) = &mut self.weights {
-            weights.push(1);
-        }
         if self.counts {
             self.matches.push(0);
         }
         self.key_hashes.push(0);
-        self.next.push(NONE);
-        self.previous.push(NONE);
+        self.chains.push();
         Ok(slot)
     }
 
@@ -471,8 +492,7 @@ impl Keyed {
             .collect();
         let Self {
             heads,
-            next,
-            previous,
+            chains,
             key_hashes: hashes,
             ..
         } = self;
@@ -489,17 +509,12 @@ impl Keyed {
                     break;
                 }
             }
-            // Behind the head, so that the table need not change.
-            let after = if head == NONE { NONE } else { next[at(head)] };
-            next[at(*slot)] = after;
-            previous[at(*slot)] = head;
             if head == NONE {
+                chains.begin(*slot);
                 heads.insert_unique(hash, *slot, |slot| hashes[at(*slot)]);
             } else {
-                next[at(head)] = *slot;
-                if after != NONE {
-                    previous[at(after)] = *slot;
-                }
+                // the table need not change
+                chains.add(head, *slot);
             }
         }
         Ok(())
@@ -507,20 +522,27 @@ impl Keyed {
 
     /// Takes a row whose weight became 0 out of its chain and the index: nothing finds it any more.
     fn unlink(&mut self, slot: u32) {
-        let (previous, next) = (self.previous[at(slot)], self.next[at(slot)]);
-        if next != NONE {
-            self.previous[at(next)] = previous;
-        }
-        if previous != NONE {
-            self.next[at(previous)] = next;
-        } else if let Ok(mut head) = self
-            .heads
-            .find_entry(self.key_hashes[at(slot)], |other| *other == slot)
-        {
-            if next == NONE {
-                head.remove();
-            } else {
-                *head.get_mut() = next;
+        let hash = self.key_hashes[at(slot)];
+        match self.chains.remove(slot) {
+            Removed::Inside => {}
+            Removed::Only => {
+                if let Ok(head) = self.heads.find_entry(hash, |other| *other == slot) {
+                    head.remove();
+                }
+            }
+            Removed::Head(next) => {
+                if let Some(head) = self.heads.find_mut(hash, |other| *other == slot) {
+                    *head = next;
+                }
+            }
+            Removed::Tail(tail) => {
+                let chains = &self.chains;
+                let head = self
+                    .heads
+                    .find(hash, |other| chains.is_head_of(*other, slot));
+                if let Some(head) = head.copied() {
+                    self.chains.set_tail(head, tail);
+                }
             }
         }
         if let Some(index) = &mut self.index {

@@ -9,11 +9,13 @@
 mod against;
 mod arrangement;
 mod blocks;
+mod chains;
 mod chunks;
 mod keyed;
 mod ordered;
 mod renumber;
 mod search;
+mod slot_weights;
 mod sorted;
 
 #[cfg(test)]

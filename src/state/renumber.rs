@@ -52,6 +52,11 @@ impl Renumbering {
         self.kept.len()
     }
 
+    /// The old numbers of the slots that are kept, rising: the n-th is called n now.
+    pub(super) fn kept(&self) -> &[u32] {
+        &self.kept
+    }
+
     /// The new number of a slot that is kept.
     pub(super) fn now(&self, slot: u32) -> u32 {
         self.now[at(slot)]

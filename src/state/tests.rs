@@ -247,8 +247,9 @@ fn rows_of_one_key_are_found_by_an_index_once_that_pays() {
     add(&mut rows, &all);
     assert!(keyed.0.takes_unmerged(), "nothing was looked for yet");
     for part in 0..40 {
+        // from the middle on, which is the farthest from both ends of a chain
         let changes: Vec<_> = (0..60)
-            .map(|row| part * 60 + row)
+            .map(|row| 3_300 + part * 60 + row)
             .flat_map(|row| [(row % 2, row / 3, -1), (row % 2, 10_000 + row, 1)])
             .collect();
         keyed.apply(&changes);

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use crate::base::{Error, Result};
 
 /// How the bits of a group become one.
@@ -75,6 +75,7 @@ impl BitStates {
 impl GroupStates for BitStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.groups.len() {
+            make_room(&mut self.groups, groups);
             self.groups.resize_with(groups, Counts::default);
         }
     }

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use crate::base::Result;
 
 /// The number of rows a group whose arguments are all known.
@@ -18,6 +18,7 @@ pub struct CountStates {
 impl GroupStates for CountStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.counts.len() {
+            make_room(&mut self.counts, groups);
             self.counts.resize(groups, 0);
         }
     }
@@ -101,6 +102,7 @@ impl BooleanStates {
 impl GroupStates for BooleanStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.counts.len() {
+            make_room(&mut self.counts, groups);
             self.counts.resize(groups, [0; 2]);
         }
     }

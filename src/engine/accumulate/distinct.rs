@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use super::key::{Codec, KeyColumn, Keys, ShortCodec};
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -154,6 +154,7 @@ where
 {
     fn grow(&mut self, groups: usize) {
         if groups > self.seen.len() {
+            make_room(&mut self.seen, groups);
             self.seen.resize_with(groups, HashMap::new);
             self.inner.grow(groups);
         }

@@ -9,7 +9,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, Row, RowConverter, SortField};
 
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Reading, Rows, keep_at, make_room};
 use crate::base::{Error, Result};
 use crate::zset::canonical::canonical;
 
@@ -118,6 +118,7 @@ impl EvaluatedStates {
 impl GroupStates for EvaluatedStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.bags.len() {
+            make_room(&mut self.bags, groups);
             self.bags.resize_with(groups, BTreeMap::new);
         }
     }

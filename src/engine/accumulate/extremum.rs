@@ -7,7 +7,9 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
 use super::key::{Codec, KeyColumn, Keys};
-use super::states::{GroupError, GroupStates, Groups, Reading, Rows, any_argument, keep_at};
+use super::states::{
+    GroupError, GroupStates, Groups, Reading, Rows, any_argument, keep_at, make_room,
+};
 use crate::base::{Error, Result};
 
 /// The least or greatest value a group, as a key of type `K`.
@@ -52,6 +54,7 @@ where
 {
     fn grow(&mut self, groups: usize) {
         if groups > self.best.len() {
+            make_room(&mut self.best, groups);
             self.best.resize(groups, None);
         }
     }

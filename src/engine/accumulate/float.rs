@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use super::block::add_all;
 use super::float_sum::ExactFloatSum;
 use super::integer::Outcome;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use crate::base::{Error, Result};
 
 /// Exact float sums and the number of values, a group.
@@ -35,7 +35,9 @@ impl FloatStates {
 impl GroupStates for FloatStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.sums.len() {
+            make_room(&mut self.sums, groups);
             self.sums.resize_with(groups, ExactFloatSum::default);
+            make_room(&mut self.counts, groups);
             self.counts.resize(groups, 0);
         }
     }

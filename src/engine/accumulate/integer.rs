@@ -11,7 +11,7 @@ use arrow::datatypes::{
     Float64Type, Int64Type, UInt64Type, i256,
 };
 
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use super::wide::Wide;
 use crate::base::{Error, Kind, Result};
 
@@ -147,7 +147,9 @@ impl<const N: usize> IntegerStates<N> {
 impl<const N: usize> GroupStates for IntegerStates<N> {
     fn grow(&mut self, groups: usize) {
         if groups > self.sums.len() {
+            make_room(&mut self.sums, groups);
             self.sums.resize(groups, Wide::default());
+            make_room(&mut self.counts, groups);
             self.counts.resize(groups, 0);
         }
     }

@@ -31,8 +31,8 @@ pub use evaluated::{Evaluated, EvaluatedStates, GroupFunction, Reads};
 pub use function::AggregateFunction;
 pub use moments::PairMeasure;
 pub use pick::{Pick, Place};
-pub(in crate::engine) use states::keep_at;
 pub use states::{GroupError, GroupStates, Groups, Reading, Rows};
+pub(in crate::engine) use states::{keep_at, make_room};
 pub use variance::Spread;
 
 #[cfg(test)]

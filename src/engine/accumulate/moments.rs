@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
 use super::round::parts;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use super::superaccumulator::Superaccumulator;
 use super::variance::Spread;
 use crate::base::{Error, Kind, Result};
@@ -261,6 +261,7 @@ impl MomentStates {
 impl GroupStates for MomentStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.groups.len() {
+            make_room(&mut self.groups, groups);
             self.groups.resize_with(groups, Moments::default);
         }
     }

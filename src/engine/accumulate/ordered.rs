@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use super::key::{Codec, KeyColumn, Keys};
 use super::pick::{Pick, Place, Ranks};
 use super::states::{
-    GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument, keep_at,
+    GroupError, GroupStates, Groups, Reading, Rows, any_argument, argument, keep_at, make_room,
 };
 use crate::base::{Error, Result};
 
@@ -316,6 +316,7 @@ where
 {
     fn grow(&mut self, groups: usize) {
         if groups > self.bags.len() {
+            make_room(&mut self.bags, groups);
             self.bags.resize_with(groups, || Bag::Empty);
         }
     }

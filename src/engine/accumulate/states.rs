@@ -112,6 +112,14 @@ pub enum Reading<'a> {
 /// A failure of one group: its place among the groups asked for, and why.
 pub type GroupError = (usize, Error);
 
+/// Makes room for states of `groups` groups, and for a few groups more, so that the first that come after a load do not make
+/// all states move.
+pub(in crate::engine) fn make_room<T>(states: &mut Vec<T>, groups: usize) {
+    if groups > states.capacity() {
+        states.reserve(groups + groups / 8 - states.len());
+    }
+}
+
 /// The states of one aggregate function for groups `0..n`.
 ///
 /// Every state is a sum over the rows so far: it does not depend on their order, and a row with weight -1 undoes

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use super::float::{merge_sums, partial_sum_types, partial_sums};
 use super::float_sum::ExactFloatSum;
 use super::round::parts;
-use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at};
+use super::states::{GroupError, GroupStates, Groups, Rows, argument, keep_at, make_room};
 use super::superaccumulator::Superaccumulator;
 use crate::base::{Error, Result};
 
@@ -72,8 +72,11 @@ impl VarianceStates {
 impl GroupStates for VarianceStates {
     fn grow(&mut self, groups: usize) {
         if groups > self.sums.len() {
+            make_room(&mut self.sums, groups);
             self.sums.resize_with(groups, ExactFloatSum::default);
+            make_room(&mut self.squares, groups);
             self.squares.resize_with(groups, Superaccumulator::default);
+            make_room(&mut self.counts, groups);
             self.counts.resize(groups, 0);
         }
     }

@@ -59,7 +59,7 @@ pub(crate) struct TpchArgs {
     /// Compare every model with its query when all is done.
     #[arg(long)]
     check: bool,
-    /// Print where the time of each model's operators went.
+    /// Print where the time of each model's operators went: in refreshing, where that is measured, or in load.
     #[arg(long)]
     operators: bool,
     /// Print one JSON object.

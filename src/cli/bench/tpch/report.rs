@@ -261,6 +261,16 @@ impl Note {
 }
 
 impl OperatorLine {
+    /// What was done since `then`, a line of the same operator.
+    pub(super) fn since(self, then: &Self) -> Self {
+        Self {
+            busy_seconds: self.busy_seconds - then.busy_seconds,
+            rows_in: self.rows_in.saturating_sub(then.rows_in),
+            rows_out: self.rows_out.saturating_sub(then.rows_out),
+            ..self
+        }
+    }
+
     fn text(&self) -> String {
         format!(
             "{:>6} {:<28} {:>8.3} s {:>10} in {:>10} out {:>9.1} MiB {:>9} rows",

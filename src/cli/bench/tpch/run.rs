@@ -77,6 +77,14 @@ async fn follow(
     if matches!(args.part, Part::Refresh | Part::All) {
         let sections = refresh::run(live, dataset, queries, args).await?;
         report.sections.extend(sections);
+        if args.operators {
+            let loaded = std::mem::take(&mut report.operators);
+            let now = live.operators().await?.into_iter();
+            report.operators = now
+                .zip(&loaded)
+                .map(|(now, then)| now.since(then))
+                .collect();
+        }
     }
     if args.check {
         let mut differing = 0;

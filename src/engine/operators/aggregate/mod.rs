@@ -25,7 +25,7 @@ use self::closing::OpenGroups;
 use self::keys::GroupTable;
 use self::output::{Snapshot, changes};
 use crate::base::{Error, Kind, ObjectId, Result};
-use crate::engine::accumulate::{GroupStates, Groups, Rows, keep_at};
+use crate::engine::accumulate::{GroupStates, Groups, Rows, keep_at, make_room};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::frontier::{Closing, as_numbers};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
@@ -150,6 +150,8 @@ impl Aggregate {
                 None
             } else {
                 let slots = self.table.admit(&columns[..keys], evaluated.delta.rows())?;
+                make_room(&mut self.rows, self.table.slots());
+                make_room(&mut self.touched, self.table.slots());
                 self.rows.resize(self.table.slots(), 0);
                 self.touched.resize(self.table.slots(), 0);
                 let times = self.open.as_ref().map(|open| &columns[open.closing.key]);
