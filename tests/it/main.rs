@@ -25,7 +25,6 @@ mod object_server;
 mod postgres_server;
 mod remote;
 mod rights;
-mod row_errors;
 mod serving;
 mod tail;
 mod temporal;
