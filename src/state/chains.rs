@@ -39,9 +39,9 @@ impl Chains {
     }
 
     /// Room for `slots` more.
-    pub(super) fn reserve(&mut self, slots: usize) {
-        self.next.reserve(slots);
-        self.previous.reserve(slots);
+    pub(super) fn reserve_exact(&mut self, slots: usize) {
+        self.next.reserve_exact(slots);
+        self.previous.reserve_exact(slots);
     }
 
     /// Memory held, in bytes.

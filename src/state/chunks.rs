@@ -112,8 +112,8 @@ impl Chunks {
     }
 
     /// Room for `slots` more.
-    pub(super) fn reserve(&mut self, slots: usize) {
-        self.places.reserve(slots);
+    pub(super) fn reserve_exact(&mut self, slots: usize) {
+        self.places.reserve_exact(slots);
     }
 
     pub(super) fn place(&self, slot: u32) -> Place {

@@ -164,17 +164,21 @@ impl Keyed {
         for rows in rows.chunks(CHUNK_ROWS) {
             self.admit(columns, rows, key_hashes, matches)?;
         }
-        self.make_room();
+        self.make_room(key_hashes.len());
         self.chunks.tidy(key_hashes.len() * 2)
     }
 
-    fn make_room(&mut self) {
+    /// Makes room for a few rows more where `came` rows are a load, and no more room than that: to double is for what grows on.
+    fn make_room(&mut self, came: usize) {
         let slots = self.live / ROOM;
-        self.key_hashes.reserve(slots);
-        self.chains.reserve(slots);
-        self.chunks.reserve(slots);
+        if came <= slots {
+            return;
+        }
+        self.key_hashes.reserve_exact(slots);
+        self.chains.reserve_exact(slots);
+        self.chunks.reserve_exact(slots);
         if self.counts {
-            self.matches.reserve(slots);
+            self.matches.reserve_exact(slots);
         }
         let hashes = &self.key_hashes;
         self.heads
@@ -218,9 +222,7 @@ impl Keyed {
                 }
             }
         }
-        if delta.rows() > self.live / ROOM {
-            self.make_room();
-        }
+        self.make_room(delta.rows());
         self.chunks.tidy(delta.rows() * 2)?;
         self.shrink()
     }

@@ -11,7 +11,7 @@ use arrow::datatypes::Int64Type;
 use clap::Args;
 
 use super::process;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, memory};
 use crate::cli::config::Settings;
 use crate::cli::output::say;
 use crate::runtime::{Lotic, Session};
@@ -73,6 +73,7 @@ pub(super) async fn run(args: &BarsArgs, settings: &Settings) -> Result<()> {
 
 /// The memory that is resident once the process rests: when it falls no more, or after ten seconds.
 async fn resting_bytes() -> Option<u64> {
+    memory::give_back();
     let mut lowest = process::resident_bytes()?;
     let mut same = 0;
     for _ in 0..40 {
