@@ -175,7 +175,8 @@ async fn failing_rows_are_left_out_and_listed_until_they_are_gone() {
         .run(
             "CREATE TABLE t (id INT PRIMARY KEY, s TEXT, d INT);
              CREATE MATERIALIZED VIEW q AS SELECT id, 10 / d AS q, CAST(s AS INT) AS i FROM t;
-             INSERT INTO t VALUES (1, '1', 1), (2, 'x', 1), (3, '3', 0)",
+             INSERT INTO t VALUES (1, '1', 1), (2, 'x', 1), (3, '3', 0);
+             FLUSH",
         )
         .await;
     let listed = "SELECT model, code, row FROM lotic.model_errors ORDER BY code";

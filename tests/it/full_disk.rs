@@ -162,6 +162,7 @@ async fn followed_file_waits_for_space_and_loses_no_line() {
             path.display()
         ))
         .await;
+    client.wait_for("SELECT id FROM s", &["1"]).await;
     fill(&disk.ballast());
     std::fs::write(&path, "id,name\n1,one\nx,bad\n3,three\n").unwrap();
     let state = "SELECT state FROM lotic.sources";
@@ -171,7 +172,7 @@ async fn followed_file_waits_for_space_and_loses_no_line() {
     let mut server = server.killed_and_restarted();
     let client = server.connect().await;
     assert_eq!(client.rows("SELECT id FROM s").await, ["1"]);
-    assert_eq!(client.rows(state).await, ["retrying"]);
+    client.wait_for(state, &["retrying"]).await;
     std::fs::remove_file(disk.ballast()).unwrap();
     client
         .wait_for("SELECT id FROM s ORDER BY id", &["1", "3"])
