@@ -15,7 +15,7 @@ use datafusion::prelude::SessionConfig;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
 use super::floats::FloatOverDecimal;
-use super::forgotten::Forgotten;
+use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::models::model_optimizer;
@@ -91,7 +91,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);
-    physical.insert(0, Arc::new(Forgotten));
+    forget_in_time(&mut physical);
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)
