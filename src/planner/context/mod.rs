@@ -9,7 +9,7 @@
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
-//! that read one of two columns of one name, `veil` is the node that hides its input from such rules, `recursive_reads` refuses a recursion that is read
+//! that read one of two columns of one name, `range_frames` gives the bounds of frames room, `veil` is the node that hides its input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
@@ -32,6 +32,7 @@ mod ordered_once;
 mod plan;
 mod push_down;
 mod push_filters;
+mod range_frames;
 mod recursive_reads;
 mod round_limit;
 mod session;

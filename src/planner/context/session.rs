@@ -24,6 +24,7 @@ use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
 use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
+use super::range_frames::RangeFrames;
 use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
@@ -54,6 +55,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
     analyzer.rules.insert(0, Arc::new(JsonCasts));
     analyzer.rules.push(Arc::new(JsonCasts));
+    analyzer.rules.push(Arc::new(RangeFrames));
     analyzer
         .rules
         .extend(options.analyzer_rules.iter().map(Arc::clone));
