@@ -12,6 +12,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::casts::CastsAsWritten;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
 use super::floats::FloatOverDecimal;
@@ -55,6 +56,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
     analyzer.rules.insert(0, Arc::new(JsonCasts));
     analyzer.rules.push(Arc::new(JsonCasts));
+    analyzer.rules.push(Arc::new(CastsAsWritten));
     analyzer.rules.push(Arc::new(RangeFrames));
     analyzer
         .rules
