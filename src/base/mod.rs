@@ -11,6 +11,7 @@ pub mod error;
 pub mod ids;
 pub mod memory;
 pub mod meter;
+pub(crate) mod moments;
 pub mod rng;
 mod store_error;
 pub mod task;

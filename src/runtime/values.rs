@@ -18,6 +18,7 @@ use sqlparser::ast;
 use super::defaults::Defaults;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::Object;
+use crate::planner::functions::casts::before_cast;
 use crate::sources::other_value;
 
 /// The rows of `values` as a batch for `object`, or `None` where an expression is not so simple.
@@ -124,7 +125,8 @@ pub(crate) fn strict_cast(column: &ArrayRef, data_type: &DataType) -> Result<Arr
         safe: false,
         format_options: FormatOptions::default(),
     };
-    Ok(cast_with_options(column, data_type, &options)?)
+    let column = before_cast(column, data_type)?;
+    Ok(cast_with_options(&column, data_type, &options)?)
 }
 
 /// Arrays (and structures) of their texts: `{1,2}`.

@@ -15,9 +15,20 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
+use super::join_sides::JoinSides;
 use super::veil::{Known, Veil};
 
 type Outcome<T> = Result<T, DataFusionError>;
+
+/// `rules` with this one before the first and once more behind `JoinSides`: a side that is swapped brings what is constant in it
+/// above a join that had hidden it.
+pub(super) fn forget_in_time(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) {
+    let swapped = JoinSides.name();
+    if let Some(place) = rules.iter().position(|rule| rule.name() == swapped) {
+        rules.insert(place + 1, Arc::new(Forgotten));
+    }
+    rules.insert(0, Arc::new(Forgotten));
+}
 
 /// The rule. It runs before orders and partitions are enforced.
 #[derive(Debug, Default)]
@@ -30,6 +41,15 @@ impl PhysicalOptimizerRule for Forgotten {
         _config: &ConfigOptions,
     ) -> Outcome<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
+            if let Some(veil) = node.downcast_ref::<Veil>() {
+                let again = veil.input().is::<Veil>();
+                let node = if again {
+                    Arc::clone(veil.input())
+                } else {
+                    node
+                };
+                return Ok(Transformed::new_transformed(node, again));
+            }
             let has_sets = node
                 .downcast_ref::<AggregateExec>()
                 .is_some_and(|aggregate| !aggregate.group_expr().is_single());

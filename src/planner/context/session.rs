@@ -12,10 +12,11 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::casts::CastsAsWritten;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
 use super::floats::FloatOverDecimal;
-use super::forgotten::Forgotten;
+use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::models::model_optimizer;
@@ -25,6 +26,7 @@ use super::ordered_once::OrderedOnce;
 use super::prune_floats::PruneFloats;
 use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
+use super::range_frames::RangeFrames;
 use super::round_limit::RoundLimit;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
@@ -55,6 +57,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
     analyzer.rules.insert(0, Arc::new(JsonCasts));
     analyzer.rules.push(Arc::new(JsonCasts));
+    analyzer.rules.push(Arc::new(CastsAsWritten));
+    analyzer.rules.push(Arc::new(RangeFrames));
     analyzer
         .rules
         .extend(options.analyzer_rules.iter().map(Arc::clone));
@@ -92,7 +96,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);
-    physical.insert(0, Arc::new(Forgotten));
+    forget_in_time(&mut physical);
     physical.push(Arc::new(PruneFloats));
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder

@@ -14,7 +14,7 @@ use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Projection, Sort,
-    SubqueryAlias, Window, WindowFrameBound, WindowFrameUnits,
+    SubqueryAlias, Window, WindowFrameBound, WindowFrameUnits, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -316,15 +316,20 @@ fn constants(plan: &LogicalPlan) -> Vec<Column> {
     }
 }
 
-/// A Sort under a LIMIT that has none, by all columns but those that are constant where there are others.
+/// A Sort under a LIMIT that has none, by all columns but those that are constant. Where all are, the rows are equal and any order
+/// will do: one by a column could read what fails and nothing else reads.
 fn with_order(plan: LogicalPlan) -> LogicalPlan {
     let constant = constants(&plan);
     let all = remaining(plan.schema(), &[]);
-    let varying = all.iter().filter(|key| !is_constant(&key.expr, &constant));
-    let varying: Vec<SortKey> = varying.cloned().collect();
-    let expr = if varying.is_empty() { all } else { varying };
-    if expr.is_empty() {
+    if all.is_empty() {
         return plan;
+    }
+    let varying = all.into_iter();
+    let mut expr: Vec<SortKey> = varying
+        .filter(|key| !is_constant(&key.expr, &constant))
+        .collect();
+    if expr.is_empty() {
+        expr.push(key(&lit(0)));
     }
     LogicalPlan::Sort(Sort {
         expr,

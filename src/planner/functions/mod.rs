@@ -5,6 +5,7 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * `nth`: `nth_value` of rows that it sorts itself.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
+//! * [`casts`], `moment_text`: what values become before a cast that would cut them, or write them otherwise.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
@@ -17,6 +18,7 @@ pub mod adapter;
 pub mod arithmetic;
 pub mod asof;
 pub mod canonical;
+pub mod casts;
 pub mod checked;
 pub mod collect;
 mod date_trunc;
@@ -24,6 +26,7 @@ mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+mod moment_text;
 mod now;
 mod nth;
 pub mod one_row;

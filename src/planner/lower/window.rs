@@ -232,7 +232,9 @@ fn frame_reach(frame: &WindowFrame, key: Option<&DataType>) -> Reach {
 /// rounded, months are not all as long, and neither are days where clocks change.
 fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
     let distance = match key {
-        key if key.is_integer() => integer(&offset.cast_to(&DataType::Int64).ok()?)?,
+        key if key.is_integer() || matches!(key, DataType::Decimal128(_, 0)) => {
+            integer(&offset.cast_to(&DataType::Int64).ok()?)?
+        }
         DataType::Date32 => match interval(offset)? {
             (days, 0) => days,
             _ => return None,

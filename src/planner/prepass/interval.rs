@@ -1,9 +1,21 @@
-//! The length of an interval literal, for window tables.
+//! Interval literals: their clocks in words, and their length for window tables.
 
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use sqlparser::ast::{Expr, Value};
 
+use crate::base::moments::clock_in_words;
 use crate::base::{Error, Result};
+
+/// Tells the clock of an interval literal in words: DataFusion does not read `INTERVAL '1 day 04:05:06'`.
+pub(super) fn spell_out(expr: &mut Expr) {
+    if let Expr::Interval(interval) = expr
+        && let Expr::Value(value) = interval.value.as_mut()
+        && let Value::SingleQuotedString(text) = &mut value.value
+        && interval.leading_field.is_none()
+    {
+        *text = clock_in_words(text).into_owned();
+    }
+}
 
 /// Microseconds of an interval literal; a day is 24 hours.
 ///

@@ -6,9 +6,9 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, json, lookup, named_windows,
-    names, numbers, operators, order, outer_aggregates, reject, rows, select_functions, table,
-    window_tables,
+    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, interval, json, lookup,
+    named_windows, names, numbers, operators, order, outer_aggregates, reject, rows,
+    select_functions, table, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -116,6 +116,7 @@ impl VisitorMut for Walk {
         json::rewrite(expr);
         operators::rewrite(expr);
         numbers::rewrite(expr);
+        interval::spell_out(expr);
         flow(rows::rewrite(expr).and_then(|()| reject::expr(expr)))
     }
 }

@@ -59,7 +59,7 @@ impl Distances {
     /// How far `extent` leads from each row of `batch` in the direction `way`; `None` when it knows no distance.
     ///
     /// # Errors
-    /// When the column holds no integers, dates or times.
+    /// When the column holds no whole numbers, dates or times.
     pub(super) fn limits(
         &self,
         rows: &Ordered,

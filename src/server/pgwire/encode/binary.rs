@@ -13,8 +13,8 @@ use bytes::BufMut;
 
 use super::number::Digits;
 use super::text::each_interval;
-use super::time::{EPOCH_DAYS, EPOCH_MICROS, SECOND, Zone, out_of_range, scaled};
 use super::{Writer, bytes, dictionary, mistyped, nested, primitive, text};
+use crate::base::moments::{EPOCH_DAYS, EPOCH_MICROS, SECOND, Zone, out_of_range, scaled};
 use crate::base::{Error, Result};
 
 /// The writer of a column.

@@ -1,14 +1,13 @@
 //! Arrow rows as PostgreSQL's DataRow, in text and binary.
 //!
 //! For each batch, each column gets one writer for its type and format; a row is then a run over the
-//! writers. No value becomes an object on its way. `number` and `time` hold the formats of values,
+//! writers. No value becomes an object on its way. `number` and `base::moments` hold the formats of values,
 //! `text` and `binary` choose the writers, `nested` does arrays and JSON.
 
 mod binary;
 mod nested;
 mod number;
 mod text;
-mod time;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::buffer::NullBuffer;
@@ -20,8 +19,8 @@ use super::frontend::Format;
 use super::types::PgType;
 use crate::base::{Error, Result};
 
+pub(crate) use crate::base::moments::{EPOCH_DAYS, EPOCH_MICROS, Zone};
 pub(crate) use number::numeric_from_binary;
-pub(crate) use time::{EPOCH_DAYS, EPOCH_MICROS, Zone};
 
 /// Writes the value of a row that is not null.
 type Writer = Box<dyn Fn(usize, &mut BytesMut) -> Result<()> + Send + Sync>;

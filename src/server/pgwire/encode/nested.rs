@@ -8,8 +8,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use bytes::{BufMut, BytesMut};
 
 use super::binary::{self, count};
-use super::time::Zone;
-use super::{Writer, mistyped, text, value};
+use super::{Writer, Zone, mistyped, text, value};
 use crate::base::Result;
 use crate::server::pgwire::types::{JSON, PgType};
 

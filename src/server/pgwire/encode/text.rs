@@ -14,9 +14,9 @@ use arrow::datatypes::{
 use bytes::{BufMut, BytesMut};
 
 use super::number::{Digits, float4, float8, integer, unsigned};
-use super::time::{self, SECOND, Zone, scaled};
 use super::{Writer, bytes, dictionary, mistyped, nested, primitive};
 use crate::base::Result;
+use crate::base::moments::{self, SECOND, Zone, scaled};
 use crate::server::pgwire::types::extension;
 
 /// Microseconds in a day.
@@ -145,11 +145,11 @@ fn displayed(array: &ArrayRef) -> Result<Writer> {
 fn calendar(array: &ArrayRef) -> Result<Writer> {
     match array.data_type() {
         DataType::Date32 => primitive::<Date32Type, _>(array, |days, out| {
-            time::date(i64::from(days), out);
+            moments::date(i64::from(days), out);
             Ok(())
         }),
         DataType::Date64 => primitive::<Date64Type, _>(array, |millis, out| {
-            time::date(millis.div_euclid(DAY / 1_000), out);
+            moments::date(millis.div_euclid(DAY / 1_000), out);
             Ok(())
         }),
         DataType::Time32(TimeUnit::Second) => times::<Time32SecondType>(array, SECOND, 1),
@@ -165,7 +165,7 @@ where
     T::Native: Into<i64> + Send + Sync,
 {
     primitive::<T, _>(array, move |value, out| {
-        time::time(scaled(value.into().div_euclid(divisor), factor)?, out);
+        moments::time(scaled(value.into().div_euclid(divisor), factor)?, out);
         Ok(())
     })
 }
@@ -178,8 +178,8 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, zone: Option<Zone>) -> Result<Wr
         primitive::<T, _>(array, move |value, out| {
             let micros = scaled(value.div_euclid(divisor), factor)?;
             match &zone {
-                None => time::timestamp(micros, out),
-                Some(zone) => time::timestamptz(micros, zone, out),
+                None => moments::timestamp(micros, out),
+                Some(zone) => moments::timestamptz(micros, zone, out),
             }
             Ok(())
         })
@@ -194,7 +194,7 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, zone: Option<Zone>) -> Result<Wr
 
 fn intervals(array: &ArrayRef) -> Result<Writer> {
     each_interval(array, |(months, days, micros), out| {
-        time::interval(months, days, micros, out);
+        moments::interval(months, days, micros, out);
     })
 }
 

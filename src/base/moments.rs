@@ -1,19 +1,22 @@
-//! Dates, times and intervals as PostgreSQL writes them (DateStyle ISO, IntervalStyle postgres).
+//! Dates, times and intervals as PostgreSQL writes them (DateStyle ISO, IntervalStyle postgres), on the wire and in casts to text.
+
+use std::borrow::Cow;
 
 use arrow::array::timezone::Tz;
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Offset, TimeZone};
 
-use super::number::{integer, padded};
-use crate::base::{Error, Kind, Result};
+use super::{Error, Kind, Result};
 
 /// Days from 1970-01-01 to PostgreSQL's epoch, 2000-01-01.
 pub(crate) const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 pub(crate) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-pub(super) const SECOND: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
+/// Of the largest number of 64 bits.
+const MOST_DIGITS: usize = 20;
 
 /// The zone in which a timestamptz is written.
 #[derive(Clone, Debug)]
@@ -44,8 +47,25 @@ impl Zone {
     }
 }
 
+/// Appends a number with at least `width` digits.
+fn padded(value: u64, width: usize, out: &mut BytesMut) {
+    let mut digits = [b'0'; MOST_DIGITS];
+    let (mut rest, mut count) = (value, 0);
+    for digit in digits.iter_mut().rev() {
+        if rest == 0 {
+            break;
+        }
+        // below 10
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        count += 1;
+    }
+    let first = MOST_DIGITS - count.max(width).min(MOST_DIGITS);
+    out.put_slice(digits.get(first..).unwrap_or_default());
+}
+
 /// Appends a date, given in days since 1970-01-01.
-pub(super) fn date(days: i64, out: &mut BytesMut) {
+pub(crate) fn date(days: i64, out: &mut BytesMut) {
     let bc = year_month_day(days, out);
     if bc {
         out.put_slice(b" BC");
@@ -70,7 +90,7 @@ fn year_month_day(days: i64, out: &mut BytesMut) -> bool {
 }
 
 /// Appends a time of day, given in microseconds.
-pub(super) fn time(micros: i64, out: &mut BytesMut) {
+pub(crate) fn time(micros: i64, out: &mut BytesMut) {
     let seconds = micros.div_euclid(SECOND).unsigned_abs();
     padded(seconds / 3_600, 2, out);
     out.put_u8(b':');
@@ -91,7 +111,7 @@ fn fraction(micros: u64, out: &mut BytesMut) {
 }
 
 /// Appends a timestamp without zone, given in microseconds since 1970.
-pub(super) fn timestamp(micros: i64, out: &mut BytesMut) {
+pub(crate) fn timestamp(micros: i64, out: &mut BytesMut) {
     if clock(micros, out) {
         out.put_slice(b" BC");
     }
@@ -106,7 +126,7 @@ fn clock(micros: i64, out: &mut BytesMut) -> bool {
 }
 
 /// Appends a timestamp in a zone, with its offset.
-pub(super) fn timestamptz(micros: i64, zone: &Zone, out: &mut BytesMut) {
+pub(crate) fn timestamptz(micros: i64, zone: &Zone, out: &mut BytesMut) {
     let offset = zone.offset(micros);
     let bc = clock(micros.saturating_add(offset * SECOND), out);
     out.put_u8(if offset < 0 { b'-' } else { b'+' });
@@ -126,7 +146,7 @@ pub(super) fn timestamptz(micros: i64, zone: &Zone, out: &mut BytesMut) {
 }
 
 /// Appends an interval: `1 year 2 mons -3 days +04:05:06.789`.
-pub(super) fn interval(months: i32, days: i32, micros: i64, out: &mut BytesMut) {
+pub(crate) fn interval(months: i32, days: i32, micros: i64, out: &mut BytesMut) {
     let start = out.len();
     let mut before = false;
     for (value, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
@@ -139,7 +159,10 @@ pub(super) fn interval(months: i32, days: i32, micros: i64, out: &mut BytesMut) 
         if before && value > 0 {
             out.put_u8(b'+');
         }
-        integer(i64::from(value), out);
+        if value < 0 {
+            out.put_u8(b'-');
+        }
+        padded(u64::from(value.unsigned_abs()), 1, out);
         out.put_u8(b' ');
         out.put_slice(unit.as_bytes());
         if value != 1 {
@@ -168,6 +191,36 @@ pub(super) fn interval(months: i32, days: i32, micros: i64, out: &mut BytesMut) 
     fraction(micros.unsigned_abs() % unit, out);
 }
 
+/// The text of an interval whose clock, as in `1 day -04:05:06.789`, is told in words, which is how Arrow reads it.
+pub(crate) fn clock_in_words(text: &str) -> Cow<'_, str> {
+    if !text.contains(':') {
+        return Cow::Borrowed(text);
+    }
+    let words: Vec<Cow<'_, str>> = text
+        .split_whitespace()
+        .map(|word| words_of_clock(word).map_or(Cow::Borrowed(word), Cow::Owned))
+        .collect();
+    Cow::Owned(words.join(" "))
+}
+
+/// `-04:05:06` as `-4 hours -5 minutes -6 seconds`.
+fn words_of_clock(word: &str) -> Option<String> {
+    let (sign, clock) = match word.strip_prefix('-') {
+        Some(clock) => ("-", clock),
+        None => ("", word.strip_prefix('+').unwrap_or(word)),
+    };
+    let (hours, rest) = clock.split_once(':')?;
+    let (minutes, seconds) = rest.split_once(':').unwrap_or((rest, "0"));
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = [hours, minutes, whole];
+    if parts.iter().any(|part| part.is_empty() || !digits(part)) || !digits(fraction) {
+        return None;
+    }
+    let words = format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds");
+    Some(words)
+}
+
 /// Year, month and day of a day since 1970-01-01, in the Gregorian calendar reckoned to both ends.
 /// After Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
 fn civil(days: i64) -> (i64, u64, u64) {
@@ -193,12 +246,12 @@ fn civil(days: i64) -> (i64, u64, u64) {
 ///
 /// # Errors
 /// When it does not fit (22008).
-pub(super) fn scaled(value: i64, micros_a_unit: i64) -> Result<i64> {
+pub(crate) fn scaled(value: i64, micros_a_unit: i64) -> Result<i64> {
     value.checked_mul(micros_a_unit).ok_or_else(out_of_range)
 }
 
 /// The value is outside what PostgreSQL's type can tell.
-pub(super) fn out_of_range() -> Error {
+pub(crate) fn out_of_range() -> Error {
     Error::new(Kind::Invalid, "22008", "date or time out of range")
 }
 
@@ -254,6 +307,23 @@ mod tests {
             ((0, 0, 360_000_000_000), "100:00:00"),
         ] {
             assert_eq!(text(|out| interval(months, days, micros, out)), wanted);
+        }
+    }
+
+    #[test]
+    fn clocks_of_intervals_are_told_in_words() {
+        for (text, wanted) in [
+            ("1 day", "1 day"),
+            ("04:05", "04 hours 05 minutes 0 seconds"),
+            (
+                "-1 mons +2 days -03:03:04.5",
+                "-1 mons +2 days -03 hours -03 minutes -04.5 seconds",
+            ),
+            ("1:", "1:"),
+            ("1:x:3", "1:x:3"),
+            ("::", "::"),
+        ] {
+            assert_eq!(clock_in_words(text), wanted);
         }
     }
 }
