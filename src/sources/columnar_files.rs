@@ -17,9 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
+use datafusion::datasource::listing::{ListingOptions, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use futures::StreamExt;
@@ -32,6 +30,7 @@ use super::bounded::BoundedSource;
 use super::decode::string_type;
 use super::files::{FilePlace, FileRef, find};
 use super::options::{Compression, Format, SourceOptions};
+use super::parquet_table::ParquetTable;
 use super::quarantine::Quarantine;
 use super::stream::{Parts, PartsTable, adapt, from_thread};
 use crate::base::{Error, Kind, Result};
@@ -77,7 +76,7 @@ impl ColumnarFiles {
                 column_map(&own, &declared, &files[0].name)?;
                 declared
             }
-            None => Arc::new(normal(&own)),
+            None => Arc::new(normal(&own, files.len() == 1)),
         };
         let parts = Arc::new(ColumnarParts {
             format,
@@ -168,7 +167,7 @@ impl BoundedSource for ColumnarFiles {
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.parts.schema));
-        Ok(Arc::new(ListingTable::try_new(config)?))
+        Ok(Arc::new(ParquetTable::open(session, config).await?))
     }
 
     async fn scan(&self, quarantine: Arc<dyn Quarantine>) -> Result<SendableRecordBatchStream> {
@@ -288,14 +287,14 @@ fn damaged(file: &FileRef, error: &dyn std::fmt::Display) -> Error {
     )
 }
 
-/// Lotic's types for a file's: one string type, no dictionaries.
-fn normal(schema: &Schema) -> Schema {
+/// Lotic's types for a file's: one string type, no dictionaries. A column without NULLs in the first file may have some in the next.
+fn normal(schema: &Schema, is_only_one: bool) -> Schema {
     let fields: Vec<Field> = schema
         .fields()
         .iter()
         .map(|field| {
             let data_type = normal_type(field.data_type());
-            Field::new(field.name(), data_type, field.is_nullable())
+            Field::new(field.name(), data_type, field.is_nullable() || !is_only_one)
         })
         .collect();
     Schema::new(fields)

@@ -9,6 +9,7 @@ mod columnar_files;
 mod decode;
 mod files;
 mod options;
+mod parquet_table;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod push;

@@ -70,7 +70,7 @@ pub fn canonical_batch(batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// Whether a value of this type can hold a float, at any depth.
-fn holds_floats(data_type: &DataType) -> bool {
+pub fn holds_floats(data_type: &DataType) -> bool {
     match data_type {
         DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
         DataType::List(field)

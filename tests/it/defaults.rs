@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lotic::runtime::{Lotic, Options, PushFormat, Response, Secret};
 
+use crate::asking::ask;
+
 fn options(folder: &Path) -> Options {
     Options {
         data: Some(folder.to_owned()),
@@ -13,21 +15,6 @@ fn options(folder: &Path) -> Options {
         password: Some(Secret::new("a password of the tests".to_owned())),
         ..Options::default()
     }
-}
-
-async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
-    let answers = lotic.session("lotic").run(sql).await.unwrap();
-    let mut lines = Vec::new();
-    for batch in &answers.last().unwrap().1 {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join(","));
-        }
-    }
-    lines
 }
 
 async fn copy(lotic: &Arc<Lotic>, sql: &str, rows: &'static str) {

@@ -8,6 +8,7 @@
     reason = "tests fail by panicking, say what they skip, and wait for their own tasks"
 )]
 
+mod asking;
 mod bad_input;
 mod budget;
 mod builds;
@@ -22,6 +23,7 @@ mod full_disk;
 mod hostile_clients;
 mod indexes;
 mod object_server;
+mod parquet;
 mod postgres_server;
 mod remote;
 mod rights;

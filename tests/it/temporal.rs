@@ -7,6 +7,8 @@ use std::time::Duration;
 use lotic::base::clock::Clock;
 use lotic::runtime::{Lotic, Options};
 
+use crate::asking::ask;
+
 /// A clock that stands still until it is set.
 #[derive(Debug)]
 struct Set(AtomicI64);
@@ -26,21 +28,6 @@ impl Set {
     fn to(&self, seconds: i64) {
         self.0.store(seconds * 1_000_000, Ordering::SeqCst);
     }
-}
-
-async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
-    let answers = lotic.session("lotic").run(sql).await.unwrap();
-    let mut lines = Vec::new();
-    for batch in &answers.last().unwrap().1 {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join(","));
-        }
-    }
-    lines
 }
 
 const SQL: &str = "CREATE TABLE e (id INT, ts TIMESTAMP);

@@ -9,7 +9,8 @@
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
-//! that read one of two columns of one name, `range_frames` gives the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its input from such rules, `recursive_reads` refuses a recursion that is read
+//! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `range_frames` gives
+//! the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
@@ -31,6 +32,7 @@ mod one_zero;
 mod options;
 mod ordered_once;
 mod plan;
+mod prune_floats;
 mod push_down;
 mod push_filters;
 mod range_frames;

@@ -21,6 +21,7 @@ use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, Optimizer
 use super::total_order::rename_window;
 use crate::planner::functions::canonical;
 use crate::planner::functions::checked::rewrite_expressions;
+use crate::zset::canonical::holds_floats;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -335,17 +336,6 @@ fn is_comparison(op: Operator) -> bool {
             | Operator::IsDistinctFrom
             | Operator::IsNotDistinctFrom
     )
-}
-
-fn holds_floats(data_type: &DataType) -> bool {
-    data_type.is_floating()
-        || match data_type {
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                holds_floats(item.data_type())
-            }
-            DataType::Struct(fields) => fields.iter().any(|field| holds_floats(field.data_type())),
-            _ => false,
-        }
 }
 
 /// Whether all values of `expr` over `inputs` are canonical for sure.

@@ -23,6 +23,7 @@ use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
+use super::prune_floats::PruneFloats;
 use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
 use super::range_frames::RangeFrames;
@@ -96,6 +97,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);
     forget_in_time(&mut physical);
+    physical.push(Arc::new(PruneFloats));
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)
@@ -141,8 +143,8 @@ fn config(options: &ContextOptions) -> Result<SessionConfig> {
     settings.sql_parser.map_string_types_to_utf8view = true;
     settings.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     settings.execution.time_zone = Some(options.time_zone.clone());
-    // Statistics may be stale by a version of a collection; answers come from rows.
-    settings.execution.collect_statistics = false;
+    // Of files, for the sides of joins. Which of them may stand for an answer, the aggregates say (`functions/exact.rs`).
+    settings.execution.collect_statistics = true;
     // The check refuses `mode() WITHIN GROUP (ORDER BY f IS TRUE)`: both sides do not agree on what is never NULL.
     settings.execution.skip_physical_aggregate_schema_check = true;
     Ok(config)
