@@ -224,7 +224,8 @@ mod tests {
 
     use super::*;
 
-    fn cast_as_written(array: ArrayRef, to: &DataType) -> ArrayRef {
+    fn cast_as_written(array: impl Array + 'static, to: &DataType) -> ArrayRef {
+        let array: ArrayRef = Arc::new(array);
         cast(&before_cast(&array, to).unwrap(), to).unwrap()
     }
 
@@ -233,13 +234,13 @@ mod tests {
         let decimals = Decimal128Array::from(vec![Some(15), Some(-15), Some(25), Some(14), None])
             .with_precision_and_scale(2, 1)
             .unwrap();
-        let whole = cast_as_written(Arc::new(decimals), &DataType::Int64);
+        let whole = cast_as_written(decimals, &DataType::Int64);
         let expected = Int64Array::from(vec![Some(2), Some(-2), Some(3), Some(1), None]);
         assert_eq!(whole.as_ref(), &expected);
         let nines = Decimal128Array::from(vec![99])
             .with_precision_and_scale(2, 1)
             .unwrap();
-        let ten = cast_as_written(Arc::new(nines), &DataType::Int16);
+        let ten = cast_as_written(nines, &DataType::Int16);
         assert_eq!(
             ten.as_primitive::<arrow::datatypes::Int16Type>().value(0),
             10
@@ -249,7 +250,7 @@ mod tests {
     #[test]
     fn floats_are_rounded_half_to_even() {
         let floats = Float64Array::from(vec![2.5, 3.5, -2.5, -0.4, 1e15 + 0.5]);
-        let whole = cast_as_written(Arc::new(floats), &DataType::Int64);
+        let whole = cast_as_written(floats, &DataType::Int64);
         let expected = Int64Array::from(vec![2, 4, -2, 0, 1_000_000_000_000_000]);
         assert_eq!(whole.as_ref(), &expected);
     }
@@ -262,7 +263,7 @@ mod tests {
             Arc::new(TimestampMicrosecondArray::from(vec![Some(1_500_000), None]));
         let of = item(moments.data_type().clone());
         let list = ListArray::try_new(of, offsets, moments, None).unwrap();
-        let texts = cast_as_written(Arc::new(list), &DataType::List(item(DataType::Utf8View)));
+        let texts = cast_as_written(list, &DataType::List(item(DataType::Utf8View)));
         let items = texts.as_list::<i32>().values();
         assert_eq!(items.as_string_view().value(0), "1970-01-01 00:00:01.5");
         assert!(items.is_null(1));
