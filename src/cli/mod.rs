@@ -130,6 +130,7 @@ pub fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_stack_size(8 << 20)
+            .on_thread_park(crate::base::memory::before_waiting)
             .build()
             .map_err(|error| Error::io("start the threads", &error))?;
         let outcome = runtime.block_on(dispatch(cli.command, &settings));

@@ -90,6 +90,7 @@ impl Lotic {
             .worker_threads(options.threads.max(1))
             .thread_name("lotic-query")
             .thread_stack_size(8 << 20)
+            .on_thread_park(crate::base::memory::before_waiting)
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
