@@ -27,6 +27,7 @@ mod parquet;
 mod postgres_server;
 mod remote;
 mod rights;
+mod row_errors;
 mod serving;
 mod tail;
 mod temporal;
