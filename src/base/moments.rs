@@ -48,7 +48,7 @@ impl Zone {
 }
 
 /// Appends a number with at least `width` digits.
-fn padded(value: u64, width: usize, out: &mut BytesMut) {
+pub(crate) fn padded(value: u64, width: usize, out: &mut BytesMut) {
     let mut digits = [b'0'; MOST_DIGITS];
     let (mut rest, mut count) = (value, 0);
     for digit in digits.iter_mut().rev() {

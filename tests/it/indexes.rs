@@ -8,6 +8,8 @@ use bytes::Bytes;
 use lotic::base::Error;
 use lotic::runtime::{Applied, Lotic, Options, Pipeline, PushFormat, Response, Secret};
 
+use crate::asking::lines;
+
 fn options(folder: &Path) -> Options {
     Options {
         data: Some(folder.to_owned()),
@@ -19,17 +21,7 @@ fn options(folder: &Path) -> Options {
 
 async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
     let answers = lotic.session("lotic").run(sql).await.unwrap();
-    let mut lines = Vec::new();
-    for batch in &answers.last().unwrap().1 {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join(" | "));
-        }
-    }
-    lines
+    lines(&answers.last().unwrap().1, " | ")
 }
 
 async fn refused(lotic: &Arc<Lotic>, sql: &str) -> Error {

@@ -11,6 +11,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use lotic::base::{Error, Kind};
 use lotic::runtime::{Lotic, Options, Secret};
 
+use crate::asking::lines;
 use crate::object_server::{KEY, ObjectServer, Served};
 
 const SECRET: &str = "wJalrXUtnFEMI-secret";
@@ -26,17 +27,7 @@ async fn engine(maintain: bool) -> Arc<Lotic> {
 /// The cells of the last answer, rows between `|` and cells between commas.
 async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Result<String, Error> {
     let answers = lotic.session("lotic").run(sql).await?;
-    let mut lines = Vec::new();
-    for batch in &answers.last().unwrap().1 {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join(","));
-        }
-    }
-    Ok(lines.join("|"))
+    Ok(lines(&answers.last().unwrap().1, ",").join("|"))
 }
 
 fn csv(ids: std::ops::Range<i64>) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lotic::base::clock::Clock;
 use lotic::runtime::{Lotic, Options, PushFormat, Secret};
 
+use crate::asking::lines;
 use crate::serving::Server;
 
 fn options(folder: &Path) -> Options {
@@ -26,17 +27,7 @@ async fn ask(lotic: &Arc<Lotic>, sql: &str) -> Vec<String> {
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
     session.settle().await.unwrap();
-    let mut lines = Vec::new();
-    for batch in &answers.last().unwrap().1 {
-        for row in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join(","));
-        }
-    }
-    lines
+    lines(&answers.last().unwrap().1, ",")
 }
 
 async fn same_as_batch(lotic: &Arc<Lotic>) {

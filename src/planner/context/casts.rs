@@ -7,12 +7,11 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::planner::functions::casts::{Step, step};
-use crate::planner::functions::checked::rewrite_expressions;
+use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -26,11 +25,8 @@ impl AnalyzerRule for CastsAsWritten {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Outcome<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            rewrite_expressions(plan, |expr| rewrite(expr, &schema))
-        })
-        .data()
+        plan.transform_up_with_subqueries(|plan| rewrite_over_inputs(plan, rewrite))
+            .data()
     }
 }
 

@@ -11,13 +11,12 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use crate::planner::functions::checked::rewrite_expressions;
+use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -39,8 +38,7 @@ fn rewrite_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
     if let LogicalPlan::Union(union) = plan {
         return rewrite_union(union);
     }
-    let schema = merge_schema(&plan.inputs());
-    rewrite_expressions(plan, |expr| rewrite(expr, &schema))
+    rewrite_over_inputs(plan, rewrite)
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {

@@ -11,13 +11,12 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
 use lotic_udfs::json;
 use sqlparser::ast::BinaryOperator;
 
-use crate::planner::functions::checked::rewrite_expressions;
+use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -101,11 +100,8 @@ impl AnalyzerRule for JsonCasts {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Outcome<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            rewrite_expressions(plan, |expr| rewrite(expr, &schema))
-        })
-        .data()
+        plan.transform_up_with_subqueries(|plan| rewrite_over_inputs(plan, rewrite))
+            .data()
     }
 }
 

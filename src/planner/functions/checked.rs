@@ -65,6 +65,18 @@ pub(in crate::planner) fn rewrite_expressions(
     rewritten.map_data(LogicalPlan::recompute_schema)
 }
 
+/// The same, for a rewrite that looks at the columns of the node's inputs.
+///
+/// # Errors
+/// Those of [`rewrite_expressions`].
+pub(in crate::planner) fn rewrite_over_inputs(
+    plan: LogicalPlan,
+    rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    rewrite_expressions(plan, |expr| rewrite(expr, &schema))
+}
+
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr {

@@ -3,6 +3,7 @@
 use arrow::datatypes::i256;
 use bytes::{BufMut, BytesMut};
 
+use crate::base::moments::padded;
 use crate::base::{Error, Kind, Result};
 
 /// Longest run of digits of an unscaled value: 78 for 256 bits.
@@ -19,13 +20,6 @@ pub(super) fn integer(value: i64, out: &mut BytesMut) {
 /// Appends an unsigned integer.
 pub(super) fn unsigned(value: u64, out: &mut BytesMut) {
     out.put_slice(Digits::of(false, u128::from(value)).as_slice());
-}
-
-/// Appends an integer with at least `width` digits.
-pub(super) fn padded(value: u64, width: usize, out: &mut BytesMut) {
-    let digits = Digits::of(false, u128::from(value));
-    out.put_bytes(b'0', width.saturating_sub(digits.as_slice().len()));
-    out.put_slice(digits.as_slice());
 }
 
 /// Appends a float8: the fewest digits that read back, with an exponent outside 1e-4..1e15.
