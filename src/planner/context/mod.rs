@@ -10,7 +10,7 @@
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
-//! `set_keys`, `constant_keys`, `common_exprs` and `far_moments` keep from other rules what they would refuse a valid query for,
+//! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
 //! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
 //! input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
@@ -30,6 +30,7 @@ mod gap_fill;
 mod join_order;
 mod join_sides;
 mod json;
+mod left_out;
 mod missing_rows;
 mod model_memory;
 mod models;

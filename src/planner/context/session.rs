@@ -23,6 +23,7 @@ use super::floats::FloatOverDecimal;
 use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
+use super::left_out::leave_out_where_they_fail;
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
@@ -106,6 +107,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     rules.push(Arc::new(ConstantKeys));
     rules.push(Arc::new(FarMoments));
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
+    leave_out_where_they_fail(&mut rules, &mut physical);
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);
     forget_in_time(&mut physical);
