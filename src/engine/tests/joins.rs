@@ -228,16 +228,30 @@ fn a_side_waits_until_the_small_table_changes() {
         add_deltas(&mut output, &join.step(&inputs, &mut cx).unwrap()).unwrap();
         (join.state_rows(), output.values().sum::<i64>())
     };
-    let first = [vec![numbered(&left(), 0..100)], vec![numbered(&right(), 0..3)]];
+    let first = [
+        vec![numbered(&left(), 0..100)],
+        vec![numbered(&right(), 0..3)],
+    ];
     let pairs = (0..100).filter(|n| n % 7 < 3).count();
     let pairs = i64::try_from(pairs).unwrap();
-    assert_eq!(step(&mut join, true, first), (3, pairs), "the left rows wait");
+    assert_eq!(
+        step(&mut join, true, first),
+        (3, pairs),
+        "the left rows wait"
+    );
     let gone = numbered(&left(), 0..7).negate();
-    assert_eq!(step(&mut join, false, [vec![gone], vec![]]), (10, pairs - 3));
+    assert_eq!(
+        step(&mut join, false, [vec![gone], vec![]]),
+        (10, pairs - 3)
+    );
     let expected = (7..100).filter(|n| n % 7 < 4).count();
     let expected = i64::try_from(expected).unwrap();
     let came = [vec![], vec![numbered(&right(), 3..4)]];
-    assert_eq!(step(&mut join, false, came), (93 + 4, expected), "all are in the index");
+    assert_eq!(
+        step(&mut join, false, came),
+        (93 + 4, expected),
+        "all are in the index"
+    );
     let half = numbered(&left(), 7..100).negate();
     assert_eq!(step(&mut join, false, [vec![half], vec![]]), (4, 0));
 }

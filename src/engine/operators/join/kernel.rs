@@ -91,8 +91,15 @@ impl Join {
         if self.fixed[usize::from(is_left)] && !counts {
             return self.pass(is_left, deltas, cx);
         }
+        let pieces = own.prepare(deltas, cx)?;
         let keeps = !self.fixed[usize::from(is_left)];
-        for piece in own.prepare(deltas, cx)? {
+        let mut coming: usize = pieces.iter().map(|piece| piece.rows.rows()).sum();
+        for (number, piece) in pieces.into_iter().enumerate() {
+            // after the first piece more is known of the keys
+            if keeps && number < 2 && coming > piece.rows.rows() {
+                self.side_mut(is_left).state.reserve(coming);
+            }
+            coming -= piece.rows.rows();
             if cx.unwanted && !counts {
                 self.side_mut(is_left).store(&piece, &[])?;
                 continue;

@@ -170,7 +170,9 @@ impl Operator for WaitingJoin {
             return self.begin(side, inputs, cx);
         }
         if let Some(waiting) = &mut self.waiting {
-            let other_moves = inputs.get(1 - waiting.side).is_some_and(|deltas| rows_of(deltas) > 0);
+            let other_moves = inputs
+                .get(1 - waiting.side)
+                .is_some_and(|deltas| rows_of(deltas) > 0);
             waiting.since += inputs.get(waiting.side).map_or(0, |deltas| rows_of(deltas));
             if (other_moves || waiting.since > waiting.rows / CHANGED)
                 && let Some(waiting) = self.waiting.take()
@@ -220,7 +222,9 @@ fn own_bytes(deltas: &[Delta]) -> usize {
 
 fn look_at(data: &ArrayData, buffers: &mut HashMap<*const u8, Seen>) {
     for buffer in data.buffers() {
-        let seen = buffers.entry(buffer.data_ptr().as_ptr().cast_const()).or_default();
+        let seen = buffers
+            .entry(buffer.data_ptr().as_ptr().cast_const())
+            .or_default();
         seen.bytes = buffer.capacity();
         seen.here += 1;
         // `data` holds it too
