@@ -8,9 +8,16 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
 static COLLECT: OnceLock<fn()> = OnceLock::new();
 /// How often memory was given back.
 static TIMES: AtomicU64 = AtomicU64::new(0);
+/// The next number of [`WAITING`].
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+/// The runtimes whose threads may be waiting, each under a number of its own.
+static WAITING: Mutex<Vec<(u64, Handle)>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// Of these times, how many this thread has heard of.
@@ -22,13 +29,36 @@ pub fn set_collector(collect: fn()) {
     COLLECT.get_or_init(|| collect);
 }
 
-/// Gives back what this thread keeps, and lets those of the pool do so between their tasks. Takes some milliseconds, and
-/// what was given back costs as much again when it is needed: nothing for every step.
+/// Gives back what this thread keeps, and lets those of the pool and of the named runtimes do so between their tasks. Takes
+/// some milliseconds, and what was given back costs as much again when it is needed: nothing for every step.
 pub fn give_back() {
     if let Some(collect) = COLLECT.get() {
         TIMES.fetch_add(1, Ordering::Relaxed);
         rayon::spawn_broadcast(|_| collect());
+        for (_, runtime) in WAITING.lock().iter() {
+            // A thread takes long enough over the first that another wakes for the next.
+            for _ in 0..2 * runtime.metrics().num_workers() {
+                runtime.spawn(async { before_waiting() });
+            }
+        }
         collect();
+    }
+}
+
+/// Names a runtime whose waiting threads are woken to give back what they keep, until the answer is dropped.
+pub fn wake_threads_of(runtime: &Handle) -> Waking {
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    WAITING.lock().push((number, runtime.clone()));
+    Waking(number)
+}
+
+/// For as long as it is there, the threads of its runtime are woken.
+#[derive(Debug)]
+pub struct Waking(u64);
+
+impl Drop for Waking {
+    fn drop(&mut self) {
+        WAITING.lock().retain(|(number, _)| *number != self.0);
     }
 }
 
@@ -46,7 +76,7 @@ pub fn before_waiting() {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::{before_waiting, give_back, set_collector};
+    use super::{WAITING, before_waiting, give_back, set_collector, wake_threads_of};
 
     static CALLS: AtomicUsize = AtomicUsize::new(0);
 
@@ -70,5 +100,25 @@ mod tests {
             assert_eq!(calls, 1, "a thread that waits does so once");
         });
         waiting.unwrap().join().unwrap();
+        // threads that wait already
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .on_thread_park(before_waiting)
+            .build()
+            .unwrap();
+        let waking = wake_threads_of(runtime.handle());
+        let before = CALLS.load(Ordering::SeqCst);
+        give_back();
+        let rest = 1 + rayon::current_num_threads();
+        for _ in 0..1_000 {
+            if CALLS.load(Ordering::SeqCst) > before + rest {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(CALLS.load(Ordering::SeqCst) > before + rest);
+        let number = waking.0;
+        drop(waking);
+        assert!(!WAITING.lock().iter().any(|(named, _)| *named == number));
     }
 }

@@ -133,6 +133,7 @@ pub fn main() -> ExitCode {
             .on_thread_park(crate::base::memory::before_waiting)
             .build()
             .map_err(|error| Error::io("start the threads", &error))?;
+        let _waking = crate::base::memory::wake_threads_of(runtime.handle());
         let outcome = runtime.block_on(dispatch(cli.command, &settings));
         runtime.shutdown_background();
         outcome

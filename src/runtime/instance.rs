@@ -22,7 +22,7 @@ use super::writer::Writer;
 use crate::base::clock::ClockRef;
 use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
-use crate::base::{Epoch, Error, ObjectId, Result, TopicId, task};
+use crate::base::{Epoch, Error, ObjectId, Result, TopicId, memory, task};
 use crate::catalog::Catalog;
 use crate::security::{UserStore, Users};
 
@@ -56,6 +56,8 @@ pub struct Lotic {
     pub(super) samples: Samples,
     /// Where queries run, apart from the network and the driver.
     queries: Option<tokio::runtime::Runtime>,
+    /// Wakes those threads to give memory back.
+    _waking: memory::Waking,
 }
 
 impl std::fmt::Debug for Lotic {
@@ -90,7 +92,7 @@ impl Lotic {
             .worker_threads(options.threads.max(1))
             .thread_name("lotic-query")
             .thread_stack_size(8 << 20)
-            .on_thread_park(crate::base::memory::before_waiting)
+            .on_thread_park(memory::before_waiting)
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
@@ -110,6 +112,7 @@ impl Lotic {
             constant_defaults: Mutex::default(),
             meter: Arc::default(),
             samples: Samples::default(),
+            _waking: memory::wake_threads_of(queries.handle()),
             queries: Some(queries),
         });
         lotic.recover().await?;

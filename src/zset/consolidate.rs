@@ -1,13 +1,13 @@
 //! Merging equal rows of deltas: by row hash first, then by exact comparison.
 
 use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::take_record_batch;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::canonical::canonical_batch;
-use super::delta::{Delta, Weights};
+use super::delta::{Delta, Weights, concat_rows};
 use super::equal::RowEqual;
 use super::hash::row_hashes;
 use crate::base::{Error, Result};
@@ -197,17 +197,7 @@ fn merge_piece(piece: &[Delta]) -> Result<Merged> {
 fn joined(piece: &[Delta]) -> Result<(RecordBatch, Vec<i64>)> {
     let batch = match piece {
         [one] => one.batch().clone(),
-        [first, ..] => {
-            let schema = first.schema();
-            if schema.fields().is_empty() {
-                let rows = piece.iter().map(Delta::rows).sum();
-                let options = RecordBatchOptions::new().with_row_count(Some(rows));
-                RecordBatch::try_new_with_options(schema, Vec::new(), &options)?
-            } else {
-                concat_batches(&schema, piece.iter().map(Delta::batch))?
-            }
-        }
-        [] => return Err(Error::internal("an empty piece of deltas")),
+        several => concat_rows(several.iter().map(Delta::batch))?,
     };
     let mut weights = Vec::with_capacity(batch.num_rows());
     for delta in piece {

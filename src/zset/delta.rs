@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::concat;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use crate::base::{Error, Result};
 
@@ -130,13 +131,53 @@ impl Delta {
 
 /// A batch of `rows` rows, which may have no columns.
 ///
+/// A NULL where `schema` promises none makes this batch promise less: what a plan says of NULLs holds for an
+/// answer as a whole, not for a row on its way that the same epoch takes back, as the padding of an outer join.
+///
 /// # Errors
 /// When a column is not of its field's type or length.
 pub fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let broken =
+        |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
+    let schema = match schema.fields().iter().zip(&columns).any(broken) {
+        true => with_nulls(schema, &columns),
+        false => Arc::clone(schema),
+    };
     Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
-        columns,
-        &options,
+        schema, columns, &options,
     )?)
+}
+
+/// The rows of `batches`, of which there is one at least, with the names of the first.
+///
+/// # Errors
+/// When the batches differ in the type of a column, or there is none.
+pub(super) fn concat_rows<'b>(
+    batches: impl Iterator<Item = &'b RecordBatch> + Clone,
+) -> Result<RecordBatch> {
+    let Some(first) = batches.clone().next() else {
+        return Err(Error::internal("no batch to concatenate"));
+    };
+    let columns = (0..first.num_columns()).map(|column| {
+        let parts: Vec<&dyn Array> = batches
+            .clone()
+            .map(|batch| batch.column(column).as_ref())
+            .collect();
+        concat(&parts)
+    });
+    let columns = columns.collect::<std::result::Result<_, _>>()?;
+    let rows = batches.map(RecordBatch::num_rows).sum();
+    batch_of(&first.schema(), columns, rows)
+}
+
+/// `schema` where the fields of `columns` that hold a NULL allow it.
+#[cold]
+fn with_nulls(schema: &Schema, columns: &[ArrayRef]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(columns).map(|(field, column)| {
+        let nullable = field.is_nullable() || column.null_count() > 0;
+        field.as_ref().clone().with_nullable(nullable)
+    });
+    let fields: Vec<Field> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }

@@ -10,15 +10,20 @@
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
-//! `range_frames` gives the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
+//! `set_keys`, `constant_keys`, `common_exprs` and `far_moments` keep from other rules what they would refuse a valid query for,
+//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
 //! input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
 mod casts;
+mod common_exprs;
+mod constant_keys;
 mod correlated;
+mod dates;
 mod duplicates;
 mod enforced;
+mod far_moments;
 mod floats;
 mod forgotten;
 mod gap_fill;
@@ -40,6 +45,7 @@ mod range_frames;
 mod recursive_reads;
 mod round_limit;
 mod session;
+mod set_keys;
 #[cfg(test)]
 mod tests;
 mod total_order;
@@ -49,6 +55,8 @@ mod veil;
 pub use cancel::make_cancellable;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
+#[cfg(test)]
+pub(crate) use one_zero::OneZero;
 pub use options::{ContextOptions, PlanFor};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
 #[cfg(test)]

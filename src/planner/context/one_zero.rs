@@ -27,7 +27,7 @@ type Outcome<T> = Result<T, DataFusionError>;
 
 /// The analyzer rule, which runs after the order is total, and the optimizer rule, since other rules make IN lists.
 #[derive(Debug, Default)]
-pub(super) struct OneZero;
+pub(crate) struct OneZero;
 
 impl AnalyzerRule for OneZero {
     fn name(&self) -> &str {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::Optimizer;
@@ -14,6 +14,7 @@ use sqlparser::ast::{self, ExprWithAlias};
 use super::{correlated, missing_rows, multiset, recursive_reads};
 use crate::base::Result;
 use crate::planner::parse::{MAX_DEPTH, too_deep};
+use crate::planner::prepass::{is_of_names, tell_casts_apart};
 use crate::planner::stack::{on_big_stack, poll_on_big_stack};
 use crate::planner::{asof, lookup};
 
@@ -22,14 +23,31 @@ use crate::planner::{asof, lookup};
 /// # Errors
 /// What DataFusion answers, with the SQLSTATEs of `base::Error`.
 pub async fn plan_query(state: &SessionState, query: &ast::Query) -> Result<LogicalPlan> {
-    let statement = ast::Statement::Query(Box::new(on_big_stack(|| query.clone())));
-    let statement = DfStatement::Statement(Box::new(statement));
-    let plan = poll_on_big_stack(state.statement_to_plan(statement)).await?;
+    let plan = match plan_as_written(state, on_big_stack(|| query.clone())).await {
+        Err(error) if is_of_names(&error) => {
+            let mut marked = on_big_stack(|| query.clone());
+            if !on_big_stack(|| tell_casts_apart(&mut marked)) {
+                return Err(error.into());
+            }
+            let planned = plan_as_written(state, marked).await;
+            planned.map_err(|_| error)?
+        }
+        outcome => outcome?,
+    };
     on_big_stack(|| {
         recursive_reads::check(&plan)?;
         let plan = multiset::rewrite(lookup::rewrite(asof::rewrite(plan)?)?)?;
         missing_rows::rewrite(correlated::rewrite(state, plan)?)
     })
+}
+
+async fn plan_as_written(
+    state: &SessionState,
+    query: ast::Query,
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let statement = ast::Statement::Query(Box::new(query));
+    let statement = DfStatement::Statement(Box::new(statement));
+    poll_on_big_stack(state.statement_to_plan(statement)).await
 }
 
 /// The most nodes of a plan. Views are copied to every place that names them, so a few that name another twice each

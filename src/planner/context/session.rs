@@ -13,8 +13,12 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use super::casts::CastsAsWritten;
+use super::common_exprs::share_rightly;
+use super::constant_keys::ConstantKeys;
+use super::dates::DatesAsMoments;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
+use super::far_moments::FarMoments;
 use super::floats::FloatOverDecimal;
 use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
@@ -28,6 +32,7 @@ use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
 use super::range_frames::RangeFrames;
 use super::round_limit::RoundLimit;
+use super::set_keys::SetKeys;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use crate::base::Result;
@@ -55,7 +60,10 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     let mut analyzer = Analyzer::new();
     // Before DataFusion brings both sides to one type: it would choose the decimal.
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
+    analyzer.rules.insert(0, Arc::new(DatesAsMoments));
     analyzer.rules.insert(0, Arc::new(JsonCasts));
+    // Before any other changes a key of a grouping set, and the name of the set with it.
+    analyzer.rules.insert(0, Arc::new(SetKeys));
     analyzer.rules.push(Arc::new(JsonCasts));
     analyzer.rules.push(Arc::new(CastsAsWritten));
     analyzer.rules.push(Arc::new(RangeFrames));
@@ -66,6 +74,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .rules
         .push(Arc::new(TotalOrder::new(options.plan_for)));
     analyzer.rules.push(Arc::new(OneZero));
+    analyzer.rules.push(Arc::new(SetKeys));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
     let mut expr_planners = SessionStateDefaults::default_expr_planners();
@@ -90,9 +99,12 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
     push_down_rightly(&mut rules);
+    share_rightly(&mut rules);
     rules.insert(0, Arc::new(PushBelowAsof));
     rules.push(Arc::new(OneZero));
     rules.push(Arc::new(OrderedOnce));
+    rules.push(Arc::new(ConstantKeys));
+    rules.push(Arc::new(FarMoments));
     let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use crate::base::{Error, Kind};
 
 const SECOND_US: i64 = 1_000_000;
-const DAY_US: i64 = 86_400 * SECOND_US;
+pub(super) const DAY_US: i64 = 86_400 * SECOND_US;
 
 /// The function, to be registered over DataFusion's.
 pub(super) fn date_trunc() -> Arc<ScalarUDF> {
@@ -107,7 +107,7 @@ fn midnight(year: i64, month: i64) -> Option<i64> {
     (year.div_euclid(400) * 146_097 + days - 719_468).checked_mul(DAY_US)
 }
 
-fn out_of_range() -> Error {
+pub(super) fn out_of_range() -> Error {
     Error::new(Kind::Invalid, "22008", "timestamp out of range")
 }
 
@@ -116,14 +116,21 @@ fn unit_of(args: &ScalarFunctionArgs) -> Option<Unit> {
     let [ColumnarValue::Scalar(name), value] = &args.args[..] else {
         return None;
     };
-    let plain = match value.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            zone.is_none_or(|zone| matches!(zone.as_ref(), "UTC" | "+00:00" | "Z"))
-        }
-        _ => false,
-    };
     let name = name.try_as_str().flatten()?;
-    if plain { Unit::named(name) } else { None }
+    match is_plain(&value.data_type()) {
+        true => Unit::named(name),
+        false => None,
+    }
+}
+
+/// Whether `data_type` is that of timestamps in microseconds and UTC, or without a zone.
+pub(super) fn is_plain(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => zone
+            .as_deref()
+            .is_none_or(|zone| matches!(zone, "UTC" | "+00:00" | "Z")),
+        _ => false,
+    }
 }
 
 impl ScalarUDFImpl for DateTrunc {

@@ -8,9 +8,10 @@
 //! * [`casts`], `moment_text`: what values become before a cast that would cut them, or write them otherwise.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
+//! * `cast_name`: the mark that gives a cast a name of its own.
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
-//! * `now`, `date_trunc`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
+//! * `now`, `date_trunc`, `date_bin`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`], [`or_null`]: the value of a subquery that must not have a second row, or may have none.
 
@@ -18,9 +19,11 @@ pub mod adapter;
 pub mod arithmetic;
 pub mod asof;
 pub mod canonical;
+mod cast_name;
 pub mod casts;
 pub mod checked;
 pub mod collect;
+mod date_bin;
 mod date_trunc;
 mod durations;
 pub mod exact;
@@ -45,6 +48,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use asof::{ASOF_MARK, LOOKUP_MARK};
+pub use cast_name::CAST_MARK;
 pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
@@ -77,7 +81,7 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 /// The scalar functions to register over DataFusion's.
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     let mut all = guarded_udfs(SizeLimits::default());
-    all.extend([now::now(), date_trunc::date_trunc()]);
+    all.extend([now::now(), date_trunc::date_trunc(), date_bin::date_bin()]);
     all
 }
 
@@ -90,5 +94,9 @@ pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
 
 /// Functions that hold a place in a query until its plan is built.
 pub fn marks() -> Vec<Arc<ScalarUDF>> {
-    vec![asof::asof_mark(), asof::lookup_mark()]
+    vec![
+        asof::asof_mark(),
+        asof::lookup_mark(),
+        cast_name::cast_mark(),
+    ]
 }

@@ -35,6 +35,8 @@ pub(super) fn hoist(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
 struct Below<'a> {
     schema: &'a DFSchema,
     prefix: &'static str,
+    /// Whether what cannot fail moves too.
+    all: bool,
     made: Vec<(Expr, Column, Expr)>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Below<'a> {
         Self {
             schema,
             prefix,
+            all: false,
             made: Vec::new(),
         }
     }
@@ -54,7 +57,11 @@ impl<'a> Below<'a> {
     }
 
     fn value_as(&mut self, expr: Expr, column: Column) -> Expr {
-        if !may_fail(&expr, self.schema) {
+        let moves = match self.all {
+            true => !matches!(expr, Expr::Column(_)),
+            false => may_fail(&expr, self.schema),
+        };
+        if !moves {
             return expr;
         }
         if let Some((_, column, _)) = self.made.iter().find(|(made, _, _)| *made == expr) {
@@ -142,6 +149,51 @@ fn hoist_aggregate(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
         LogicalPlan::Aggregate(hoisted),
         moved,
     ))
+}
+
+/// The keys of a grouping set that are no columns, moved, whether they can fail or not.
+///
+/// # Errors
+/// When the new plan does not add up.
+pub(crate) fn hoist_set_keys(aggregate: Aggregate) -> Outcome<Transformed<LogicalPlan>> {
+    let input_schema = Arc::clone(aggregate.input.schema());
+    let mut below = Below::new(&input_schema, "__lotic_key");
+    below.all = true;
+    let groups = aggregate.group_expr.clone();
+    let group_expr = groups.into_iter().map(|expr| hoist_group(expr, &mut below));
+    let group_expr = group_expr.collect();
+    let taken = |(_, column, _): &(Expr, Column, Expr)| {
+        let mut names = input_schema.fields().iter().map(|field| field.name());
+        names.any(|name| *name == column.name)
+    };
+    if below.made.is_empty() || below.made.iter().any(taken) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+    }
+    let calls = aggregate.aggr_expr.into_iter();
+    let calls = calls.map(|call| grouping_of_columns(call, &below.made));
+    let calls = calls.collect::<Outcome<Vec<Expr>>>()?;
+    let input = below.project(aggregate.input)?;
+    let hoisted = Aggregate::try_new(input, group_expr, calls)?;
+    Ok(Transformed::yes(LogicalPlan::Aggregate(hoisted)))
+}
+
+/// `call`, where it is GROUPING of keys that `made` moved, of their columns.
+fn grouping_of_columns(call: Expr, made: &[(Expr, Column, Expr)]) -> Outcome<Expr> {
+    let columns = call.transform_up(|expr| match expr {
+        Expr::AggregateFunction(mut call) if call.func.name() == "grouping" => {
+            let mut changed = false;
+            for arg in &mut call.params.args {
+                if let Some((_, column, _)) = made.iter().find(|(key, _, _)| key == arg) {
+                    *arg = Expr::Column(column.clone());
+                    changed = true;
+                }
+            }
+            let call = Expr::AggregateFunction(call);
+            Ok(Transformed::new_transformed(call, changed))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(columns.data)
 }
 
 /// A grouping expression as a column under the name that the aggregate's output has for it.

@@ -8,6 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::logical_plan::Subquery;
 
 use super::hoist;
+use super::merge;
 use super::region::leads_to_sort;
 use super::temporal;
 use crate::base::Result;
@@ -17,6 +18,7 @@ use crate::base::Result;
 /// Applying it twice is the same as applying it once.
 pub(super) fn plan_for_both_modes(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let plan = without_idle_sorts(plan.clone(), false)?;
+    let plan = plan.transform_up_with_subqueries(merge::merge)?.data;
     let plan = plan.transform_up_with_subqueries(hoist::hoist)?.data;
     let plan = plan.transform_up_with_subqueries(temporal::split)?.data;
     Ok(plan)

@@ -2,11 +2,13 @@
 //!
 //! DataFusion parses some syntax and then ignores it, lacks some, and gets some wrong. `reject` refuses the first
 //! kind with a clear error; `window_tables`, `gap_fill`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `order`, `ctes`, `numbers`, `operators`, `arrays`, `json`, `rows` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
-//! mended after planning, in `context::multiset`, where the columns of `*` are known.) `dependencies` collects
+//! mended after planning, in `context::multiset`, where the columns of `*` are known. `cast_names` is for a query that is refused for two
+//! columns of one name.) `dependencies` collects
 //! what a query reads and `volatile` refuses in a model what would not give the same answer twice.
 
 mod arrays;
 mod asof;
+mod cast_names;
 mod ctes;
 mod dependencies;
 mod expansion;
@@ -33,6 +35,7 @@ mod volatile;
 mod watermark;
 mod window_tables;
 
+pub use cast_names::{is_of_names, tell_casts_apart};
 pub use dependencies::Dependencies;
 pub use gap_fill::{GapSpec, STEP, STEPS, Strategy, filled_as, next_of};
 pub use lookup::PRESENT;

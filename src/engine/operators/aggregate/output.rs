@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array,
-    new_null_array,
+    ArrayRef, Int64Array, RecordBatch, UInt64Array, new_empty_array, new_null_array,
 };
 use arrow::compute::take;
 
@@ -13,8 +12,8 @@ use super::{AggregateCall, AggregateConfig, CallForm};
 use crate::base::{Error, Result};
 use crate::engine::accumulate::GroupStates;
 use crate::engine::operator::{Deltas, RowError, StepContext};
-use crate::zset::Delta;
 use crate::zset::equal::RowEqual;
+use crate::zset::{Delta, batch_of};
 
 /// The output rows of some slots, a row a slot.
 pub(super) struct Snapshot {
@@ -82,12 +81,7 @@ impl Snapshot {
         let columns = columns
             .map(|column| take(column, &indices, None))
             .collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-        Ok(RecordBatch::try_new_with_options(
-            Arc::clone(&config.schema),
-            columns,
-            &options,
-        )?)
+        batch_of(&config.schema, columns, places.len())
     }
 
     /// The key of the row at `place`, for a message.
@@ -100,12 +94,7 @@ impl Snapshot {
             .iter()
             .map(|column| take(column, &indices, None))
             .collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(1));
-        Ok(RecordBatch::try_new_with_options(
-            schema.into(),
-            columns,
-            &options,
-        )?)
+        batch_of(&schema.into(), columns, 1)
     }
 }
 
