@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 
 use super::operator::{Deltas, Operator, StepContext};
+use super::parallel::rows_of;
 use super::shards::in_parts;
 use crate::base::clock::ClockRef;
 use crate::base::task::panic_text;
@@ -311,6 +312,9 @@ impl Dataflow {
     fn run(&mut self, inputs: &BTreeMap<ObjectId, Deltas>, cx: &mut StepContext) -> Result<Deltas> {
         // What each node gave, and how many of its readers have yet to take it.
         let mut given: Vec<(Deltas, usize)> = Vec::with_capacity(self.nodes.len());
+        // In a first load, the rows of the largest source below each node.
+        let mut bases: Vec<usize> = Vec::new();
+        let first_load = cx.bulk && !self.started;
         let mut held: usize = self.nodes.iter().map(|node| node.measured.0).sum();
         if let Some(progress) = &cx.progress {
             progress.begin(self.nodes.len());
@@ -319,6 +323,10 @@ impl Dataflow {
             let mut taken = Vec::with_capacity(node.inputs.len());
             for input in &node.inputs {
                 taken.push(take_output(&mut given, *input)?);
+            }
+            if first_load {
+                let below = node.inputs.iter().map(|input| bases[input.0]);
+                cx.bases = below.collect();
             }
             let output = match &mut node.work {
                 Work::Source(object, _) => {
@@ -353,6 +361,13 @@ impl Dataflow {
                 }
             };
             node.rows_out += count(&output);
+            if first_load {
+                let own = match &node.work {
+                    Work::Source(..) => rows_of(&output),
+                    Work::Operator(_) => 0,
+                };
+                bases.push(cx.bases.drain(..).fold(own, usize::max));
+            }
             if let Some(progress) = &cx.progress {
                 progress.done();
             }

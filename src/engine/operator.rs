@@ -27,6 +27,10 @@ pub struct StepContext {
     /// The first load: everything that is there comes in one step, so that operators may take
     /// the side that spares intermediate retractions.
     pub bulk: bool,
+    /// In a first load, for each input of the operator the rows of the largest source below it.
+    pub bases: Vec<usize>,
+    /// Nobody wants what comes out: an operator may spare itself to make it.
+    pub unwanted: bool,
     /// The present moment, in microseconds since 1970. The same for every operator of an epoch, and never less than in
     /// the step before.
     pub now_us: i64,
@@ -46,6 +50,8 @@ impl StepContext {
         Self {
             errors: Vec::new(),
             bulk: self.bulk,
+            bases: self.bases.clone(),
+            unwanted: self.unwanted,
             now_us: self.now_us,
             watermarks: Arc::clone(&self.watermarks),
             clock: self.clock.clone(),
@@ -96,6 +102,9 @@ pub trait Operator: Send {
     fn parts(&self, _count: usize) -> Option<Parts> {
         None
     }
+
+    /// Told once, before anything else, into how many parts an operator that stays whole may split what it is made of.
+    fn split_within(&mut self, _count: usize) {}
 
     /// Takes what came in on each input since the last step and says how the output changes.
     ///

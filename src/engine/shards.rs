@@ -95,10 +95,11 @@ impl Parts {
 }
 
 /// `operator` in `count` parts, or as it is when it cannot be split. It must have seen nothing yet.
-pub fn in_parts(operator: Box<dyn Operator>, count: usize) -> Box<dyn Operator> {
+pub fn in_parts(mut operator: Box<dyn Operator>, count: usize) -> Box<dyn Operator> {
     if count < 2 {
         return operator;
     }
+    operator.split_within(count);
     match operator.parts(count) {
         Some(parts) => Box::new(Sharded::new(parts)),
         None => operator,

@@ -247,7 +247,11 @@ impl Driver {
             if stop {
                 return;
             }
-            self.trim.run(self.clock.monotonic());
+            if self.building.is_empty() {
+                self.trim.run(self.clock.monotonic());
+            } else {
+                self.trim.put_off(self.clock.monotonic());
+            }
         }
     }
 
@@ -474,6 +478,7 @@ impl Driver {
     pub(crate) fn finish_building(&mut self, id: ObjectId, mut model: Model) -> Result<()> {
         self.catch_up();
         let missed = self.building.remove(&id);
+        self.trim.note_much(self.clock.monotonic());
         let missed = missed.map(|building| building.missed).unwrap_or_default();
         if !missed.is_empty() || model.is_due(self.now_us) || !model.clocks().is_empty() {
             model.step(&missed, &self.moment(), false)?;

@@ -1,6 +1,6 @@
 //! When memory that nothing uses goes back to the machine: a while after many rows have come or gone.
 //!
-//! Under a load that goes on it never does: what one step lets go of the next one needs.
+//! Under a load that goes on it never does, nor while a model is filled: what one step lets go of the next one needs.
 
 use std::time::Duration;
 
@@ -31,6 +31,13 @@ impl Trim {
     /// Notes at `now` that something was let go of of which nobody knows how much it was.
     pub(super) fn note_much(&mut self, now: Duration) {
         self.note(ROWS, now);
+    }
+
+    /// Notes at `now` that what is kept is likely to be needed at once.
+    pub(super) fn put_off(&mut self, now: Duration) {
+        if let Some(due) = &mut self.due {
+            *due = now + QUIET;
+        }
     }
 
     /// How long it is until [`Self::run`] has something to do.
@@ -65,6 +72,8 @@ mod tests {
             Some(QUIET / 2),
             "more rows came meanwhile"
         );
+        trim.put_off(at(7));
+        assert_eq!(trim.wait(at(7)), Some(QUIET), "a model is being filled");
         trim.run(at(8));
         assert_eq!(trim.wait(at(9)), None);
     }

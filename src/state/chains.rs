@@ -12,10 +12,16 @@ pub(super) const NONE: u32 = u32::MAX;
 /// The links of all chains, two a slot.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    /// What comes after a slot; [`NONE`] after the tail.
-    next: Vec<u32>,
-    /// What comes before a slot; before the head, the tail.
-    previous: Vec<u32>,
+    /// Both of a slot side by side: who reads one mostly reads the other.
+    links: Vec<Link>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// What comes after the slot; [`NONE`] after the tail.
+    next: u32,
+    /// What comes before the slot; before the head, the tail.
+    previous: u32,
 }
 
 /// Where a slot was that left its chain.
@@ -34,65 +40,73 @@ pub(super) enum Removed {
 impl Chains {
     /// One slot more, in no chain yet.
     pub(super) fn push(&mut self) {
-        self.next.push(NONE);
-        self.previous.push(NONE);
+        self.links.push(Link {
+            next: NONE,
+            previous: NONE,
+        });
     }
 
     /// Room for `slots` more.
     pub(super) fn reserve_exact(&mut self, slots: usize) {
-        self.next.reserve_exact(slots);
-        self.previous.reserve_exact(slots);
+        self.links.reserve_exact(slots);
     }
 
     /// Memory held, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        (self.next.capacity() + self.previous.capacity()) * size_of::<u32>()
+        self.links.capacity() * size_of::<Link>()
     }
 
     /// Gives the slots that are kept their new numbers.
     pub(super) fn renumber(&mut self, slots: &Renumbering) {
-        slots.links(&mut self.next);
-        slots.links(&mut self.previous);
+        slots.column(&mut self.links);
+        for Link { next, previous } in &mut self.links {
+            *next = slots.link(*next);
+            *previous = slots.link(*previous);
+        }
     }
 
     /// What comes after `slot`, or [`NONE`].
     pub(super) fn after(&self, slot: u32) -> u32 {
-        self.next[at(slot)]
+        self.links[at(slot)].next
     }
 
     /// Makes a chain of one slot.
     pub(super) fn begin(&mut self, slot: u32) {
-        self.next[at(slot)] = NONE;
-        self.previous[at(slot)] = slot;
+        self.links[at(slot)] = Link {
+            next: NONE,
+            previous: slot,
+        };
     }
 
     /// Puts `slot` behind the head, so that the head stays what it is.
     pub(super) fn add(&mut self, head: u32, slot: u32) {
-        let after = self.next[at(head)];
-        self.next[at(slot)] = after;
-        self.previous[at(slot)] = head;
-        self.next[at(head)] = slot;
+        let after = self.links[at(head)].next;
+        self.links[at(slot)] = Link {
+            next: after,
+            previous: head,
+        };
+        self.links[at(head)].next = slot;
         let before = if after == NONE { head } else { after };
-        self.previous[at(before)] = slot;
+        self.links[at(before)].previous = slot;
     }
 
     /// Takes `slot` out of its chain.
     pub(super) fn remove(&mut self, slot: u32) -> Removed {
-        let (previous, next) = (self.previous[at(slot)], self.next[at(slot)]);
-        let is_head = self.next[at(previous)] == NONE;
+        let Link { next, previous } = self.links[at(slot)];
+        let is_head = self.links[at(previous)].next == NONE;
         match (is_head, next) {
             (true, NONE) => Removed::Only,
             (true, _) => {
-                self.previous[at(next)] = previous;
+                self.links[at(next)].previous = previous;
                 Removed::Head(next)
             }
             (false, NONE) => {
-                self.next[at(previous)] = NONE;
+                self.links[at(previous)].next = NONE;
                 Removed::Tail(previous)
             }
             (false, _) => {
-                self.next[at(previous)] = next;
-                self.previous[at(next)] = previous;
+                self.links[at(previous)].next = next;
+                self.links[at(next)].previous = previous;
                 Removed::Inside
             }
         }
@@ -100,12 +114,12 @@ impl Chains {
 
     /// Whether `slot` is the head of the chain whose tail is `tail`.
     pub(super) fn is_head_of(&self, slot: u32, tail: u32) -> bool {
-        self.previous[at(slot)] == tail
+        self.links[at(slot)].previous == tail
     }
 
     /// Tells a head its tail.
     pub(super) fn set_tail(&mut self, head: u32, tail: u32) {
-        self.previous[at(head)] = tail;
+        self.links[at(head)].previous = tail;
     }
 
     /// A walk over the chain of `head`, which may be [`NONE`].
@@ -115,7 +129,7 @@ impl Chains {
             back: if head == NONE {
                 NONE
             } else {
-                self.previous[at(head)]
+                self.links[at(head)].previous
             },
             from_back: false,
         }
@@ -144,9 +158,9 @@ impl Walk {
         if self.front == self.back {
             self.front = NONE;
         } else if self.from_back {
-            self.back = chains.previous[at(slot)];
+            self.back = chains.links[at(slot)].previous;
         } else {
-            self.front = chains.next[at(slot)];
+            self.front = chains.links[at(slot)].next;
         }
         self.from_back = !self.from_back;
         Some(slot)

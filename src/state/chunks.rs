@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType;
 
+use super::places::{Place, Places};
 use super::renumber::Renumbering;
 use crate::base::{Error, Result};
 
@@ -23,41 +24,89 @@ const TIERS: usize = 4;
 /// Stands where a row is dead.
 const DEAD: u32 = u32::MAX;
 
-/// Where a slot's row lies.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) chunk: u32,
-    pub(super) row: u32,
-}
-
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) columns: Vec<ArrayRef>,
-    /// The slot of each row, or [`DEAD`].
-    slots: Vec<u32>,
+    slots: SlotsOf,
     live: usize,
     /// Whether it stands in the list of sparse chunks.
     waits: bool,
     bytes: usize,
 }
 
+/// The slots of a chunk's rows.
+#[derive(Debug)]
+enum SlotsOf {
+    /// One behind the other from the first on.
+    Run {
+        first: u32,
+        rows: usize,
+        /// A bit a row that is dead; empty while none is.
+        dead: Vec<u64>,
+    },
+    /// A slot a row, or [`DEAD`].
+    Each(Vec<u32>),
+}
+
+impl SlotsOf {
+    fn new(slots: Vec<u32>) -> Self {
+        let in_a_row = |pair: &[u32]| pair[0].checked_add(1) == Some(pair[1]);
+        match slots.first() {
+            Some(first) if !slots.contains(&DEAD) && slots.windows(2).all(in_a_row) => Self::Run {
+                first: *first,
+                rows: slots.len(),
+                dead: Vec::new(),
+            },
+            _ => Self::Each(slots),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        match self {
+            Self::Run { rows, .. } => *rows,
+            Self::Each(slots) => slots.len(),
+        }
+    }
+
+    /// The slot of a row, unless it is dead.
+    fn get(&self, row: u32) -> Option<u32> {
+        match self {
+            Self::Run { first, dead, .. } => {
+                let bits = dead.get(at(row) / 64).copied().unwrap_or(0);
+                (bits >> (row % 64) & 1 == 0).then_some(first + row)
+            }
+            Self::Each(slots) => Some(slots[at(row)]).filter(|slot| *slot != DEAD),
+        }
+    }
+
+    fn kill(&mut self, row: u32) {
+        match self {
+            Self::Run { rows, dead, .. } => {
+                if dead.is_empty() {
+                    *dead = vec![0; rows.div_ceil(64)];
+                }
+                dead[at(row) / 64] |= 1 << (row % 64);
+            }
+            Self::Each(slots) => slots[at(row)] = DEAD,
+        }
+    }
+}
+
 impl Chunk {
     /// How many rows there are, dead ones included.
     pub(super) fn rows(&self) -> usize {
-        self.slots.len()
+        self.slots.rows()
     }
 
     /// Whether no row is dead.
     pub(super) fn all_live(&self) -> bool {
-        self.live == self.slots.len()
+        self.live == self.rows()
     }
 
     /// The rows that live, with their slots.
     pub(super) fn live(&self) -> impl Iterator<Item = (u32, u32)> {
-        (0u32..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| **slot != DEAD)
-            .map(|(row, slot)| (row, *slot))
+        let rows = (0u32..).take(self.rows());
+        rows.filter_map(|row| Some((row, self.slots.get(row)?)))
     }
 }
 
@@ -70,7 +119,7 @@ pub(super) struct Chunks {
     tiers: [Vec<u32>; TIERS],
     /// Chunks more than half dead.
     sparse: Vec<u32>,
-    places: Vec<Place>,
+    places: Places,
     bytes: usize,
 }
 
@@ -103,21 +152,16 @@ impl Chunks {
         let Some(chunk) = self.chunks.get_mut(at(id)).and_then(Option::as_mut) else {
             return;
         };
-        chunk.slots[at(row)] = DEAD;
+        chunk.slots.kill(row);
         chunk.live -= 1;
-        if chunk.live * 2 < chunk.slots.len() && !chunk.waits {
+        if chunk.live * 2 < chunk.rows() && !chunk.waits {
             chunk.waits = true;
             self.sparse.push(id);
         }
     }
 
-    /// Room for `slots` more.
-    pub(super) fn reserve_exact(&mut self, slots: usize) {
-        self.places.reserve_exact(slots);
-    }
-
     pub(super) fn place(&self, slot: u32) -> Place {
-        self.places[at(slot)]
+        self.places.get(slot)
     }
 
     pub(super) fn chunk(&self, id: u32) -> Result<&Chunk> {
@@ -132,7 +176,7 @@ impl Chunks {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.places.capacity() * size_of::<Place>()
+        self.bytes + self.places.bytes()
     }
 
     /// The named columns of the rows of `slots`, in that order. Touches only the chunks hit.
@@ -212,16 +256,11 @@ impl Chunks {
 
     /// Gives the slots that live new numbers; the others are known no more.
     pub(super) fn renumber(&mut self, slots: &Renumbering) {
-        slots.column(&mut self.places);
-        for slot in self
-            .chunks
-            .iter_mut()
-            .flatten()
-            .flat_map(|chunk| &mut chunk.slots)
-        {
-            if *slot != DEAD {
-                *slot = slots.now(*slot);
-            }
+        self.places.renumber(slots);
+        for chunk in self.chunks.iter_mut().flatten() {
+            let rows = (0u32..).take(chunk.rows());
+            let now = |row| chunk.slots.get(row).map_or(DEAD, |slot| slots.now(slot));
+            chunk.slots = SlotsOf::new(rows.map(now).collect());
         }
     }
 
@@ -233,20 +272,27 @@ impl Chunks {
                 number(self.chunks.len() - 1)?
             }
         };
-        for (row, slot) in (0u32..).zip(&slots) {
-            let place = Place { chunk: id, row };
-            if at(*slot) < self.places.len() {
-                self.places[at(*slot)] = place;
-            } else {
-                self.places.resize(at(*slot) + 1, place);
-            }
-        }
         let rows = slots.len();
+        let slots = SlotsOf::new(slots);
+        let place = |row| Place { chunk: id, row };
+        let slot_bytes = match &slots {
+            SlotsOf::Run { first, .. } => {
+                self.places
+                    .set_run(*first..*first + number(rows)?, place(0));
+                rows / 8
+            }
+            SlotsOf::Each(slots) => {
+                for (row, slot) in (0u32..).zip(slots) {
+                    self.places.set(*slot, place(row));
+                }
+                rows * size_of::<u32>()
+            }
+        };
         let bytes = columns
             .iter()
             .map(|column| column.get_array_memory_size())
             .sum::<usize>()
-            + rows * size_of::<u32>();
+            + slot_bytes;
         if let Some(tier) = tier(rows) {
             self.tiers[tier].push(id);
         }
@@ -285,7 +331,7 @@ impl Chunks {
         let Some(chunk) = self.chunks.get_mut(at(id)).and_then(Option::take) else {
             return;
         };
-        if let Some(tier) = tier(chunk.slots.len()) {
+        if let Some(tier) = tier(chunk.rows()) {
             self.tiers[tier].retain(|other| *other != id);
         }
         self.bytes -= chunk.bytes;

@@ -7,7 +7,8 @@
 //! so long that this costs more than an index of all rows would, the index is made, and from then on a row that
 //! comes goes where its equal lies.
 //!
-//! Beside the columns and the chunks' own 12 bytes stand 16 bytes a row, and 5 to 9 in the table of heads.
+//! Beside the columns stand 12 bytes a row, and 5 to 9 a key in the table of heads; up to 12 more where rows come in no large
+//! numbers, for where they lie.
 
 use std::ops::Range;
 
@@ -52,7 +53,8 @@ pub struct Keyed {
     weights: SlotWeights,
     /// Empty where they are not kept.
     matches: Vec<i64>,
-    key_hashes: Vec<u64>,
+    /// The hash of each slot's key, [`short`].
+    key_hashes: Vec<u32>,
     chains: Chains,
     free: Vec<u32>,
     /// The first row of each key.
@@ -117,7 +119,8 @@ impl Keyed {
         self.chunks.bytes()
             + self.weights.bytes()
             + self.chains.bytes()
-            + (self.matches.capacity() + self.key_hashes.capacity()) * 8
+            + self.matches.capacity() * 8
+            + self.key_hashes.capacity() * 4
             + self.free.capacity() * 4
             + self.heads.allocation_size()
             + index
@@ -176,13 +179,33 @@ impl Keyed {
         }
         self.key_hashes.reserve_exact(slots);
         self.chains.reserve_exact(slots);
-        self.chunks.reserve_exact(slots);
         if self.counts {
             self.matches.reserve_exact(slots);
         }
         let hashes = &self.key_hashes;
         self.heads
-            .reserve(self.heads.len() / ROOM, |slot| hashes[at(*slot)]);
+            .reserve(self.heads.len() / ROOM, |slot| spread(hashes[at(*slot)]));
+    }
+
+    /// Makes room for `rows` rows that are about to come, where they are a load, and for the first few behind them: to grow
+    /// on the way is to copy.
+    pub fn reserve(&mut self, rows: usize) {
+        if rows <= self.live / ROOM {
+            return;
+        }
+        let slots = rows + (self.live + rows) / ROOM;
+        if self.key_hashes.capacity() < self.key_hashes.len() + rows {
+            self.key_hashes.reserve_exact(slots);
+            self.chains.reserve_exact(slots);
+            if self.counts {
+                self.matches.reserve_exact(slots);
+            }
+        }
+        // where no two of many rows had one key, the others are likely to have one each too
+        if self.live > FEW && self.heads.len() == self.live {
+            let hashes = &self.key_hashes;
+            self.heads.reserve(slots, |slot| spread(hashes[at(*slot)]));
+        }
     }
 
     /// Adds `delta` to the rows. `matches` is kept for the rows that are new.
@@ -272,7 +295,7 @@ impl Keyed {
         slots.column(&mut self.key_hashes);
         self.chains.renumber(&slots);
         let hashes = &self.key_hashes;
-        slots.table(&mut self.heads, |slot| hashes[at(*slot)]);
+        slots.table(&mut self.heads, |slot| spread(hashes[at(*slot)]));
         if let Some(index) = &mut self.index {
             index.renumber(&slots);
         }
@@ -324,7 +347,8 @@ impl Keyed {
 
     /// The first row with the key of probing row `row`, or [`NONE`].
     fn find_head(&self, equals: &mut Equals<'_>, hash: u64, row: usize) -> Result<u32> {
-        for head in self.heads.iter_hash(hash) {
+        let hash = short(hash);
+        for head in self.heads.iter_hash(spread(hash)) {
             if self.key_hashes[at(*head)] == hash && equals.equal(row, *head)? {
                 return Ok(*head);
             }
@@ -461,7 +485,7 @@ impl Keyed {
                 Some(slot) => slot,
                 None => self.new_slot()?,
             };
-            self.key_hashes[at(slot)] = key_hashes[row];
+            self.key_hashes[at(slot)] = short(key_hashes[row]);
             self.weights.set(slot, 1);
             if self.counts {
                 self.matches[at(slot)] = matches.map_or(0, |matches| matches[row]);
@@ -499,13 +523,13 @@ impl Keyed {
             ..
         } = self;
         heads.reserve(if heads.is_empty() { slots.len() } else { 0 }, |slot| {
-            hashes[at(*slot)]
+            spread(hashes[at(*slot)])
         });
         let mut equals = Equals::new(&self.chunks, &self.key, &key);
         for (row, slot) in rows.iter().zip(slots) {
             let hash = hashes[at(*slot)];
             let mut head = NONE;
-            for candidate in heads.iter_hash(hash) {
+            for candidate in heads.iter_hash(spread(hash)) {
                 if hashes[at(*candidate)] == hash && equals.equal(at(*row), *candidate)? {
                     head = *candidate;
                     break;
@@ -513,7 +537,7 @@ impl Keyed {
             }
             if head == NONE {
                 chains.begin(*slot);
-                heads.insert_unique(hash, *slot, |slot| hashes[at(*slot)]);
+                heads.insert_unique(spread(hash), *slot, |slot| spread(hashes[at(*slot)]));
             } else {
                 // the table need not change
                 chains.add(head, *slot);
@@ -524,7 +548,7 @@ impl Keyed {
 
     /// Takes a row whose weight became 0 out of its chain and the index: nothing finds it any more.
     fn unlink(&mut self, slot: u32) {
-        let hash = self.key_hashes[at(slot)];
+        let hash = spread(self.key_hashes[at(slot)]);
         match self.chains.remove(slot) {
             Removed::Inside => {}
             Removed::Only => {
@@ -551,6 +575,16 @@ impl Keyed {
             index.remove(slot);
         }
     }
+}
+
+/// What is kept of a hash: half of it, with what is stronger of it in both halves.
+fn short(hash: u64) -> u32 {
+    u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+/// A hash for the table of heads, which takes its tags from the top.
+fn spread(short: u32) -> u64 {
+    u64::from(short).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A row that is looked for.

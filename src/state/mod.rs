@@ -13,6 +13,7 @@ mod chains;
 mod chunks;
 mod keyed;
 mod ordered;
+mod places;
 mod renumber;
 mod search;
 mod slot_weights;

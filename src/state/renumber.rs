@@ -78,9 +78,12 @@ impl Renumbering {
     /// As [`Self::column`], of values that are slots or [`NONE`].
     pub(super) fn links(&self, column: &mut Vec<u32>) {
         let links = self.kept.iter().map(|slot| column[at(*slot)]);
-        *column = links
-            .map(|link| if link == NONE { NONE } else { self.now(link) })
-            .collect();
+        *column = links.map(|link| self.link(link)).collect();
+    }
+
+    /// As [`Self::now`], of a slot or [`NONE`].
+    pub(super) fn link(&self, link: u32) -> u32 {
+        if link == NONE { NONE } else { self.now(link) }
     }
 
     /// Renames the slots of a table, in which are only such that are kept. `hash` is told new numbers.

@@ -220,6 +220,8 @@ impl Operator for Recursion {
             errors: std::mem::take(&mut cx.errors),
             // The rounds of a first load come one after the other.
             bulk: false,
+            bases: Vec::new(),
+            unwanted: false,
             now_us: cx.now_us,
             watermarks: Arc::clone(&cx.watermarks),
             clock: cx.clock.clone(),

@@ -9,7 +9,7 @@ use proptest::prelude::{
 };
 
 use super::{binary, column, literal, schema};
-use crate::engine::operators::{Join, JoinConfig, JoinKind};
+use crate::engine::operators::{Join, JoinConfig, JoinKind, WaitingJoin};
 use crate::engine::{Deltas, Operator, StepContext};
 use crate::testing::laws::strategy::histories;
 use crate::testing::laws::{Cell, Row, Subject, Table, add, add_deltas, check, delta_of, integral};
@@ -161,6 +161,123 @@ proptest! {
         };
         check(&subject, &history).map_err(TestCaseError::fail)?;
     }
+}
+
+/// A join that may let a side wait, told of its inputs what a graph would tell it.
+struct Loaded(WaitingJoin);
+
+impl Operator for Loaded {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> crate::base::Result<Deltas> {
+        let rows = |deltas: &Deltas| deltas.iter().map(Delta::rows).sum();
+        cx.bases = inputs.iter().map(rows).collect();
+        self.0.step(inputs, cx)
+    }
+
+    fn state_rows(&self) -> usize {
+        self.0.state_rows()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_join_whose_side_waits_obeys_its_law(
+        case in cases(),
+        parts in 1..4_usize,
+        history in histories(&[left(), right()], 6),
+    ) {
+        let case = Case { kind: JoinKind::Inner, ..case };
+        prop_assume!(WaitingJoin::fits(&config(case)));
+        let subject = Subject {
+            operator: &|| {
+                let mut join = WaitingJoin::new(config(case));
+                join.split_within(parts);
+                Box::new(Loaded(join))
+            },
+            inputs: vec![left(), right()],
+            reference: &|inputs| nested_loops(case, &inputs[0], &inputs[1]),
+        };
+        check(&subject, &history).map_err(TestCaseError::fail)?;
+    }
+}
+
+fn numbered(schema: &SchemaRef, rows: std::ops::Range<i64>) -> Delta {
+    let row = |n: i64| (vec![Cell::Int(n % 7), Cell::Int(n), Cell::Null], 1);
+    delta_of(schema, &rows.map(row).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn a_side_waits_until_the_small_table_changes() {
+    let mut join = Loaded(WaitingJoin::new(config(Case {
+        kind: JoinKind::Inner,
+        on: On::Column,
+        nulls: false,
+        residual: false,
+    })));
+    let mut output = Table::new();
+    let mut step = |join: &mut Loaded, bulk, inputs: [Deltas; 2]| {
+        let mut cx = StepContext {
+            bulk,
+            ..StepContext::default()
+        };
+        add_deltas(&mut output, &join.step(&inputs, &mut cx).unwrap()).unwrap();
+        (join.state_rows(), output.values().sum::<i64>())
+    };
+    let first = [
+        vec![numbered(&left(), 0..100)],
+        vec![numbered(&right(), 0..3)],
+    ];
+    let pairs = (0..100).filter(|n| n % 7 < 3).count();
+    let pairs = i64::try_from(pairs).unwrap();
+    assert_eq!(
+        step(&mut join, true, first),
+        (3, pairs),
+        "the left rows wait"
+    );
+    let gone = numbered(&left(), 0..7).negate();
+    assert_eq!(
+        step(&mut join, false, [vec![gone], vec![]]),
+        (10, pairs - 3)
+    );
+    let expected = (7..100).filter(|n| n % 7 < 4).count();
+    let expected = i64::try_from(expected).unwrap();
+    let came = [vec![], vec![numbered(&right(), 3..4)]];
+    assert_eq!(
+        step(&mut join, false, came),
+        (93 + 4, expected),
+        "all are in the index"
+    );
+    let half = numbered(&left(), 7..100).negate();
+    assert_eq!(step(&mut join, false, [vec![half], vec![]]), (4, 0));
+}
+
+#[test]
+fn rows_that_go_take_the_waiting_ones_with_them() {
+    let mut join = Loaded(WaitingJoin::new(config(Case {
+        kind: JoinKind::Inner,
+        on: On::Column,
+        nulls: false,
+        residual: false,
+    })));
+    let rows = numbered(&left(), 0..100);
+    let mut cx = StepContext {
+        bulk: true,
+        ..StepContext::default()
+    };
+    let first = [vec![rows.clone()], vec![numbered(&right(), 0..1)]];
+    join.step(&first, &mut cx).unwrap();
+    assert_eq!(join.0.state_rows(), 1);
+    let mut cx = StepContext::default();
+    join.step(&[vec![rows.negate()], vec![]], &mut cx).unwrap();
+    assert_eq!(join.0.state_rows(), 1, "none waits, none is kept");
+    let first = [vec![], vec![numbered(&right(), 0..1).negate()]];
+    assert!(join.step(&first, &mut cx).unwrap().is_empty());
+    assert_eq!(join.0.state_rows(), 0);
 }
 
 /// A join with one moving input: the rows of the other side are fixed, and come in the first step.

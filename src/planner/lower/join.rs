@@ -11,7 +11,7 @@ use super::bounds::inner_join;
 use super::expressions::{NoForm, columns_as};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::operators::{self, JoinConfig, JoinKind};
+use crate::engine::operators::{self, JoinConfig, JoinKind, WaitingJoin};
 use crate::engine::{Closing, NodeId};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
@@ -99,6 +99,9 @@ impl Lowering<'_> {
         Ok(Ok(match form {
             Form::Plain(kind) => {
                 let config = JoinConfig { kind, ..config };
+                if closing.iter().all(Option::is_none) && WaitingJoin::fits(&config) {
+                    return Ok(Ok(self.add(WaitingJoin::new(config), &[left, right])));
+                }
                 let operator = operators::Join::new(config).with_closing(closing);
                 self.add(operator, &[left, right])
             }

@@ -11,6 +11,7 @@ use super::side::{Piece, Side};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::frontier::Closing;
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
+use crate::engine::parallel::map_deltas;
 use crate::engine::{Parts, ShardKey};
 use crate::zset::consolidate::{add_weights, take_rows};
 use crate::zset::{Delta, Merged, batch_of};
@@ -85,23 +86,26 @@ impl Join {
     /// Takes the delta of one side against the state of the other, and into its own.
     fn half(&mut self, is_left: bool, deltas: &[Delta], cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
-        let own = if is_left { &self.left } else { &self.right };
-        for piece in own.prepare(deltas, cx)? {
-            let (own, other) = self.sides(is_left);
-            let found = Pairing {
-                own,
-                other,
-                own_is_left: is_left,
-                residual: self.config.residual.as_ref(),
-                pair_schema: &self.pair_schema,
-                output: self
-                    .config
-                    .kind
-                    .gives_pairs()
-                    .then_some(&self.config.schema),
-                budget: cx.budget.as_deref(),
+        let (own, other) = self.sides(is_left);
+        let counts = own.counts || other.counts;
+        if self.fixed[usize::from(is_left)] && !counts {
+            return self.pass(is_left, deltas, cx);
+        }
+        let pieces = own.prepare(deltas, cx)?;
+        let keeps = !self.fixed[usize::from(is_left)];
+        let mut coming: usize = pieces.iter().map(|piece| piece.rows.rows()).sum();
+        for (number, piece) in pieces.into_iter().enumerate() {
+            // after the first piece more is known of the keys
+            if keeps && number < 2 && coming > piece.rows.rows() {
+                self.side_mut(is_left).state.reserve(coming);
             }
-            .find(&piece)?;
+            coming -= piece.rows.rows();
+            if cx.unwanted && !counts {
+                self.side_mut(is_left).store(&piece, &[])?;
+                continue;
+            }
+            let found = self.pairing(is_left, cx).find(&piece)?;
+            let (own, other) = self.sides(is_left);
             output.extend(found.pairs);
             cx.errors.extend(found.errors);
             if own.counts {
@@ -110,17 +114,45 @@ impl Join {
             if other.counts {
                 output.extend(self.give_crossed(!is_left, found.touched)?);
             }
-            if self.fixed[usize::from(is_left)] {
-                continue;
+            if keeps {
+                self.side_mut(is_left).store(&piece, &found.own_matches)?;
             }
-            let own = if is_left {
-                &mut self.left
-            } else {
-                &mut self.right
-            };
-            own.store(&piece, &found.own_matches)?;
         }
         Ok(output)
+    }
+
+    /// The pairs of a side that is not kept, each delta for itself: equal rows need not meet.
+    fn pass(&self, is_left: bool, deltas: &[Delta], cx: &mut StepContext) -> Result<Deltas> {
+        let (own, _) = self.sides(is_left);
+        map_deltas(deltas, cx, |delta, cx| {
+            let mut output = Deltas::new();
+            for piece in own.prepare_one(delta, cx)? {
+                let found = self.pairing(is_left, cx).find_all(&piece)?;
+                output.extend(found.pairs);
+                cx.errors.extend(found.errors);
+            }
+            Ok(output)
+        })
+    }
+
+    /// How the rows of one side find those of the other.
+    fn pairing<'a>(&'a self, own_is_left: bool, cx: &'a StepContext) -> Pairing<'a> {
+        let (own, other) = self.sides(own_is_left);
+        let JoinConfig {
+            kind,
+            schema,
+            residual,
+            ..
+        } = &self.config;
+        Pairing {
+            own,
+            other,
+            own_is_left,
+            residual: residual.as_ref(),
+            pair_schema: &self.pair_schema,
+            output: kind.gives_pairs().then_some(schema),
+            budget: cx.budget.as_deref(),
+        }
     }
 
     fn sides(&self, is_left: bool) -> (&Side, &Side) {
@@ -128,6 +160,14 @@ impl Join {
             (&self.left, &self.right)
         } else {
             (&self.right, &self.left)
+        }
+    }
+
+    fn side_mut(&mut self, is_left: bool) -> &mut Side {
+        if is_left {
+            &mut self.left
+        } else {
+            &mut self.right
         }
     }
 
@@ -158,11 +198,7 @@ impl Join {
     /// Adds to the matches of stored rows, and gives the rows for which that makes a difference.
     fn give_crossed(&mut self, is_left: bool, mut touched: Vec<(u32, i64)>) -> Result<Deltas> {
         touched.sort_unstable_by_key(|(slot, _)| *slot);
-        let side = if is_left {
-            &mut self.left
-        } else {
-            &mut self.right
-        };
+        let side = self.side_mut(is_left);
         let mut slots = Vec::new();
         let mut signs = Vec::new();
         for group in touched.chunk_by(|left, right| left.0 == right.0) {

@@ -15,6 +15,8 @@ mod config;
 mod kernel;
 mod pairs;
 mod side;
+mod waiting;
 
 pub use config::{JoinConfig, JoinKind};
 pub use kernel::Join;
+pub use waiting::WaitingJoin;

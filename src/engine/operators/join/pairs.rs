@@ -51,7 +51,7 @@ impl Pairing<'_> {
     pub(super) fn find(&self, piece: &Piece) -> Result<Found> {
         let rows = piece.rows.rows();
         if rows <= RANGE {
-            return self.find_range(piece, 0..rows);
+            return self.find_all(piece);
         }
         let ranges: Vec<Range<usize>> = (0..rows)
             .step_by(RANGE)
@@ -69,6 +69,11 @@ impl Pairing<'_> {
             all.touched.extend(part.touched);
         }
         Ok(all)
+    }
+
+    /// As [`Pairing::find`], on this thread alone.
+    pub(super) fn find_all(&self, piece: &Piece) -> Result<Found> {
+        self.find_range(piece, 0..piece.rows.rows())
     }
 
     fn find_range(&self, piece: &Piece, range: Range<usize>) -> Result<Found> {

@@ -12,7 +12,7 @@ use datafusion::physical_expr::expressions::Column;
 use crate::base::{ObjectId, Result};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::frontier::Closing;
-use crate::engine::operator::StepContext;
+use crate::engine::operator::{Deltas, StepContext};
 use crate::engine::sweep::Sweep;
 use crate::state::{Keyed, Keys};
 use crate::zset::canonical::canonical_batch;
@@ -182,25 +182,7 @@ impl Side {
     pub(super) fn prepare(&self, deltas: &[Delta], cx: &mut StepContext) -> Result<Vec<Piece>> {
         let mut stored = Vec::new();
         for delta in deltas {
-            // Before the keys are computed, so that equal rows get equal keys.
-            let delta = delta.with_batch(canonical_batch(delta.batch())?)?;
-            for piece in evaluate_rows(&self.expressions, &delta, "join", cx)? {
-                let mut columns = piece.delta.batch().columns()[..self.width].to_vec();
-                for ((key, column), data_type) in
-                    self.key.iter().zip(&piece.columns).zip(&self.types)
-                {
-                    if *key < self.width {
-                        continue;
-                    }
-                    columns.push(if column.data_type() == data_type {
-                        Arc::clone(column)
-                    } else {
-                        cast(column, data_type)?
-                    });
-                }
-                let batch = batch_of(self.state.schema(), columns, piece.delta.rows())?;
-                stored.push(piece.delta.with_batch(batch)?);
-            }
+            self.compute(delta, cx, &mut stored)?;
         }
         let pieces = if self.are_different(&stored)? {
             gather(&stored)?
@@ -208,6 +190,36 @@ impl Side {
             merge(&stored)?
         };
         pieces.into_iter().map(|rows| self.piece(rows)).collect()
+    }
+
+    /// As [`Side::prepare`], but of rows that are only looked up: equal ones stay as they are.
+    pub(super) fn prepare_one(&self, delta: &Delta, cx: &mut StepContext) -> Result<Vec<Piece>> {
+        let mut computed = Vec::new();
+        self.compute(delta, cx, &mut computed)?;
+        let pieces = gather(&computed)?;
+        pieces.into_iter().map(|rows| self.piece(rows)).collect()
+    }
+
+    /// The columns of the state for the rows of `delta`, in pieces.
+    fn compute(&self, delta: &Delta, cx: &mut StepContext, stored: &mut Deltas) -> Result<()> {
+        // Before the keys are computed, so that equal rows get equal keys.
+        let delta = delta.with_batch(canonical_batch(delta.batch())?)?;
+        for piece in evaluate_rows(&self.expressions, &delta, "join", cx)? {
+            let mut columns = piece.delta.batch().columns()[..self.width].to_vec();
+            for ((key, column), data_type) in self.key.iter().zip(&piece.columns).zip(&self.types) {
+                if *key < self.width {
+                    continue;
+                }
+                columns.push(if column.data_type() == data_type {
+                    Arc::clone(column)
+                } else {
+                    cast(column, data_type)?
+                });
+            }
+            let batch = batch_of(self.state.schema(), columns, piece.delta.rows())?;
+            stored.push(piece.delta.with_batch(batch)?);
+        }
+        Ok(())
     }
 
     /// Whether rows that only come are so many and so different that to look for equal ones is not worth

@@ -36,7 +36,7 @@ impl OptimizerRule for JoinOrder {
         let Some((graph, present)) = Graph::of(&plan) else {
             return Ok(Transformed::no(plan));
         };
-        let Some(better) = graph.smallest_first() else {
+        let Some(better) = graph.cheapest() else {
             return Ok(Transformed::no(plan));
         };
         if graph.cost(&better) >= graph.cost(&present) * WORTH {

@@ -28,6 +28,29 @@ struct Joined {
     size: Size,
 }
 
+/// What a step costs, in rows.
+struct Price {
+    makes: f64,
+    keeps: f64,
+}
+
+/// A side waits beside a table that has, times this, no more rows than it: as in the engine's joins.
+const MUCH: f64 = 16.0;
+/// What rows cost that wait and are only looked up, as a part of what they would cost in an index.
+const LOOKED_UP: f64 = 0.1;
+
+/// The rows that a join keeps of both its sides.
+fn kept_both(left: Size, right: Size) -> f64 {
+    let (left_rows, right_rows) = (left.rows(), right.rows());
+    if right.base * MUCH <= left_rows {
+        left_rows * LOOKED_UP + right_rows
+    } else if left.base * MUCH <= right_rows {
+        left_rows + right_rows * LOOKED_UP
+    } else {
+        left_rows + right_rows
+    }
+}
+
 /// What may be done next.
 #[derive(Clone, Copy)]
 enum Step {
@@ -36,7 +59,7 @@ enum Step {
 }
 
 impl Graph {
-    /// The rows that the joins of an order keep and make, all together.
+    /// The rows that the joins of an order keep and make, all together, and a part of those that they only look up.
     pub(super) fn cost(&self, tree: &Tree) -> f64 {
         self.measure(tree).2
     }
@@ -47,7 +70,7 @@ impl Graph {
             Tree::Join(left, right) => {
                 let (left, right) = (self.measure(left), self.measure(right));
                 let size = self.joined((left.0, left.1), (right.0, right.1));
-                let rows = left.1.rows() + right.1.rows() + size.rows();
+                let rows = kept_both(left.1, right.1) + size.rows();
                 (left.0 | right.0, size, left.2 + right.2 + rows)
             }
             Tree::Reduce(input, reducer) => {
@@ -81,9 +104,20 @@ impl Graph {
         })
     }
 
-    /// The order that always does next what makes the fewest rows; of equal ones, what stands first. `None` where some
-    /// parts have nothing in common.
-    pub(super) fn smallest_first(&self) -> Option<Tree> {
+    /// The cheaper one of two orders: that which always does next what makes the fewest rows, and that which always does
+    /// next what costs least. `None` where some parts have nothing in common.
+    pub(super) fn cheapest(&self) -> Option<Tree> {
+        let smallest = self.least_first(|step| step.makes)?;
+        let cheapest = self.least_first(|step| step.makes + step.keeps)?;
+        Some(if self.cost(&cheapest) < self.cost(&smallest) {
+            cheapest
+        } else {
+            smallest
+        })
+    }
+
+    /// The order that always does next what has the least `weight`; of equal ones, what stands first.
+    fn least_first(&self, weight: impl Fn(&Price) -> f64) -> Option<Tree> {
         let parts = self.parts.iter().enumerate();
         let mut joined: Vec<Joined> = parts
             .map(|(index, part)| Joined {
@@ -94,7 +128,7 @@ impl Graph {
             .collect();
         let mut left: Vec<usize> = (0..self.reducers.len()).collect();
         while joined.len() > 1 || !left.is_empty() {
-            let (step, size) = self.next(&joined, &left)?;
+            let (step, size) = self.next(&joined, &left, &weight)?;
             match step {
                 Step::Join(one, other) => {
                     let right = joined.remove(other);
@@ -114,28 +148,39 @@ impl Graph {
         joined.pop().map(|joined| joined.tree)
     }
 
-    fn next(&self, joined: &[Joined], reducers: &[usize]) -> Option<(Step, Size)> {
-        let mut best: Option<(Step, Size)> = None;
-        let mut offer = |step, size: Size| {
-            if best.is_none_or(|(_, least)| size.rows() < least.rows()) {
-                best = Some((step, size));
+    fn next(
+        &self,
+        joined: &[Joined],
+        reducers: &[usize],
+        weight: impl Fn(&Price) -> f64,
+    ) -> Option<(Step, Size)> {
+        let mut best: Option<(Step, Size, f64)> = None;
+        let mut offer = |step, size: Size, keeps: f64| {
+            let weight = weight(&Price {
+                makes: size.rows(),
+                keeps,
+            });
+            if best.is_none_or(|(_, _, least)| weight < least) {
+                best = Some((step, size, weight));
             }
         };
         for (one, left) in joined.iter().enumerate() {
             for reducer in reducers {
                 let held = &self.reducers[*reducer];
                 if held.reads & !left.parts == 0 {
-                    offer(Step::Reduce(one, *reducer), left.size.less(held.share));
+                    let less = left.size.less(held.share);
+                    offer(Step::Reduce(one, *reducer), less, left.size.rows());
                 }
             }
             for (other, right) in joined.iter().enumerate().skip(one + 1) {
                 if self.between(left.parts, right.parts).next().is_some() {
                     let size = self.joined((left.parts, left.size), (right.parts, right.size));
-                    offer(Step::Join(one, other), size);
+                    let keeps = kept_both(left.size, right.size);
+                    offer(Step::Join(one, other), size, keeps);
                 }
             }
         }
-        best
+        best.map(|(step, size, _)| (step, size))
     }
 
     /// The plan of an order. Its columns stand as the order has them.
