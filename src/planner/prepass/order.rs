@@ -1,44 +1,111 @@
-//! `SELECT DISTINCT a + 1 ... ORDER BY a + 1`: DataFusion knows the column again only by name or number.
+//! ORDER BY as PostgreSQL reads it.
+//!
+//! `SELECT DISTINCT a + 1 ... ORDER BY a + 1`: DataFusion knows the column again only by name or number. And within an expression a
+//! name is that of an input column, where DataFusion takes the output column of that name: `SELECT ts::date ... ORDER BY max(ts)`.
 
-use sqlparser::ast::{Distinct, Expr, OrderByKind, Query, SelectItem, SetExpr, Value};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-/// Replaces an ORDER BY expression of a SELECT DISTINCT that is one of its columns by the column's number.
+use sqlparser::ast::{
+    Distinct, Expr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Value,
+    visit_expressions,
+};
+
+use super::names::{copy_name, figure};
+use crate::planner::parse::fold_ident;
+
+/// Replaces an ORDER BY expression of a SELECT DISTINCT that is one of its columns by the column's number, and gives a column
+/// another name where an ORDER BY expression means an input column by it.
 pub(super) fn rewrite(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_ref() else {
+    let SetExpr::Select(select) = query.body.as_mut() else {
         return;
     };
-    if !matches!(select.distinct, Some(Distinct::Distinct)) {
-        return;
-    }
     let Some(OrderByKind::Expressions(keys)) =
         query.order_by.as_mut().map(|order_by| &mut order_by.kind)
     else {
         return;
     };
+    give_way(&mut select.projection, keys);
+    if !matches!(select.distinct, Some(Distinct::Distinct)) {
+        return;
+    }
     for key in keys {
-        if matches!(
-            key.expr,
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)
-        ) {
+        if is_plain(&key.expr) {
             continue;
         }
-        if let Some(number) = column_number(&select.projection, &key.expr) {
-            key.expr = Expr::Value(Value::Number(number.to_string(), false).into());
+        if let Some(number) = column_number(&select.projection, |expr| *expr == key.expr) {
+            key.expr = number;
         }
     }
 }
 
+fn is_plain(key: &Expr) -> bool {
+    matches!(
+        key,
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)
+    )
+}
+
 /// The number of the column that is `wanted`, unless a `*` before it makes the number unknown.
-fn column_number(projection: &[SelectItem], wanted: &Expr) -> Option<usize> {
+fn column_number(projection: &[SelectItem], wanted: impl Fn(&Expr) -> bool) -> Option<Expr> {
     for (place, item) in projection.iter().enumerate() {
         match item {
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                if expr == wanted {
-                    return Some(place + 1);
+                if wanted(expr) {
+                    let number = Value::Number((place + 1).to_string(), false);
+                    return Some(Expr::Value(number.into()));
                 }
             }
             _ => return None,
         }
     }
     None
+}
+
+/// Hides the names of computed columns that `keys` mean an input column by.
+fn give_way(projection: &mut [SelectItem], keys: &mut [OrderByExpr]) {
+    let mut meant = BTreeSet::new();
+    for key in keys.iter().filter(|key| !is_plain(&key.expr)) {
+        meant.extend(names_in(&key.expr, false));
+    }
+    for place in 0..projection.len() {
+        let (expr, own) = match &projection[place] {
+            SelectItem::UnnamedExpr(expr) => (expr, figure(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, fold_ident(alias)),
+            _ => return,
+        };
+        // What is computed from an input column of that name shows that there is one.
+        if is_plain(expr) || !meant.contains(&own) || !names_in(expr, true).contains(&own) {
+            continue;
+        }
+        let alias = Ident::with_quote('"', copy_name(&own, 1));
+        let expr = expr.clone();
+        projection[place] = SelectItem::ExprWithAlias { expr, alias };
+        for key in keys.iter_mut() {
+            if let Expr::Identifier(name) = &key.expr
+                && fold_ident(name) == own
+            {
+                let number = Value::Number((place + 1).to_string(), false);
+                key.expr = Expr::Value(number.into());
+            }
+        }
+    }
+}
+
+/// The column names in `expr` without a table's name before them, or with one too.
+fn names_in(expr: &Expr, qualified: bool) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let _: ControlFlow<()> = visit_expressions(expr, |expr| {
+        match expr {
+            Expr::Identifier(name) => {
+                names.insert(fold_ident(name));
+            }
+            Expr::CompoundIdentifier(parts) if qualified => {
+                names.extend(parts.last().map(fold_ident));
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    names
 }
