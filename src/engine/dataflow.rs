@@ -74,7 +74,7 @@ impl Node {
             return;
         };
         let changed = usize::try_from(self.rows_in - at).unwrap_or(usize::MAX);
-        if changed > rows / MEASURE_AT {
+        if changed > rows / MEASURE_AT || operator.moved_state() {
             self.measured = (operator.state_bytes(), operator.state_rows(), self.rows_in);
         }
     }
