@@ -74,7 +74,7 @@ impl Node {
             return;
         };
         let changed = usize::try_from(self.rows_in - at).unwrap_or(usize::MAX);
-        if changed > rows / MEASURE_AT {
+        if changed > rows / MEASURE_AT || operator.moved_state() {
             self.measured = (operator.state_bytes(), operator.state_rows(), self.rows_in);
         }
     }
@@ -353,6 +353,8 @@ impl Dataflow {
                         let began = now(cx.clock.as_ref());
                         let output = guarded(operator.as_mut(), &taken, cx)?;
                         node.time += now(cx.clock.as_ref()).saturating_sub(began);
+                        // an operator that keeps rows of its input as they came holds them alone from here on
+                        drop(taken);
                         let before = node.measured.0;
                         node.measure();
                         held = (held + node.measured.0).saturating_sub(before);

@@ -129,6 +129,11 @@ pub trait Operator: Send {
         None
     }
 
+    /// Whether the last step changed the state by much more than came in.
+    fn moved_state(&self) -> bool {
+        false
+    }
+
     /// About how many bytes the state takes.
     fn state_bytes(&self) -> usize {
         0

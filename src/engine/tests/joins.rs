@@ -247,11 +247,13 @@ fn a_side_waits_until_the_small_table_changes() {
     let expected = (7..100).filter(|n| n % 7 < 4).count();
     let expected = i64::try_from(expected).unwrap();
     let came = [vec![], vec![numbered(&right(), 3..4)]];
+    assert!(!join.0.moved_state());
     assert_eq!(
         step(&mut join, false, came),
         (93 + 4, expected),
         "all are in the index"
     );
+    assert!(join.0.moved_state(), "so that it is measured anew");
     let half = numbered(&left(), 7..100).negate();
     assert_eq!(step(&mut join, false, [vec![half], vec![]]), (4, 0));
 }

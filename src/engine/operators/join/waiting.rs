@@ -40,6 +40,8 @@ pub struct WaitingJoin {
     may_wait: bool,
     started: bool,
     waiting: Option<Waiting>,
+    /// Whether the last step put the waiting rows into the index.
+    indexed: bool,
 }
 
 /// Rows that are in no index.
@@ -67,6 +69,7 @@ impl WaitingJoin {
             config,
             started: false,
             waiting: None,
+            indexed: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl Operator for WaitingJoin {
 
     fn step(&mut self, inputs: &[Deltas], cx: &mut StepContext) -> Result<Deltas> {
         let first = !std::mem::replace(&mut self.started, true);
+        self.indexed = false;
         if first && let Some(side) = self.choose(inputs, cx) {
             return self.begin(side, inputs, cx);
         }
@@ -178,6 +182,7 @@ impl Operator for WaitingJoin {
                 && let Some(waiting) = self.waiting.take()
             {
                 self.index(waiting, cx)?;
+                self.indexed = true;
             }
         }
         self.join.step(inputs, cx)
@@ -185,6 +190,10 @@ impl Operator for WaitingJoin {
 
     fn clocks(&self) -> Vec<ObjectId> {
         self.join.clocks()
+    }
+
+    fn moved_state(&self) -> bool {
+        self.indexed
     }
 
     fn state_bytes(&self) -> usize {
