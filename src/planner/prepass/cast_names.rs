@@ -3,6 +3,7 @@
 //! DataFusion names a cast as what it casts, so to it `max(ts)` and `max(ts::date)` are two columns of one name. Where a query is
 //! refused for that, it is planned again with a mark around every cast of anything but a constant.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, SchemaError};
@@ -28,16 +29,16 @@ pub fn is_of_names(error: &DataFusionError) -> bool {
 /// Marks the casts of `query`, and says whether there are any.
 pub fn tell_casts_apart(query: &mut Query) -> bool {
     let mut mark = Mark(false);
-    let _: ControlFlow<()> = query.visit(&mut mark);
+    let ControlFlow::Continue(()) = query.visit(&mut mark);
     mark.0
 }
 
 struct Mark(bool);
 
 impl VisitorMut for Mark {
-    type Break = ();
+    type Break = Infallible;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
         if let Expr::Cast {
             expr: value,
             data_type,

@@ -4,6 +4,7 @@
 //! name is that of an input column, where DataFusion takes the output column of that name: `SELECT ts::date ... ORDER BY max(ts)`.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -33,8 +34,8 @@ pub(super) fn rewrite(query: &mut Query) {
         if is_plain(&key.expr) {
             continue;
         }
-        if let Some(number) = column_number(&select.projection, |expr| *expr == key.expr) {
-            key.expr = number;
+        if let Some(place) = column_number(&select.projection, &key.expr) {
+            key.expr = place;
         }
     }
 }
@@ -47,13 +48,12 @@ fn is_plain(key: &Expr) -> bool {
 }
 
 /// The number of the column that is `wanted`, unless a `*` before it makes the number unknown.
-fn column_number(projection: &[SelectItem], wanted: impl Fn(&Expr) -> bool) -> Option<Expr> {
+fn column_number(projection: &[SelectItem], wanted: &Expr) -> Option<Expr> {
     for (place, item) in projection.iter().enumerate() {
         match item {
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                if wanted(expr) {
-                    let number = Value::Number((place + 1).to_string(), false);
-                    return Some(Expr::Value(number.into()));
+                if expr == wanted {
+                    return Some(number(place + 1));
                 }
             }
             _ => return None,
@@ -68,10 +68,16 @@ fn give_way(projection: &mut [SelectItem], keys: &mut [OrderByExpr]) {
     for key in keys.iter().filter(|key| !is_plain(&key.expr)) {
         meant.extend(names_in(&key.expr, false));
     }
-    for place in 0..projection.len() {
-        let (expr, own) = match &projection[place] {
-            SelectItem::UnnamedExpr(expr) => (expr, figure(expr)),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, fold_ident(alias)),
+    for (place, item) in projection.iter_mut().enumerate() {
+        let (expr, own) = match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let own = figure(expr);
+                (expr, own)
+            }
+            SelectItem::ExprWithAlias { expr, alias } => {
+                let own = fold_ident(alias);
+                (expr, own)
+            }
             _ => return,
         };
         // What is computed from an input column of that name shows that there is one.
@@ -80,22 +86,25 @@ fn give_way(projection: &mut [SelectItem], keys: &mut [OrderByExpr]) {
         }
         let alias = Ident::with_quote('"', copy_name(&own, 1));
         let expr = expr.clone();
-        projection[place] = SelectItem::ExprWithAlias { expr, alias };
+        *item = SelectItem::ExprWithAlias { expr, alias };
         for key in keys.iter_mut() {
             if let Expr::Identifier(name) = &key.expr
                 && fold_ident(name) == own
             {
-                let number = Value::Number((place + 1).to_string(), false);
-                key.expr = Expr::Value(number.into());
+                key.expr = number(place + 1);
             }
         }
     }
 }
 
+fn number(number: usize) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
 /// The column names in `expr` without a table's name before them, or with one too.
 fn names_in(expr: &Expr, qualified: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let _: ControlFlow<()> = visit_expressions(expr, |expr| {
+    let ControlFlow::Continue(()) = visit_expressions(expr, |expr| {
         match expr {
             Expr::Identifier(name) => {
                 names.insert(fold_ident(name));
@@ -105,7 +114,7 @@ fn names_in(expr: &Expr, qualified: bool) -> BTreeSet<String> {
             }
             _ => {}
         }
-        ControlFlow::Continue(())
+        ControlFlow::<Infallible>::Continue(())
     });
     names
 }
