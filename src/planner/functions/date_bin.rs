@@ -5,17 +5,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, FieldRef, TimestampMicrosecondType};
-use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
 
-use super::date_trunc::{DAY_US, is_plain, out_of_range};
+use super::date_trunc::{DAY_US, is_plain, of_each, out_of_range};
 use crate::base::Error;
 
 /// The function, to be registered over DataFusion's.
@@ -106,25 +104,7 @@ impl ScalarUDFImpl for DateBin {
         let Some(bins) = Bins::of(&args) else {
             return self.inner.inner().invoke_with_args(args);
         };
-        match args.args.into_iter().nth(1) {
-            Some(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(us, zone))) => {
-                let us = us.map(|us| bins.start(us)).transpose()?;
-                let value = ScalarValue::TimestampMicrosecond(us, zone);
-                Ok(ColumnarValue::Scalar(value))
-            }
-            Some(ColumnarValue::Array(array)) => {
-                let times = array.as_primitive::<TimestampMicrosecondType>();
-                let starts: PrimitiveArray<TimestampMicrosecondType> = times.try_unary(|us| {
-                    let start = bins.start(us);
-                    start.map_err(|error| ArrowError::from_external_error(Box::new(error)))
-                })?;
-                let starts = starts.with_data_type(array.data_type().clone());
-                Ok(ColumnarValue::Array(Arc::new(starts)))
-            }
-            _ => Err(DataFusionError::from(Error::internal(
-                "date_bin takes a length of time and a time",
-            ))),
-        }
+        of_each(args, |us| bins.start(us))
     }
 }
 

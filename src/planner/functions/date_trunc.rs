@@ -162,25 +162,35 @@ impl ScalarUDFImpl for DateTrunc {
         let Some(unit) = unit_of(&args) else {
             return self.inner.inner().invoke_with_args(args);
         };
-        let start = |us: i64| unit.start(us).ok_or_else(out_of_range);
-        match args.args.into_iter().nth(1) {
-            Some(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(us, zone))) => {
-                let us = us.map(start).transpose()?;
-                let value = ScalarValue::TimestampMicrosecond(us, zone);
-                Ok(ColumnarValue::Scalar(value))
-            }
-            Some(ColumnarValue::Array(array)) => {
-                let times = array.as_primitive::<TimestampMicrosecondType>();
-                let starts: PrimitiveArray<TimestampMicrosecondType> = times.try_unary(|us| {
-                    start(us).map_err(|error| ArrowError::from_external_error(Box::new(error)))
-                })?;
-                let starts = starts.with_data_type(array.data_type().clone());
-                Ok(ColumnarValue::Array(Arc::new(starts)))
-            }
-            _ => Err(DataFusionError::from(Error::internal(
-                "date_trunc takes a unit and a time",
-            ))),
+        of_each(args, |us| unit.start(us).ok_or_else(out_of_range))
+    }
+}
+
+/// What `start` makes of each time in the second argument, which [`is_plain`].
+///
+/// # Errors
+/// Those of `start`.
+pub(super) fn of_each(
+    args: ScalarFunctionArgs,
+    start: impl Fn(i64) -> Result<i64, Error>,
+) -> Result<ColumnarValue> {
+    match args.args.into_iter().nth(1) {
+        Some(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(us, zone))) => {
+            let us = us.map(start).transpose()?;
+            let value = ScalarValue::TimestampMicrosecond(us, zone);
+            Ok(ColumnarValue::Scalar(value))
         }
+        Some(ColumnarValue::Array(array)) => {
+            let times = array.as_primitive::<TimestampMicrosecondType>();
+            let starts: PrimitiveArray<TimestampMicrosecondType> = times.try_unary(|us| {
+                start(us).map_err(|error| ArrowError::from_external_error(Box::new(error)))
+            })?;
+            let starts = starts.with_data_type(array.data_type().clone());
+            Ok(ColumnarValue::Array(Arc::new(starts)))
+        }
+        _ => Err(DataFusionError::from(Error::internal(
+            "the second argument is not a time",
+        ))),
     }
 }
 
