@@ -21,6 +21,7 @@ struct File {
     log: Option<String>,
     statement_memory: Option<usize>,
     model_memory: Option<usize>,
+    models_memory: Option<usize>,
     statement_timeout: Option<u64>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -45,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<String>,
     statement_memory: Option<usize>,
     model_memory: Option<usize>,
+    models_memory: Option<usize>,
     statement_timeout_ms: Option<u64>,
 }
 
@@ -89,6 +91,11 @@ impl Settings {
         }
         if let Some(mebibytes) = self.model_memory {
             options.model_memory_bytes = mebibytes << 20;
+            // who allows one model more allows all of them as much
+            options.models_memory_bytes = options.models_memory_bytes.max(mebibytes << 20);
+        }
+        if let Some(mebibytes) = self.models_memory {
+            options.models_memory_bytes = mebibytes << 20;
         }
         if let Some(milliseconds) = self.statement_timeout_ms {
             options.statement_timeout = Duration::from_millis(milliseconds);
@@ -143,6 +150,7 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         },
         statement_memory: common.statement_memory.or(file.statement_memory),
         model_memory: common.model_memory.or(file.model_memory),
+        models_memory: common.models_memory.or(file.models_memory),
         statement_timeout_ms: env("LOTIC_STATEMENT_TIMEOUT")
             .and_then(|text| text.parse().ok())
             .or(file.statement_timeout),

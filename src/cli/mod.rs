@@ -82,6 +82,9 @@ pub(crate) struct Common {
     /// Memory that the state and rows of one model may take, in MiB; half of the machine's by default.
     #[arg(long, global = true, env = "LOTIC_MODEL_MEMORY", value_name = "MIB")]
     model_memory: Option<usize>,
+    /// Memory that those of all models may take together, in MiB; three quarters of the machine's by default.
+    #[arg(long, global = true, env = "LOTIC_MODELS_MEMORY", value_name = "MIB")]
+    models_memory: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

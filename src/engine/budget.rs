@@ -1,4 +1,4 @@
-//! The memory that one model may use: its state, its rows, and what a step makes on the way.
+//! The memory that one model may use: its state, its rows, and what a step makes on the way; and that of all of them.
 //!
 //! State is measured between operators. Inside an operator whose output may be far larger than its
 //! input (a join), what it makes is charged piece by piece, so that a cross join or one key with
@@ -13,6 +13,36 @@ use crate::base::{CancelFlag, Error, Result};
 pub const MODEL_MEMORY_HINT: &str =
     "look for a join without a key, or a key that very many rows share; or raise --model-memory";
 
+/// What a person can do about models that need too much together.
+const MODELS_MEMORY_HINT: &str =
+    "drop a model, or raise --models-memory; lotic.models tells what each of them takes";
+
+/// Of the memory of all models, a model that takes no more than one in so many goes on when it is used up: whoever asks next
+/// is seldom the one that took it.
+const SMALL: usize = 16;
+
+/// A limit in bytes for all models of an engine together.
+#[derive(Debug)]
+pub struct AllModels {
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
+}
+
+impl AllModels {
+    /// A limit of `limit_bytes`, of which nothing is used.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// What all of them use, in bytes.
+    pub fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+}
+
 /// A limit in bytes and what counts against it. Threads of one step share it.
 #[derive(Debug)]
 pub struct Budget {
@@ -24,6 +54,9 @@ pub struct Budget {
     /// The budget of the graph around, if this is that of a graph within an operator, and how much of what is held
     /// here is counted there too.
     outer: Option<(Arc<Budget>, usize)>,
+    /// The limit of all models, and how much of this one counts there.
+    all: Option<Arc<AllModels>>,
+    counted_bytes: AtomicUsize,
     /// Raised when nobody wants the result any more.
     stop: CancelFlag,
 }
@@ -42,13 +75,32 @@ impl Budget {
             held_bytes: AtomicUsize::new(0),
             made_bytes: AtomicUsize::new(0),
             outer: None,
+            all: None,
+            counted_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// The same, where all models together have a limit too.
+    #[must_use]
+    pub fn among(mut self, all: Arc<AllModels>) -> Self {
+        self.all = Some(all);
+        self
+    }
+
+    /// A budget that nobody stops, in which the same is used.
+    #[must_use]
+    pub fn unstoppable(&self) -> Self {
+        let mut next = Self::new(self.limit_bytes);
+        next.all = self.all.clone();
+        next.set(self.used());
+        next
     }
 
     /// A budget for a graph within an operator of `outer`'s graph: what it uses counts there for as long as the
     /// operator runs. `counted_bytes` of it are counted there already.
     pub fn within(outer: Arc<Self>, counted_bytes: usize) -> Self {
         let mut inner = Self::with_stop(outer.limit_bytes, outer.stop.clone());
+        inner.all = outer.all.clone();
         inner.outer = Some((outer, counted_bytes));
         inner
     }
@@ -58,9 +110,21 @@ impl Budget {
     /// # Errors
     /// 53200 when that is more than the limit, 57014 when the step shall end.
     pub fn hold(&self, bytes: usize) -> Result<()> {
+        self.set(bytes);
+        self.check(bytes)
+    }
+
+    /// As [`Budget::hold`], when nothing is asked for.
+    pub fn set(&self, bytes: usize) {
         self.held_bytes.store(bytes, Ordering::Relaxed);
         self.made_bytes.store(0, Ordering::Relaxed);
-        self.check(bytes)
+        if let Some(all) = &self.all {
+            let around = self.outer.as_ref().map_or(0, |(_, counted)| *counted);
+            let now = bytes.saturating_sub(around);
+            let before = self.counted_bytes.swap(now, Ordering::Relaxed);
+            all.used_bytes.fetch_add(now, Ordering::Relaxed);
+            all.used_bytes.fetch_sub(before, Ordering::Relaxed);
+        }
     }
 
     /// Counts `bytes` that the present operator is about to keep until it ends.
@@ -69,6 +133,10 @@ impl Budget {
     /// 53200 when they pass the limit, 57014 when the step shall end.
     pub fn charge(&self, bytes: usize) -> Result<()> {
         let made = self.made_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            self.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
+            all.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
         let held = self.held_bytes.load(Ordering::Relaxed);
         self.check(held.saturating_add(made).saturating_add(bytes))
     }
@@ -89,14 +157,34 @@ impl Budget {
         if self.stop.is_cancelled() {
             return Err(Error::cancelled("canceling statement due to user request"));
         }
-        if bytes.saturating_add(self.around()) <= self.limit_bytes {
-            return Ok(());
+        let used = bytes.saturating_add(self.around());
+        if used > self.limit_bytes {
+            return Err(Error::out_of_memory(format!(
+                "the model needs more than its {} MiB of memory",
+                self.limit_bytes >> 20
+            ))
+            .with_hint(MODEL_MEMORY_HINT));
         }
-        Err(Error::out_of_memory(format!(
-            "the model needs more than its {} MiB of memory",
-            self.limit_bytes >> 20
-        ))
-        .with_hint(MODEL_MEMORY_HINT))
+        match &self.all {
+            Some(all) if all.used_bytes() > all.limit_bytes && used > all.limit_bytes / SMALL => {
+                Err(Error::out_of_memory(format!(
+                    "the models need more than the {} MiB of memory that they may take together, this one {} MiB",
+                    all.limit_bytes >> 20,
+                    used >> 20
+                ))
+                .with_hint(MODELS_MEMORY_HINT))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let Some(all) = &self.all {
+            let counted = *self.counted_bytes.get_mut();
+            all.used_bytes.fetch_sub(counted, Ordering::Relaxed);
+        }
     }
 }
 
@@ -123,6 +211,46 @@ mod tests {
         budget.hold(90).expect("fits again");
         budget.charge(10).expect("fits to the byte");
         assert_eq!(budget.hold(101).expect_err("too much").code(), "53200");
+    }
+
+    #[test]
+    fn models_share_what_all_may_take() {
+        let all = Arc::new(AllModels::new(160));
+        let budget = || Budget::new(150).among(Arc::clone(&all));
+        let (large, small) = (budget(), budget());
+        large.hold(140).expect("fits");
+        large.charge(15).expect_err("more than one may take");
+        large.hold(140).expect("fits again");
+        small.hold(15).expect("fits");
+        small.charge(10).expect_err("too much together");
+        small.hold(10).expect("fits again");
+        large
+            .charge(10)
+            .expect("fits to the byte, with what was made");
+        let tiny = budget();
+        tiny.hold(10)
+            .expect("a small one goes on, whoever took the rest");
+        let next = large.unstoppable();
+        drop((large, tiny));
+        assert_eq!(all.used_bytes(), 160, "what it holds goes over");
+        next.set(0);
+        small.hold(140).expect("room again");
+        drop((next, small));
+        assert_eq!(all.used_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_within_an_operator_counts_once_among_all() {
+        let all = Arc::new(AllModels::new(100));
+        let outer = Arc::new(Budget::new(100).among(Arc::clone(&all)));
+        outer.hold(60).expect("fits");
+        let inner = Budget::within(Arc::clone(&outer), 20);
+        inner.hold(30).expect("20 of them are counted");
+        assert_eq!(all.used_bytes(), 70);
+        inner.charge(5).expect("fits");
+        assert_eq!(all.used_bytes(), 75);
+        drop(inner);
+        assert_eq!(all.used_bytes(), 60);
     }
 
     #[test]

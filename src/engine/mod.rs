@@ -23,7 +23,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use budget::{Budget, MODEL_MEMORY_HINT};
+pub use budget::{AllModels, Budget, MODEL_MEMORY_HINT};
 pub use dataflow::{Dataflow, DataflowBuilder, NodeId, NodeStats};
 pub use evaluate::{EvaluatedRows, evaluate_rows};
 pub use frontier::{Closing, Frontier, FrontierTerm};

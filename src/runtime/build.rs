@@ -175,6 +175,7 @@ impl Lotic {
             ModelSeams {
                 clock: Arc::clone(&self.options().clock),
                 memory_bytes: self.options().model_memory_bytes,
+                all_models: Arc::clone(&self.all_models),
                 stop: stop.clone(),
                 progress: Arc::clone(&filling.progress),
             },

@@ -24,6 +24,7 @@ use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
 use crate::base::{Epoch, Error, ObjectId, Result, TopicId, memory, task};
 use crate::catalog::Catalog;
+use crate::engine::AllModels;
 use crate::security::{UserStore, Users};
 
 /// The topic of the quarantine.
@@ -43,6 +44,8 @@ pub struct Lotic {
     quarantine: Arc<QuarantineLog>,
     users: Arc<Users>,
     pub(super) feeds: Feeds,
+    /// What the models take together.
+    pub(super) all_models: Arc<AllModels>,
     /// Models that are being filled.
     pub(super) builds: Mutex<BTreeMap<ObjectId, Build>>,
     functions: Functions,
@@ -97,6 +100,7 @@ impl Lotic {
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;
         let lotic = Arc::new(Self {
+            all_models: Arc::new(AllModels::new(options.models_memory_bytes)),
             quarantine,
             options,
             store,

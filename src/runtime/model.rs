@@ -9,7 +9,7 @@ use super::world::{Content, FailedRow, FailedRows, Health, OperatorFigures};
 use crate::base::clock::ClockRef;
 use crate::base::{CancelFlag, Epoch, Error, ObjectId, Result};
 use crate::catalog::ModelOptions;
-use crate::engine::{Budget, Dataflow, Progress, RowError, StepContext, Watermarks};
+use crate::engine::{AllModels, Budget, Dataflow, Progress, RowError, StepContext, Watermarks};
 use crate::models::Collection;
 use crate::zset::{Delta, Weights};
 
@@ -20,6 +20,8 @@ pub(crate) struct ModelSeams {
     pub(crate) clock: ClockRef,
     /// What its state and its rows may take, in bytes.
     pub(crate) memory_bytes: usize,
+    /// What those of all models may.
+    pub(crate) all_models: Arc<AllModels>,
     /// Raised when nobody wants the model any more before it follows its inputs.
     pub(crate) stop: CancelFlag,
     /// How far it is until then.
@@ -52,7 +54,6 @@ pub(crate) struct Model {
     /// Time of all steps, in microseconds.
     busy_us: u64,
     clock: ClockRef,
-    memory_bytes: usize,
     budget: Arc<Budget>,
     /// Told how far the fill is; none once it has ended.
     progress: Option<Arc<Progress>>,
@@ -79,8 +80,9 @@ impl Model {
             due_us: None,
             busy_us: 0,
             clock: seams.clock,
-            memory_bytes: seams.memory_bytes,
-            budget: Arc::new(Budget::with_stop(seams.memory_bytes, seams.stop)),
+            budget: Arc::new(
+                Budget::with_stop(seams.memory_bytes, seams.stop).among(seams.all_models),
+            ),
             progress: Some(seams.progress),
         }
     }
@@ -97,7 +99,7 @@ impl Model {
 
     /// It is filled: from now on nobody can stop it but the driver.
     pub(crate) fn follow(&mut self) {
-        self.budget = Arc::new(Budget::new(self.memory_bytes));
+        self.budget = Arc::new(self.budget.unstoppable());
         self.progress = None;
     }
 
@@ -120,6 +122,7 @@ impl Model {
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure = Some(error);
         self.dataflow.release();
+        self.budget.set(self.collection.bytes());
     }
 
     /// Takes what its inputs have got, and gives what its rows change by.

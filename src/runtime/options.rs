@@ -30,6 +30,8 @@ pub struct Options {
     pub statement_memory_bytes: usize,
     /// Memory that the state and the rows of one model may take, in bytes.
     pub model_memory_bytes: usize,
+    /// Memory that those of all models may take together, in bytes.
+    pub models_memory_bytes: usize,
     /// Time that one statement may take; zero for no limit.
     pub statement_timeout: Duration,
     /// Partitions that one query works on at the same time.
@@ -53,7 +55,8 @@ impl Default for Options {
             variables: BTreeMap::new(),
             files: vec![".".to_owned()],
             statement_memory_bytes: 1 << 30,
-            model_memory_bytes: half_of_memory(),
+            model_memory_bytes: memory_of_machine() / 2,
+            models_memory_bytes: memory_of_machine() / 4 * 3,
             statement_timeout: Duration::ZERO,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             clock: Arc::new(SystemClock::new()),
@@ -63,15 +66,15 @@ impl Default for Options {
     }
 }
 
-/// Half of the machine's memory, or 4 GiB where it does not say.
-fn half_of_memory() -> usize {
+/// The machine's memory in bytes, or 8 GiB where it does not say.
+fn memory_of_machine() -> usize {
     let kibibytes = std::fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
             line.split_whitespace().nth(1)?.parse::<usize>().ok()
         });
-    kibibytes.map_or(4 << 30, |kibibytes| kibibytes.saturating_mul(1024) / 2)
+    kibibytes.map_or(8 << 30, |kibibytes| kibibytes.saturating_mul(1024))
 }
 
 /// Text that no log, error or `Debug` shows.

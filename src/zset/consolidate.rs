@@ -1,13 +1,13 @@
 //! Merging equal rows of deltas: by row hash first, then by exact comparison.
 
 use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::compute::take_arrays;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::canonical::canonical_batch;
-use super::delta::{Delta, Weights, concat_rows};
+use super::delta::{Delta, Weights, batch_of, concat_rows};
 use super::equal::RowEqual;
 use super::hash::row_hashes;
 use crate::base::{Error, Result};
@@ -319,7 +319,9 @@ pub fn take_rows(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
             &options,
         )?);
     }
-    Ok(take_record_batch(batch, &UInt32Array::from(rows))?)
+    let rows = UInt32Array::from(rows);
+    let columns = take_arrays(batch.columns(), &rows, None)?;
+    batch_of(&batch.schema(), columns, rows.len())
 }
 
 /// The sum of two weights.

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions}
 use arrow::compute::concat;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
+use super::buffers::each_once;
 use crate::base::{Error, Result};
 
 /// The weights of a delta's rows.
@@ -129,7 +130,7 @@ impl Delta {
     }
 }
 
-/// A batch of `rows` rows, which may have no columns.
+/// A batch of `rows` rows, which may have no columns. Its text columns name few buffers beside those they show.
 ///
 /// A NULL where `schema` promises none makes this batch promise less: what a plan says of NULLs holds for an
 /// answer as a whole, not for a row on its way that the same epoch takes back, as the padding of an outer join.
@@ -138,6 +139,10 @@ impl Delta {
 /// When a column is not of its field's type or length.
 pub fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let columns = columns
+        .into_iter()
+        .map(each_once)
+        .collect::<Result<Vec<_>>>()?;
     let broken =
         |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
     let schema = match schema.fields().iter().zip(&columns).any(broken) {

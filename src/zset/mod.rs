@@ -4,6 +4,7 @@
 //! equals NULL, NaN equals NaN, and -0.0 equals 0.0 (`canonical` makes those one bit pattern, so
 //! that everything behind it may compare bits).
 
+mod buffers;
 pub mod canonical;
 pub mod consolidate;
 mod delta;

@@ -102,6 +102,53 @@ async fn a_model_that_outgrows_its_memory_stops_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn models_that_need_too_much_together_stop_while_small_ones_go_on() {
+    let options = Options {
+        models_memory_bytes: 32 << 20,
+        ..Options::default()
+    };
+    let lotic = Lotic::open(options).await.expect("an engine");
+    let mut session = lotic.session("lotic");
+    session
+        .run(
+            "CREATE TABLE t (k INT, v BIGINT);
+             INSERT INTO t SELECT 1, value FROM generate_series(1, 20000);
+             CREATE MATERIALIZED VIEW numbers AS SELECT count(*) AS n FROM t",
+        )
+        .await
+        .expect("a table and a model");
+    let copy = |number: usize| {
+        format!(
+            "CREATE MATERIALIZED VIEW copy_{number} AS
+             SELECT v, sum(v) OVER (ORDER BY v) AS s, {number} AS n FROM t"
+        )
+    };
+    let mut made = 0;
+    let error = loop {
+        match session.run(&copy(made)).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+        assert!(made < 100, "32 MiB hold no 2,000,000 rows");
+    };
+    assert!(made > 1, "one alone has room: {error}");
+    assert_eq!(error.code(), "53200", "{error}");
+    assert!(error.to_string().contains("32 MiB"), "{error}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("--models-memory"))
+    );
+    others_go_on(&lotic).await;
+    session
+        .run("DROP MATERIALIZED VIEW copy_0")
+        .await
+        .expect("it is gone");
+    session.run(&copy(made)).await.expect("its room is free");
+    lotic.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_run_of_a_models_query_has_the_budget_of_the_model() {
     let options = Options {
         model_memory_bytes: 64 << 20,

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::base::{Error, Result};
 use crate::engine::operator::{Deltas, Operator, StepContext, input};
 use crate::state::Arrangement;
+use crate::zset::consolidate::take_rows;
 use crate::zset::{Delta, batch_of, differences, merge};
 
 /// What is run again: a query over batches.
@@ -119,11 +119,7 @@ fn copies(held: &Arrangement) -> Result<Vec<RecordBatch>> {
                 .map_err(|_| Error::internal("a chunk has more than 2^32 rows"))?;
             rows.extend(std::iter::repeat_n(row, copies));
         }
-        batches.push(if delta.batch().num_columns() == 0 {
-            batch_of(held.schema(), Vec::new(), rows.len())?
-        } else {
-            take_record_batch(delta.batch(), &UInt32Array::from(rows))?
-        });
+        batches.push(take_rows(delta.batch(), rows)?);
     }
     Ok(batches)
 }

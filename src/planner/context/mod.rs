@@ -11,7 +11,7 @@
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
-//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
+//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
 //! input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
@@ -52,6 +52,7 @@ mod tests;
 mod total_order;
 mod types;
 mod veil;
+mod whole_frames;
 
 pub use cancel::make_cancellable;
 pub use model_memory::ModelMemory;

@@ -36,6 +36,7 @@ use super::round_limit::RoundLimit;
 use super::set_keys::SetKeys;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
+use super::whole_frames::WholeFrames;
 use crate::base::Result;
 use crate::planner::asof::{LoticQueryPlanner, PushBelowAsof};
 use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF, all_udwfs, marks};
@@ -112,6 +113,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     push_filters_rightly(&mut physical);
     forget_in_time(&mut physical);
     physical.push(Arc::new(PruneFloats));
+    physical.push(Arc::new(WholeFrames));
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)
