@@ -89,7 +89,8 @@ fn enforce(node: Node) -> Result<Transformed<Node>> {
     })
 }
 
-fn replaced(node: Node, children: Vec<Node>) -> Result<Node> {
+/// `node` over other children.
+pub(super) fn replaced(node: Node, children: Vec<Node>) -> Result<Node> {
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     node.replace_children(children, options)
 }

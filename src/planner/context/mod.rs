@@ -11,7 +11,7 @@
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
-//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
+//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
 //! input from such rules, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
@@ -38,6 +38,7 @@ mod multiset;
 mod one_zero;
 mod options;
 mod ordered_once;
+mod peers;
 mod plan;
 mod prune_floats;
 mod push_down;
@@ -60,6 +61,7 @@ pub use models::model_optimizer;
 #[cfg(test)]
 pub(crate) use one_zero::OneZero;
 pub use options::{ContextOptions, PlanFor};
+pub(crate) use peers::{is_open_to_peers, peer_order};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
 #[cfg(test)]
 pub(crate) use push_down::push_down_rightly;

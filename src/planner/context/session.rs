@@ -28,6 +28,7 @@ use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
+use super::peers::settle_peers;
 use super::prune_floats::PruneFloats;
 use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
@@ -114,6 +115,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     forget_in_time(&mut physical);
     physical.push(Arc::new(PruneFloats));
     physical.push(Arc::new(WholeFrames));
+    settle_peers(&mut physical);
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder
         .with_optimizer_rules(rules)

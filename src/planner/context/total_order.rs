@@ -228,7 +228,7 @@ fn leaves_ties(call: &WindowFunction) -> bool {
     match call.fun.name() {
         "row_number" | "ntile" | "lag" | "lead" => true,
         "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
-        // With a RANGE frame that ends at the current row's last peer, splitting the peers would change the frame;
+        // With a RANGE frame that ends at the current row's last peer, splitting the peers would change the frame: see `peers`;
         // the first row of a frame with an open start stays the same whatever its end.
         "first_value" => starts_open || frame.units == WindowFrameUnits::Rows,
         "last_value" | "nth_value" => {
@@ -403,7 +403,7 @@ fn key(expr: &Expr) -> SortKey {
 }
 
 /// Types that have no order are left out; two rows that differ in such a column alone stay a tie.
-fn has_order(data_type: &DataType) -> bool {
+pub(super) fn has_order(data_type: &DataType) -> bool {
     !matches!(
         data_type,
         DataType::Map(..) | DataType::Union(..) | DataType::Null

@@ -132,12 +132,13 @@ impl ExtensionPlanner for TolerantWindowPlanner {
         };
         let schema = node.window.input.schema();
         let props = session.execution_props();
-        let mut calls = Vec::with_capacity(node.window.window_expr.len());
-        let mut functions = Vec::with_capacity(calls.capacity());
-        for expr in &node.window.window_expr {
-            calls.push(create_window_expr(expr, schema, props, context)?);
-            functions.push(evaluated(expr, schema, props)?);
-        }
+        let functions = evaluated(&node.window.window_expr, schema, props)?;
+        let calls = node
+            .window
+            .window_expr
+            .iter()
+            .map(|expr| create_window_expr(expr, schema, props, context))
+            .collect::<Outcome<Vec<_>>>()?;
         let partitioned = calls
             .first()
             .is_some_and(|call| !call.partition_by().is_empty());

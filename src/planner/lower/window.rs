@@ -16,7 +16,7 @@ use super::expressions::{NoForm, unaliased};
 use super::lowering::{Formed, Lowering};
 use super::window_function::evaluated;
 use crate::base::Result;
-use crate::engine::operators::{self, Extent, Reach, WindowConfig, WindowFunction};
+use crate::engine::operators::{self, Extent, Reach, WindowConfig};
 
 impl Lowering<'_> {
     pub(super) fn window(&mut self, window: &Window, depth: usize) -> Result<Formed> {
@@ -41,10 +41,7 @@ impl Lowering<'_> {
             Ok(keyed) => keyed,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut functions: Vec<Arc<dyn WindowFunction>> = Vec::with_capacity(calls.len());
-        for expr in &window.window_expr {
-            functions.push(evaluated(expr, schema, &self.props)?);
-        }
+        let functions = evaluated(&window.window_expr, schema, &self.props)?;
         let key = match order.as_slice() {
             [key] => Some(key.expr.get_type(schema)?),
             _ => None,

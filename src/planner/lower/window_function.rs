@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_empty_array};
-use arrow::compute::filter;
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array, new_empty_array};
+use arrow::compute::{SortColumn, filter, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use datafusion::common::utils::evaluate_partition_ranges;
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue, cast::as_boolean_array};
@@ -22,28 +22,56 @@ use datafusion::physical_expr::window::{
     PlainAggregateWindowExpr, SlidingAggregateWindowExpr, StandardWindowExpr,
     StandardWindowFunctionExpr, WindowExpr,
 };
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr, create_physical_expr};
 use datafusion::physical_planner::create_window_expr;
 
 use super::tolerant::is_row_error;
 use super::window::call_of;
 use crate::base::{Error, Result};
 use crate::engine::operators::WindowFunction;
+use crate::planner::context::{is_open_to_peers, peer_order};
 
 type Outcome<T> = std::result::Result<T, DataFusionError>;
 
-/// The call `expr` over rows that begin with the columns of `input`.
+/// The calls `exprs` of one window over rows that begin with the columns of `input`.
 pub(super) fn evaluated(
+    exprs: &[Expr],
+    input: &DFSchema,
+    props: &ExecutionProps,
+) -> Result<Vec<Arc<dyn WindowFunction>>> {
+    let context = PhysicalPlanningContext::default();
+    let calls = exprs
+        .iter()
+        .map(|expr| create_window_expr(expr, input, props, &context))
+        .collect::<Outcome<Vec<_>>>()?;
+    let order = Arc::new(peer_order(&calls, input.as_arrow())?);
+    let mut functions = Vec::with_capacity(calls.len());
+    for (expr, call) in exprs.iter().zip(calls) {
+        let function = evaluated_call(expr, &call, input, props)?;
+        functions.push(if is_open_to_peers(call.as_ref()) {
+            Arc::new(Settled {
+                function,
+                order: Arc::clone(&order),
+                call,
+            })
+        } else {
+            function
+        });
+    }
+    Ok(functions)
+}
+
+fn evaluated_call(
     expr: &Expr,
+    call: &Arc<dyn WindowExpr>,
     input: &DFSchema,
     props: &ExecutionProps,
 ) -> Result<Arc<dyn WindowFunction>> {
     let context = PhysicalPlanningContext::default();
-    let call = create_window_expr(expr, input, props, &context)?;
     let window = Framed {
         output: call.field()?.data_type().clone(),
         frame: Arc::clone(call.get_window_frame()),
-        call: Arc::clone(&call),
+        call: Arc::clone(call),
     };
     let any = call.as_any();
     if let Some(standard) = any.downcast_ref::<StandardWindowExpr>() {
@@ -72,6 +100,55 @@ pub(super) fn evaluated(
     // A call that cannot run is refused when the model is made.
     aggregate.accumulator()?;
     Ok(Arc::new(aggregate))
+}
+
+/// A call that the order of peers shows in, over peers in that order. All peers have one frame, so each has the value that
+/// stands in its place.
+#[derive(Debug)]
+struct Settled {
+    function: Arc<dyn WindowFunction>,
+    order: Arc<Vec<PhysicalSortExpr>>,
+    call: Arc<dyn WindowExpr>,
+}
+
+impl Settled {
+    fn arranged(&self, rows: &RecordBatch) -> Outcome<RecordBatch> {
+        let count = rows.num_rows();
+        let keys = self.call.order_by_columns(rows)?;
+        let peers = match keys.as_slice() {
+            [] => vec![0..count],
+            keys => evaluate_partition_ranges(count, keys)?,
+        };
+        if peers.len() == count {
+            return Ok(rows.clone());
+        }
+        let numbers = peers
+            .iter()
+            .zip(0_u64..)
+            .flat_map(|(peers, number)| std::iter::repeat_n(number, peers.len()));
+        let mut columns = vec![SortColumn {
+            values: Arc::new(UInt64Array::from_iter_values(numbers)),
+            options: None,
+        }];
+        for key in self.order.iter() {
+            columns.push(key.evaluate_to_sort_column(rows)?);
+        }
+        Ok(take_record_batch(
+            rows,
+            &lexsort_to_indices(&columns, None)?,
+        )?)
+    }
+}
+
+impl WindowFunction for Settled {
+    fn evaluate(
+        &self,
+        rows: &RecordBatch,
+        asked: Range<usize>,
+        errors: &mut Vec<(usize, Error)>,
+    ) -> Result<ArrayRef> {
+        self.function.evaluate(&self.arranged(rows)?, asked, errors)
+    }
 }
 
 /// What every call has.

@@ -37,7 +37,7 @@ impl Generator<'_> {
                     _ => format!("nth_value({value}, 2)"),
                 };
                 let nulls = *self.choices.pick(&["", "", " IGNORE NULLS"]);
-                let over = self.over_rows(scope);
+                let over = self.over(scope, true);
                 format!("{call}{nulls} OVER ({over})")
             }
             _ => self.running(kind, scope),
@@ -83,18 +83,8 @@ impl Generator<'_> {
         } else {
             String::new()
         };
-        let over = if kind == Kind::Text {
-            self.over_rows(scope)
-        } else {
-            self.over(scope, true)
-        };
+        let over = self.over(scope, true);
         format!("{call}{filter} OVER ({over})")
-    }
-
-    /// A frame of single rows: which of several peers is the last is open in any other.
-    fn over_rows(&mut self, scope: &[Column]) -> String {
-        let over = self.over(scope, false);
-        format!("{over} {}", self.frame("ROWS", None))
     }
 
     /// What stands in OVER's brackets.

@@ -7,13 +7,14 @@ use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection};
 
 use super::Outcome;
+use super::outer_joins::as_union;
 use super::push::columns_from;
 use super::rewriter::Rewriter;
 use super::scope::{free_columns, has_subquery, subquery_of};
 use super::values::wanted;
 
 /// An inner join's condition with a subquery becomes a filter above the join. In any other join a subquery that reads
-/// one side alone becomes a column of that side.
+/// one side alone becomes a column of that side, and one that reads both makes the join a union.
 pub(super) fn out_of_join(rewriter: &mut Rewriter, plan: LogicalPlan) -> Outcome<LogicalPlan> {
     let holds =
         matches!(&plan, LogicalPlan::Join(join) if join.filter.as_ref().is_some_and(has_subquery));
@@ -95,9 +96,14 @@ fn into_sides(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPlan> {
         null_equality,
         null_aware,
     )?;
+    let reads_both = joined.filter.as_ref().is_some_and(has_subquery);
+    let joined = match reads_both {
+        true => as_union(rewriter, joined)?,
+        false => LogicalPlan::Join(joined),
+    };
     Ok(LogicalPlan::Projection(Projection::try_new(
         columns,
-        Arc::new(LogicalPlan::Join(joined)),
+        Arc::new(joined),
     )?))
 }
 

@@ -8,13 +8,14 @@
 //!
 //! `scope` finds what a subquery reads of the rows outside, `domain` makes the distinct values, `push` carries them
 //! down, `values` puts results in the place of subqueries in expressions, `join_conditions`
-//! moves them out of joins first; `lateral` does so for FROM, `row_wise` where no join is needed for it, and `simple`
+//! moves them out of joins first, with `outer_joins` where that takes a union; `lateral` does so for FROM, `row_wise` where no join is needed for it, and `simple`
 //! says which subqueries DataFusion turns into cheaper joins by itself; these are left to it.
 
 mod domain;
 mod join_conditions;
 mod lateral;
 mod limit;
+mod outer_joins;
 mod push;
 mod rewriter;
 mod row_wise;

@@ -141,6 +141,12 @@ impl Rewriter {
         Ok(domain)
     }
 
+    /// `plan` is about to stand in the plan a second time.
+    pub(super) fn copied(&mut self, plan: &LogicalPlan) -> Outcome<()> {
+        refuse_volatile(plan)?;
+        self.grown(plan_size(plan, MAX_NODES))
+    }
+
     /// `domain` once more, for a second place.
     pub(super) fn again(&mut self, domain: &Domain) -> Outcome<Domain> {
         self.charge(domain)?;
@@ -148,7 +154,11 @@ impl Rewriter {
     }
 
     fn charge(&mut self, domain: &Domain) -> Outcome<()> {
-        self.size = self.size.saturating_add(domain.size(MAX_NODES));
+        self.grown(domain.size(MAX_NODES))
+    }
+
+    fn grown(&mut self, nodes: usize) -> Outcome<()> {
+        self.size = self.size.saturating_add(nodes);
         if self.size > MAX_NODES {
             return Err(too_deep().into());
         }

@@ -88,7 +88,11 @@ fn rebuilt(
 }
 
 /// `exprs` under the names of `schema`.
-fn project(exprs: Vec<Expr>, schema: &DFSchemaRef, input: LogicalPlan) -> Outcome<LogicalPlan> {
+pub(super) fn project(
+    exprs: Vec<Expr>,
+    schema: &DFSchemaRef,
+    input: LogicalPlan,
+) -> Outcome<LogicalPlan> {
     let named = exprs
         .into_iter()
         .zip(schema.iter())
