@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int64Array, UInt64Array,
 };
-use arrow::compute::{can_cast_types, cast};
+use arrow::compute::{SortOptions, can_cast_types, cast};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{OwnedRow, RowConverter, Rows as EncodedRows, SortField};
 
@@ -182,7 +182,13 @@ impl RowCodec {
     /// # Errors
     /// When the row format has no form for it.
     pub fn new(data_type: &DataType) -> Result<Self> {
-        let converter = RowConverter::new(vec![SortField::new(data_type.clone())])?;
+        // Values within values too: a list with NULL in it is above the same with a value there.
+        let options = SortOptions {
+            descending: false,
+            nulls_first: false,
+        };
+        let field = SortField::new_with_options(data_type.clone(), options);
+        let converter = RowConverter::new(vec![field])?;
         Ok(Self {
             converter,
             data_type: data_type.clone(),
