@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::config::Settings;
 use super::output::say;
 use super::progress::Progress;
-use super::{EXIT_DIFFERS, code};
+use super::{EXIT_DIFFERS, EXIT_FAILED, code};
 use crate::base::Result;
 use crate::runtime::{Lotic, Pipeline};
 
@@ -34,10 +35,16 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
         progress.end("compared");
         let models = models?;
         for (name, rows) in &models {
-            tell(name, *rows, settings.quiet);
+            match rows {
+                Some(rows) => tell(name, *rows, settings.quiet),
+                None => say(&format!(
+                    "{name}: not compared, because its query fails; CHECK MATERIALIZED VIEW there says why"
+                )),
+            }
         }
-        let differs = models.iter().any(|(_, rows)| *rows > 0);
-        return Ok(code(if differs { EXIT_DIFFERS } else { 0 }));
+        let differs = models.iter().any(|(_, rows)| rows.is_some_and(|n| n > 0));
+        let fails = models.iter().any(|(_, rows)| rows.is_none());
+        return Ok(outcome(differs, fails));
     }
     let data = args.paths.is_empty().then(|| settings.data_dir());
     let opened = Lotic::open(settings.options(data, true)).await;
@@ -52,35 +59,55 @@ pub(crate) async fn check(args: &CheckArgs, settings: &Settings) -> Result<ExitC
         let pipeline = Pipeline::read(&args.paths, &settings.variables)?;
         lotic.apply(&pipeline, |_, _| {}).await?;
     }
+    let (mut differs, mut fails) = (false, false);
     let models = lotic.model_names();
-    let mut differing = 0;
     for (position, name) in models.iter().enumerate() {
         progress.begin(name, Some((position, models.len())), Some(&lotic));
-        let rows = lotic
-            .count_differences(name)
-            .await
-            .map_err(|error| error.at(name))?;
-        let why = lotic
-            .why_not_compared(name)
-            .await
-            .map_err(|error| error.at(name))?;
-        if let Some(why) = why {
-            progress.end("not compared");
-            say(&why);
-            continue;
+        match compare(&lotic, name).await {
+            Ok(Compared::Rows(rows)) => {
+                progress.end("compared");
+                differs |= rows > 0;
+                tell(name, rows, settings.quiet);
+            }
+            Ok(Compared::Not(why)) => {
+                progress.end("not compared");
+                say(&why);
+            }
+            // one that fails says nothing of the others
+            Err(error) => {
+                progress.end("failed");
+                fails = true;
+                say(&format!("{name}: not compared: {error}"));
+            }
         }
-        progress.end("compared");
-        if rows > 0 {
-            differing += 1;
-        }
-        tell(
-            name,
-            u64::try_from(rows).unwrap_or(u64::MAX),
-            settings.quiet,
-        );
     }
     lotic.shutdown().await;
-    Ok(code(if differing == 0 { 0 } else { EXIT_DIFFERS }))
+    Ok(outcome(differs, fails))
+}
+
+/// What comparing a model with its query gives.
+enum Compared {
+    /// How many rows differ.
+    Rows(u64),
+    /// Why it is not compared.
+    Not(String),
+}
+
+async fn compare(lotic: &Arc<Lotic>, name: &str) -> Result<Compared> {
+    let rows = lotic.count_differences(name).await?;
+    Ok(match lotic.why_not_compared(name).await? {
+        Some(why) => Compared::Not(why),
+        None => Compared::Rows(u64::try_from(rows).unwrap_or(u64::MAX)),
+    })
+}
+
+/// A model that differs is worse than one that could not be compared.
+fn outcome(differs: bool, fails: bool) -> ExitCode {
+    match (differs, fails) {
+        (true, _) => code(EXIT_DIFFERS),
+        (false, true) => code(EXIT_FAILED),
+        (false, false) => code(0),
+    }
 }
 
 fn tell(name: &str, rows: u64, quiet: bool) {
@@ -92,12 +119,12 @@ fn tell(name: &str, rows: u64, quiet: bool) {
 }
 
 #[cfg(feature = "postgres")]
-async fn check_there(address: &str, settings: &Settings) -> Result<Vec<(String, u64)>> {
+async fn check_there(address: &str, settings: &Settings) -> Result<Vec<(String, Option<u64>)>> {
     super::remote::check_all(address, settings).await
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn check_there(_: &str, _: &Settings) -> Result<Vec<(String, u64)>> {
+async fn check_there(_: &str, _: &Settings) -> Result<Vec<(String, Option<u64>)>> {
     let error = crate::base::Error::unsupported("this build was made without the feature postgres");
     std::future::ready(Err(error)).await
 }

@@ -9,11 +9,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::config::Settings;
 use crate::base::{Error, Kind, Result, task};
 
-/// Runs CHECK ALL there; gives each model with its number of differing rows.
+/// Runs CHECK ALL there; gives each model with its number of differing rows, none where its query fails.
 ///
 /// # Errors
 /// When the server is away, refuses the password, or the check fails.
-pub(crate) async fn check_all(address: &str, settings: &Settings) -> Result<Vec<(String, u64)>> {
+pub(crate) async fn check_all(
+    address: &str,
+    settings: &Settings,
+) -> Result<Vec<(String, Option<u64>)>> {
     let client = connect(address, settings).await?;
     let answers = client
         .simple_query("CHECK ALL")
@@ -22,8 +25,8 @@ pub(crate) async fn check_all(address: &str, settings: &Settings) -> Result<Vec<
     let mut models = Vec::new();
     for answer in answers {
         if let SimpleQueryMessage::Row(row) = answer {
-            let rows = row.get(1).and_then(|text| text.parse().ok());
-            let (Some(name), Some(rows)) = (row.get(0), rows) else {
+            let rows = row.try_get(1).map(|text| text.map(str::parse).transpose());
+            let (Some(name), Ok(Ok(rows))) = (row.get(0), rows) else {
                 return Err(Error::internal(format!(
                     "{address} does not answer as Lotic does"
                 )));

@@ -17,8 +17,10 @@ pub const MODEL_MEMORY_HINT: &str =
 const MODELS_MEMORY_HINT: &str =
     "drop a model, or raise --models-memory; lotic.models tells what each of them takes";
 
-/// Of the memory of all models, a model that takes no more than one in so many goes on when it is used up: whoever asks next
-/// is seldom the one that took it.
+/// Of the memory of all models, one in so many is kept for small ones: whoever asks for the last of it is seldom the one that
+/// took the rest.
+const KEPT: usize = 8;
+/// A model that takes no more than one in so many is small.
 const SMALL: usize = 16;
 
 /// A limit in bytes for all models of an engine together.
@@ -34,6 +36,14 @@ impl AllModels {
         Self {
             limit_bytes,
             used_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// How far all of them may go for one that uses `bytes`.
+    fn limit_for(&self, bytes: usize) -> usize {
+        match bytes > self.limit_bytes / SMALL {
+            true => self.limit_bytes - self.limit_bytes / KEPT,
+            false => self.limit_bytes,
         }
     }
 
@@ -166,7 +176,7 @@ impl Budget {
             .with_hint(MODEL_MEMORY_HINT));
         }
         match &self.all {
-            Some(all) if all.used_bytes() > all.limit_bytes && used > all.limit_bytes / SMALL => {
+            Some(all) if all.used_bytes() > all.limit_for(used) => {
                 Err(Error::out_of_memory(format!(
                     "the models need more than the {} MiB of memory that they may take together, this one {} MiB",
                     all.limit_bytes >> 20,
@@ -217,25 +227,24 @@ mod tests {
     fn models_share_what_all_may_take() {
         let all = Arc::new(AllModels::new(160));
         let budget = || Budget::new(150).among(Arc::clone(&all));
-        let (large, small) = (budget(), budget());
-        large.hold(140).expect("fits");
-        large.charge(15).expect_err("more than one may take");
-        large.hold(140).expect("fits again");
-        small.hold(15).expect("fits");
-        small.charge(10).expect_err("too much together");
-        small.hold(10).expect("fits again");
-        large
-            .charge(10)
-            .expect("fits to the byte, with what was made");
-        let tiny = budget();
-        tiny.hold(10)
-            .expect("a small one goes on, whoever took the rest");
+        let (large, other) = (budget(), budget());
+        large.hold(120).expect("fits");
+        large.charge(35).expect_err("more than one may take");
+        large.hold(120).expect("fits again");
+        other.hold(20).expect("fits to the byte");
+        other.charge(1).expect_err("the rest is for small ones");
+        other.hold(20).expect("fits again");
+        let small = [budget(), budget(), budget()];
+        small[0].hold(10).expect("a small one goes on");
+        small[1].hold(10).expect("and another");
+        small[2].hold(1).expect_err("nothing is left");
+        drop(small);
         let next = large.unstoppable();
-        drop((large, tiny));
-        assert_eq!(all.used_bytes(), 160, "what it holds goes over");
+        drop(large);
+        assert_eq!(all.used_bytes(), 140, "what it holds goes over");
         next.set(0);
-        small.hold(140).expect("room again");
-        drop((next, small));
+        other.hold(140).expect("room again");
+        drop((next, other));
         assert_eq!(all.used_bytes(), 0);
     }
 

@@ -14,7 +14,7 @@ use super::instance::{Lotic, blocking};
 use super::model::{Model, ModelSeams};
 use super::plan::{Planned, Planner, Purpose};
 use super::world::World;
-use crate::base::{CancelFlag, Error, ObjectId, Result};
+use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
 use crate::models::Collection;
 use crate::planner::context;
@@ -152,6 +152,7 @@ impl Lotic {
         let mut filling = Filling::begin(self, object.id, &object.name, stop);
         let world = self.world();
         let (planned, optimised) = self.plan_model(&world, query).await?;
+        check_inputs(&world, &planned.reads)?;
         self.load_inputs(&world, &planned.reads).await?;
         let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;
         let facts = ModelFacts::of(object.id, &lowered);
@@ -186,6 +187,7 @@ impl Lotic {
             Ok(model)
         })
         .await;
+        let filled = filled.and_then(|model| stop.take_effect().map(|()| model));
         // before anybody sees the model
         self.model_facts.lock().insert(id, facts);
         let finished = self
@@ -249,6 +251,28 @@ impl Lotic {
         }
         Ok(())
     }
+}
+
+/// Refuses a model that reads one that has failed: its rows do not change any more.
+fn check_inputs(world: &World, reads: &BTreeSet<ObjectId>) -> Result<()> {
+    let failed = reads.iter().find_map(|id| {
+        let failure = world.contents.get(id)?.health.failure.as_ref()?;
+        Some((world.catalog.by_id(*id)?, failure))
+    });
+    match failed {
+        Some((input, failure)) => Err(stopped_input(&input.name, failure)),
+        None => Ok(()),
+    }
+}
+
+/// A model cannot follow `input`, which has stopped with `failure`.
+pub(super) fn stopped_input(input: &str, failure: &Error) -> Error {
+    let text = format!("its input \"{input}\" failed, so that nothing can follow it");
+    Error::new(Kind::Unavailable, "55000", text)
+        .with_detail(format!("It stopped with: {}", failure.message()))
+        .with_hint(format!(
+            "drop \"{input}\" and make it again: it starts with what there is then"
+        ))
 }
 
 /// Everything that the inputs hold, as additions.

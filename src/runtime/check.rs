@@ -182,11 +182,13 @@ pub(super) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<Rec
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-/// One line a model: its name and how many rows differ.
-pub(super) fn summary(lines: &[(String, usize)]) -> Result<RecordBatch> {
+/// One line a model: its name and how many rows differ; none where its query fails.
+pub(super) fn summary(lines: &[(String, Option<usize>)]) -> Result<RecordBatch> {
     let names: StringViewArray = lines.iter().map(|(name, _)| Some(name.as_str())).collect();
-    let counts =
-        Int64Array::from_iter_values(lines.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(-1)));
+    let counts: Int64Array = lines
+        .iter()
+        .map(|(_, differing)| differing.map(|n| i64::try_from(n).unwrap_or(i64::MAX)))
+        .collect();
     Ok(RecordBatch::try_new(
         summary_schema(),
         vec![Arc::new(names), Arc::new(counts)],
@@ -197,6 +199,6 @@ pub(super) fn summary(lines: &[(String, usize)]) -> Result<RecordBatch> {
 pub(super) fn summary_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("model", DataType::Utf8View, false),
-        Field::new("differing_rows", DataType::Int64, false),
+        Field::new("differing_rows", DataType::Int64, true),
     ]))
 }

@@ -58,8 +58,12 @@ pub(crate) struct NewQuery {
 
 impl Lotic {
     /// Makes a table. With a connector it is filled from it once.
-    pub(super) async fn create_table(self: &Arc<Self>, new: NewRelation) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+    pub(super) async fn create_table(
+        self: &Arc<Self>,
+        new: NewRelation,
+        stop: &CancelFlag,
+    ) -> Result<()> {
+        let _guard = self.turn(stop).await?;
         if new.watermark.is_some() {
             return Err(Error::unsupported(format!(
                 "table \"{}\" has a WATERMARK, and rows of a table change at any time",
@@ -92,12 +96,16 @@ impl Lotic {
             defaults: new.defaults.clone(),
         };
         let object = self.object(&new, schema, definition)?;
-        self.add_relation(object, &new.unique).await
+        self.add_relation(object, &new.unique, stop).await
     }
 
     /// Makes a source: a push topic, a tailed topic, or a bounded source that is read in place.
-    pub(super) async fn create_source(self: &Arc<Self>, new: NewRelation) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+    pub(super) async fn create_source(
+        self: &Arc<Self>,
+        new: NewRelation,
+        stop: &CancelFlag,
+    ) -> Result<()> {
+        let _guard = self.turn(stop).await?;
         let mut options = new.options.clone();
         let topic = take_topic_options(&mut options)?;
         let watermark = take_watermark(&new, &mut options)?;
@@ -155,13 +163,19 @@ impl Lotic {
             (schema, definition)
         };
         let object = self.object(&new, schema, definition)?;
-        self.add_relation(object, &[]).await
+        self.add_relation(object, &[], stop).await
     }
 
     /// Makes a view.
-    pub(super) async fn create_view(self: &Arc<Self>, new: NewQuery, replace: bool) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+    pub(super) async fn create_view(
+        self: &Arc<Self>,
+        new: NewQuery,
+        replace: bool,
+        stop: &CancelFlag,
+    ) -> Result<()> {
+        let _guard = self.turn(stop).await?;
         if replace {
+            stop.take_effect()?;
             self.clear_for_replacement(&new.name, Relation::View)
                 .await?;
         }
@@ -177,6 +191,7 @@ impl Lotic {
             dependencies,
             base_dir: String::new(),
         };
+        stop.take_effect()?;
         self.publish_with(object).await
     }
 
@@ -187,7 +202,7 @@ impl Lotic {
         replace: bool,
         stop: &CancelFlag,
     ) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+        let _guard = self.turn(stop).await?;
         if replace {
             self.clear_for_replacement(&new.name, Relation::Model)
                 .await?;
@@ -208,6 +223,7 @@ impl Lotic {
         };
         if !self.options().maintain {
             self.check_closes(&object).await?;
+            stop.take_effect()?;
             return self.publish_with(object).await;
         }
         let catalog = Arc::new(self.world().catalog.with(object.clone())?);
@@ -227,8 +243,9 @@ impl Lotic {
         self: &Arc<Self>,
         new: &NewRelation,
         input: SinkInput,
+        stop: &CancelFlag,
     ) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+        let _guard = self.turn(stop).await?;
         let world = self.world();
         let dependencies = match &input {
             SinkInput::Object(name) => vec![world.catalog.get(name)?.id],
@@ -249,6 +266,7 @@ impl Lotic {
         if new.is_client {
             self.check_sink_rights(&options)?;
         }
+        stop.take_effect()?;
         self.publish_with(object.clone()).await?;
         self.start_sink(&object)
     }
@@ -259,8 +277,9 @@ impl Lotic {
         kind: Relation,
         name: &str,
         cascade: bool,
+        stop: &CancelFlag,
     ) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+        let _guard = self.turn(stop).await?;
         let catalog = Arc::clone(&self.world().catalog);
         let object = match catalog.find(name) {
             None if kind == Relation::Index => {
@@ -295,6 +314,7 @@ impl Lotic {
             return Err(in_use(&catalog, object, &readers));
         }
         gone.push(object.id);
+        stop.take_effect()?;
         self.drop_objects(&gone, true).await
     }
 
@@ -365,12 +385,22 @@ impl Lotic {
         self.drop_objects(&gone, true).await
     }
 
-    /// Adds a table or source with its UNIQUE constraints and brings it to life.
-    async fn add_relation(self: &Arc<Self>, object: Object, unique: &[Unique]) -> Result<()> {
+    /// Adds a table or source with its UNIQUE constraints and brings it to life. One with a connector may be read for
+    /// long, so it can be cancelled until that is done, and goes again then.
+    async fn add_relation(
+        self: &Arc<Self>,
+        object: Object,
+        unique: &[Unique],
+        stop: &CancelFlag,
+    ) -> Result<()> {
         let catalog = self.world().catalog.with(object.clone())?;
         let catalog = with_constraints(catalog, &object, unique)?;
+        if !has_connector(&object) {
+            stop.take_effect()?;
+        }
         self.publish(&object, catalog).await?;
         let outcome = self.bring_up(&object).await;
+        let outcome = outcome.and_then(|()| stop.take_effect());
         if outcome.is_err() {
             let mut gone = all_dependents(&self.world().catalog, object.id);
             gone.push(object.id);
@@ -482,6 +512,15 @@ impl Lotic {
             }
         }
         Ok((Arc::new(Schema::new(fields)), planned.direct))
+    }
+}
+
+fn has_connector(object: &Object) -> bool {
+    match &object.definition {
+        Definition::Table { connector, .. } | Definition::Stream { connector, .. } => {
+            connector.is_some()
+        }
+        _ => false,
     }
 }
 

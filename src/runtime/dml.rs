@@ -105,7 +105,18 @@ impl Lotic {
         let batches = match literal {
             Some(batch) => vec![batch],
             None => {
-                let batches = self.collect(source.clone(), parameters).await?;
+                let world = self.world();
+                let planner = Planner::new(self, &world, Purpose::Read);
+                // the rows of a stream come one after the other, and its watermark follows them
+                let is_stream = matches!(object.definition, Definition::Stream { .. });
+                let planner = if is_stream {
+                    planner.in_order()
+                } else {
+                    planner
+                };
+                let batches = self
+                    .collect_by(&planner, source.clone(), parameters)
+                    .await?;
                 selected_rows(&object, &targets, &defaults, &batches)?
             }
         };
@@ -127,22 +138,32 @@ impl Lotic {
         parameters: &[ScalarValue],
     ) -> Result<Vec<RecordBatch>> {
         let world = self.world();
-        let planned = Planner::new(self, &world, Purpose::Read)
-            .plan(query)
-            .await?;
+        let planner = Planner::new(self, &world, Purpose::Read);
+        self.collect_by(&planner, query, parameters).await
+    }
+
+    /// All rows of a query as `planner` plans it, one partition after the other.
+    async fn collect_by(
+        &self,
+        planner: &Planner,
+        query: ast::Query,
+        parameters: &[ScalarValue],
+    ) -> Result<Vec<RecordBatch>> {
+        let planned = planner.plan(query).await?;
         let plan = planned
             .plan
             .with_param_values(ParamValues::from(parameters.to_vec()))?;
         let state = planned.state;
         let collected = self.queries().spawn(async move {
             let physical = state.create_physical_plan(&plan).await?;
-            physical_plan::collect(physical, state.task_ctx()).await
+            physical_plan::collect_partitioned(physical, state.task_ctx()).await
         });
         let batches = collected
             .await
             .map_err(|error| Error::internal(error.to_string()))??;
         Ok(batches
             .into_iter()
+            .flatten()
             .filter(|batch| batch.num_rows() > 0)
             .collect())
     }

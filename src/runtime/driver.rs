@@ -14,6 +14,7 @@ use arrow::array::RecordBatch;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
+use super::build::stopped_input;
 use super::model::{Model, Moment};
 use super::step::{LARGE, Stepped};
 use super::trim::Trim;
@@ -474,12 +475,18 @@ impl Driver {
     /// Catches a filled model up and lets it follow.
     ///
     /// # Errors
-    /// When the step that catches up fails.
+    /// When the step that catches up fails, or an input has failed.
     pub(crate) fn finish_building(&mut self, id: ObjectId, mut model: Model) -> Result<()> {
         self.catch_up();
         let missed = self.building.remove(&id);
         self.trim.note_much(self.clock.monotonic());
         let missed = missed.map(|building| building.missed).unwrap_or_default();
+        for input in model.inputs() {
+            // it may have stopped since the model began
+            if let Some(failure) = self.models.get(input).and_then(Model::failure) {
+                return Err(stopped_input(&self.name_of(*input), failure));
+            }
+        }
         if !missed.is_empty() || model.is_due(self.now_us) || !model.clocks().is_empty() {
             model.step(&missed, &self.moment(), false)?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 
 use super::instance::{Lotic, blocking};
-use crate::base::{Error, Kind, Result};
+use crate::base::{CancelFlag, Error, Kind, Result};
 use crate::catalog::{Catalog, Definition, IndexColumn, Object, Relation};
 use crate::planner::parse::{OrderedColumn, Unique};
 
@@ -26,8 +26,12 @@ pub(crate) struct NewIndex {
 
 impl Lotic {
     /// Makes an index. A unique one checks the rows that are there.
-    pub(super) async fn create_index(self: &Arc<Self>, new: NewIndex) -> Result<()> {
-        let _guard = self.definitions.lock().await;
+    pub(super) async fn create_index(
+        self: &Arc<Self>,
+        new: NewIndex,
+        stop: &CancelFlag,
+    ) -> Result<()> {
+        let _guard = self.turn(stop).await?;
         let catalog = Arc::clone(&self.world().catalog);
         let table = catalog.get(&new.relation)?.clone();
         check_kind(&table, new.unique)?;
@@ -44,6 +48,7 @@ impl Lotic {
         };
         let index = index_of(&catalog, &table, name, definition, &new.sql);
         if !new.unique {
+            stop.take_effect()?;
             return self.publish_with(index).await;
         }
         self.hold_contents(&table).await?;
@@ -55,7 +60,10 @@ impl Lotic {
         let (checked, object) = (Arc::clone(&writer), index.clone());
         blocking(move || checked.add_unique(&object)).await?;
         let id = index.id;
-        let outcome = self.publish_with(index).await;
+        let outcome = match stop.take_effect() {
+            Ok(()) => self.publish_with(index).await,
+            Err(error) => Err(error),
+        };
         if outcome.is_err() {
             writer.remove_unique(id);
         }

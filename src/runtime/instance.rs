@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::MutexGuard;
 
 use super::build::ModelFacts;
 use super::defaults::Defaults;
@@ -22,7 +23,7 @@ use super::writer::Writer;
 use crate::base::clock::ClockRef;
 use crate::base::meter::{Meter, Reading};
 use crate::base::rng::RngRef;
-use crate::base::{Epoch, Error, ObjectId, Result, TopicId, memory, task};
+use crate::base::{CancelFlag, Epoch, Error, ObjectId, Result, TopicId, memory, task};
 use crate::catalog::Catalog;
 use crate::engine::AllModels;
 use crate::security::{UserStore, Users};
@@ -224,6 +225,16 @@ impl Lotic {
             // only a dropped engine has none, and nobody can ask it
             None => tokio::runtime::Handle::current(),
         }
+    }
+
+    /// Waits until no other statement changes definitions.
+    ///
+    /// # Errors
+    /// 57014 where `stop` was raised meanwhile.
+    pub(super) async fn turn(&self, stop: &CancelFlag) -> Result<MutexGuard<'_, ()>> {
+        let guard = self.definitions.lock().await;
+        stop.check()?;
+        Ok(guard)
     }
 
     pub(crate) fn writer(&self, id: ObjectId) -> Option<Arc<Writer>> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::instance::Lotic;
 use super::session::{Response, Session};
-use crate::base::{Error, Kind, Result};
+use crate::base::{CancelFlag, Error, Kind, Result};
 use crate::catalog::{Object, Relation};
 use crate::planner::parse::{self, Parsed, Statement};
 use crate::planner::prepass;
@@ -263,6 +263,7 @@ impl Lotic {
                 .parent()
                 .unwrap_or(Path::new(""))
                 .to_string_lossy();
+            session.begin_statement();
             let defined = session.define(&parsed.statement, &parsed.text, Some(&folder));
             Box::pin(defined).await?;
             made.insert(name.to_owned());
@@ -319,7 +320,8 @@ impl Lotic {
                 kind => {
                     self.check_replaceable(object, pipeline)
                         .map_err(|e| e.at(step.place()))?;
-                    self.drop_relation(kind, name, true).await?;
+                    self.drop_relation(kind, name, true, &CancelFlag::new())
+                        .await?;
                 }
             }
         }

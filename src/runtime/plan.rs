@@ -86,6 +86,8 @@ pub(crate) struct Planner {
     purpose: Purpose,
     /// What `now()` is for a model that is computed, in microseconds since 1970.
     now_us: i64,
+    /// How many partitions its operators may use.
+    partitions: usize,
     /// Made by the first session and shared by those of views.
     runtime: OnceLock<Arc<RuntimeEnv>>,
     /// How many views stand around the query, at most `MAX_VIEWS`.
@@ -106,6 +108,7 @@ impl Planner {
                 Purpose::Read => lotic.options().clock.now_us(),
                 Purpose::Batch | Purpose::Shape => world.now_us,
             },
+            partitions: lotic.options().threads,
             runtime: OnceLock::new(),
             nesting: 0,
         }
@@ -114,6 +117,12 @@ impl Planner {
     /// For models as they are at another moment than the world's.
     pub(crate) fn at(mut self, now_us: i64) -> Self {
         self.now_us = now_us;
+        self
+    }
+
+    /// For rows whose order is kept from what is read to the result.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.partitions = 1;
         self
     }
 
@@ -133,6 +142,7 @@ impl Planner {
             world: Arc::clone(&self.world),
             purpose: self.purpose,
             now_us: self.now_us,
+            partitions: self.partitions,
             runtime: self.runtime.clone(),
             nesting: self.nesting + 1,
         })
@@ -197,7 +207,7 @@ impl Planner {
         let mut state = context::session_state(&ContextOptions {
             memory_bytes,
             memory_pool,
-            target_partitions: options.threads,
+            target_partitions: self.partitions,
             plan_for,
             runtime: self.runtime.get().map(Arc::clone),
             ..self.lotic.functions().options(Arc::clone(&catalog) as _)

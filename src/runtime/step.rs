@@ -166,7 +166,7 @@ impl Driver {
         }
     }
 
-    fn name_of(&self, id: ObjectId) -> String {
+    pub(super) fn name_of(&self, id: ObjectId) -> String {
         let object = self.catalog.by_id(id);
         object.map_or_else(String::new, |object| object.name.clone())
     }

@@ -3,7 +3,7 @@
 //! The query runs on the query runtime and hands batches over through a channel of two, so that a
 //! slow reader holds it back and a busy operator does not hold the network back.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -42,20 +42,29 @@ impl Canceller {
     }
 }
 
-/// Runs `future` until it ends, is cancelled or has taken `limit` (zero: no limit).
+/// Runs `future` until it ends, is cancelled or has taken `limit` (zero: no limit). Its `stop` is
+/// raised then; where it has taken effect, it goes on to its end.
 ///
 /// # Errors
 /// 57014 when it was ended; else its own.
 pub(crate) async fn guarded<T>(
     token: &CancellationToken,
     limit: Duration,
+    stop: &CancelFlag,
     future: impl Future<Output = crate::base::Result<T>>,
 ) -> crate::base::Result<T> {
-    tokio::select! {
+    let mut future = pin!(future);
+    let reason = tokio::select! {
         biased;
-        () = token.cancelled() => Err(cancelled()),
-        () = deadline(limit) => Err(timed_out()),
-        outcome = future => outcome,
+        () = token.cancelled() => cancelled(),
+        () = deadline(limit) => timed_out(),
+        outcome = &mut future => return outcome,
+    };
+    stop.cancel();
+    if stop.is_cancelled() {
+        Err(reason)
+    } else {
+        future.await
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use lotic::base::Error;
 use lotic::runtime::{Lotic, Options};
 
+use crate::asking::lines;
+
 /// An engine in memory whose models may use 64 MiB each, with 20,000 rows of one key in `t` and a
 /// model of their number.
 async fn engine() -> Arc<Lotic> {
@@ -177,5 +179,48 @@ async fn a_batch_run_of_a_models_query_has_the_budget_of_the_model() {
             "{model}: {error}"
         );
     }
+    lotic.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_follows_a_model_that_has_failed_and_checks_go_on_without_it() {
+    let lotic = engine().await;
+    let mut session = lotic.session("lotic");
+    session
+        .run(
+            "CREATE TABLE u (k INT, v BIGINT);
+             CREATE MATERIALIZED VIEW joined AS SELECT t.v, u.v AS w FROM t JOIN u USING (k);
+             CREATE VIEW seen AS SELECT v FROM joined;
+             INSERT INTO u SELECT 1, value FROM generate_series(1, 20000)",
+        )
+        .await
+        .expect("the rows are taken");
+    session.settle().await.expect("they are seen");
+    for input in ["joined", "seen"] {
+        let sql = format!("CREATE MATERIALIZED VIEW over AS SELECT count(*) AS n FROM {input}");
+        let error = error_of(&lotic, &sql).await;
+        assert_eq!(error.code(), "55000", "{error}");
+        assert!(error.message().contains("\"joined\""), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("drop")));
+    }
+    // its query needs more memory than there is, in batch too
+    let answers = session.run("CHECK ALL").await.expect("a list");
+    let found = lines(&answers[0].1, "|");
+    assert_eq!(found, ["numbers|0", "joined|"]);
+    let notices = session.take_notices();
+    assert!(
+        notices.iter().any(|notice| notice.severity == "WARNING"
+            && notice.message.contains("\"joined\" was not compared")),
+        "{notices:?}"
+    );
+    session
+        .run(
+            "TRUNCATE u;
+             DROP MATERIALIZED VIEW joined CASCADE;
+             CREATE MATERIALIZED VIEW joined AS SELECT t.v, u.v AS w FROM t JOIN u USING (k);
+             CREATE MATERIALIZED VIEW over AS SELECT count(*) AS n FROM joined",
+        )
+        .await
+        .expect("made again, it can be followed");
     lotic.shutdown().await;
 }

@@ -401,3 +401,38 @@ async fn kills_change_nothing_of_what_is_late_and_what_is_closed() {
         assert_ne!(closed, ["0"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_gives_a_source_its_rows_in_order() {
+    let options = Options {
+        threads: 4,
+        ..Options::default()
+    };
+    let lotic = Lotic::open(options).await.unwrap();
+    let ordered =
+        "SELECT i, to_timestamp(1767225600 + i)::timestamp FROM generate_series(1, 50000) g(i)";
+    ask(
+        &lotic,
+        "CREATE SOURCE o1 (i INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '5 seconds');
+         CREATE SOURCE o2 (i INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '5 seconds');
+         CREATE SOURCE o3 (i INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '5 seconds');
+         CREATE VIEW seen AS SELECT i, ts FROM o1 WHERE i % 2 = 0",
+    )
+    .await;
+    ask(&lotic, &format!("INSERT INTO o1 {ordered}")).await;
+    ask(&lotic, "INSERT INTO o2 SELECT i, ts FROM seen").await;
+    ask(
+        &lotic,
+        "INSERT INTO o3 SELECT * FROM o1 WHERE i < 20000 UNION ALL SELECT * FROM o1 WHERE i > 20000",
+    )
+    .await;
+    assert_eq!(
+        ask(
+            &lotic,
+            "SELECT name, rows, late FROM lotic.sources ORDER BY name"
+        )
+        .await,
+        ["o1,50000,0", "o2,25000,0", "o3,49999,0"]
+    );
+    lotic.shutdown().await;
+}

@@ -47,7 +47,7 @@ impl Session {
                 if self.skip_existing(&create.name.name, create.if_not_exists) {
                     return done("CREATE SOURCE");
                 }
-                self.whole(|lotic, _| async move { lotic.create_source(new).await })
+                self.whole(|lotic, stop| async move { lotic.create_source(new, &stop).await })
                     .await?;
                 done("CREATE SOURCE")
             }
@@ -56,7 +56,7 @@ impl Session {
                     return done("CREATE EXTERNAL TABLE");
                 }
                 let new = new_external(create, &from)?;
-                self.whole(|lotic, _| async move { lotic.create_source(new).await })
+                self.whole(|lotic, stop| async move { lotic.create_source(new, &stop).await })
                     .await?;
                 done("CREATE EXTERNAL TABLE")
             }
@@ -66,8 +66,10 @@ impl Session {
                 }
                 let new = new_query(create, BTreeMap::new(), false, text)?;
                 let replace = create.or_replace;
-                self.whole(|lotic, _| async move { lotic.create_view(new, replace).await })
-                    .await?;
+                self.whole(
+                    |lotic, stop| async move { lotic.create_view(new, replace, &stop).await },
+                )
+                .await?;
                 done("CREATE VIEW")
             }
             Statement::CreateMaterializedView(create) => {
@@ -89,8 +91,10 @@ impl Session {
                     return done("CREATE SINK");
                 }
                 let (new, input) = new_sink(create, &from)?;
-                self.whole(|lotic, _| async move { lotic.create_sink(&new, input).await })
-                    .await?;
+                self.whole(
+                    |lotic, stop| async move { lotic.create_sink(&new, input, &stop).await },
+                )
+                .await?;
                 done("CREATE SINK")
             }
             Statement::CreateIndex(create) => self.create_index(create, text).await,
@@ -115,7 +119,7 @@ impl Session {
         }
         let mut new = new_relation(create, from)?;
         let Some(query) = &create.query else {
-            self.whole(|lotic, _| async move { lotic.create_table(new).await })
+            self.whole(|lotic, stop| async move { lotic.create_table(new, &stop).await })
                 .await?;
             return done("CREATE TABLE");
         };
@@ -131,7 +135,7 @@ impl Session {
             .map(|f| f.as_ref().clone().with_nullable(true))
             .collect();
         new.schema = Some(Arc::new(Schema::new(fields)));
-        self.whole(|lotic, _| async move { lotic.create_table(new).await })
+        self.whole(|lotic, stop| async move { lotic.create_table(new, &stop).await })
             .await?;
         let (object, writer) = self.lotic.writable(&create.name.name, true).await?;
         let batches = batches
@@ -164,7 +168,8 @@ impl Session {
             unique: create.unique,
             sql: text.to_owned(),
         };
-        self.lotic.create_index(new).await?;
+        self.whole(|lotic, stop| async move { lotic.create_index(new, &stop).await })
+            .await?;
         done("CREATE INDEX")
     }
 
@@ -199,20 +204,22 @@ impl Session {
                 _ => kind,
             };
             let (name, cascade) = (name.name.clone(), drop.cascade);
-            self.whole(|lotic, _| async move { lotic.drop_relation(kind, &name, cascade).await })
-                .await?;
+            self.whole(|lotic, stop| async move {
+                lotic.drop_relation(kind, &name, cascade, &stop).await
+            })
+            .await?;
         }
         done(words)
     }
 
     /// Changes definitions, whole or not at all: a session that is cancelled or goes away stops waiting for it, and the
-    /// flag that `work` is given is raised then.
+    /// flag that `work` is given is raised then. Work that has taken effect by that flag is waited for.
     fn whole<W, F>(&self, work: W) -> impl Future<Output = Result<()>> + Send + use<W, F>
     where
         W: FnOnce(Arc<Lotic>, CancelFlag) -> F,
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let stop = CancelFlag::new();
+        let stop = self.stop.clone();
         let raise = RaiseOnDrop::new(&stop);
         let work = work(Arc::clone(&self.lotic), stop);
         async move {

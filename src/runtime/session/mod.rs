@@ -109,6 +109,8 @@ pub struct Session {
     user: String,
     settings: Settings,
     canceller: Canceller,
+    /// Whether the statement that runs has been cancelled, or has changed definitions for good.
+    stop: CancelFlag,
     notices: Vec<Notice>,
     transaction: Arc<Mutex<Transaction>>,
     pinned: Option<Arc<World>>,
@@ -137,6 +139,7 @@ impl Session {
             user: user.to_owned(),
             settings,
             canceller: Canceller::default(),
+            stop: CancelFlag::new(),
             notices: Vec::new(),
             transaction: Arc::default(),
             pinned: None,
@@ -288,12 +291,19 @@ impl Session {
         }
         let token = self.canceller.begin();
         let limit = self.statement_limit();
+        let stop = self.begin_statement();
         let dispatched = Box::pin(self.dispatch(prepared, parameters));
-        let outcome = guarded(&token, limit, dispatched).await;
+        let outcome = guarded(&token, limit, &stop, dispatched).await;
         if outcome.is_err() {
             self.transaction.lock().fail();
         }
         outcome
+    }
+
+    /// The statement that comes has neither been cancelled nor taken effect.
+    pub(crate) fn begin_statement(&mut self) -> CancelFlag {
+        self.stop = CancelFlag::new();
+        self.stop.clone()
     }
 
     async fn dispatch(

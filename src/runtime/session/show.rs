@@ -151,14 +151,25 @@ impl Session {
         }
         let mut lines = Vec::new();
         for object in world.catalog.objects() {
-            if matches!(object.definition, Definition::Model { .. }) {
-                let (_, batches) = Arc::clone(&self.lotic)
-                    .check_model(&world, &object.name)
-                    .await?;
-                let differing = batches.iter().map(RecordBatch::num_rows).sum();
-                lines.push((object.name.clone(), differing));
-                self.tell_not_compared(&world, &object.name).await?;
+            if !matches!(object.definition, Definition::Model { .. }) {
+                continue;
             }
+            let name = &object.name;
+            let differing = match Arc::clone(&self.lotic).check_model(&world, name).await {
+                Ok((_, batches)) => {
+                    self.tell_not_compared(&world, name).await?;
+                    Some(batches.iter().map(RecordBatch::num_rows).sum())
+                }
+                // one that fails says nothing of the others
+                Err(error) => {
+                    self.warn(
+                        "01000",
+                        format!("model \"{name}\" was not compared: {}", error.message()),
+                    );
+                    None
+                }
+            };
+            lines.push((name.clone(), differing));
         }
         Ok(rows(crate::runtime::check::summary(&lines)?, "CHECK"))
     }
@@ -167,11 +178,7 @@ impl Session {
     async fn tell_not_compared(&mut self, world: &Arc<World>, name: &str) -> Result<()> {
         let why = Arc::clone(&self.lotic).not_compared(world, name).await?;
         if let Some(message) = why {
-            self.notices.push(super::Notice {
-                severity: "WARNING",
-                code: "01000",
-                message,
-            });
+            self.warn("01000", message);
         }
         Ok(())
     }
