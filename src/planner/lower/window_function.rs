@@ -115,10 +115,7 @@ impl Settled {
     fn arranged(&self, rows: &RecordBatch) -> Outcome<RecordBatch> {
         let count = rows.num_rows();
         let keys = self.call.order_by_columns(rows)?;
-        let peers = match keys.as_slice() {
-            [] => vec![0..count],
-            keys => evaluate_partition_ranges(count, keys)?,
-        };
+        let peers = evaluate_partition_ranges(count, &keys)?;
         if peers.len() == count {
             return Ok(rows.clone());
         }

@@ -98,7 +98,7 @@ fn into_sides(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPlan> {
     )?;
     let reads_both = joined.filter.as_ref().is_some_and(has_subquery);
     let joined = match reads_both {
-        true => as_union(rewriter, joined)?,
+        true => as_union(rewriter, &joined)?,
         false => LogicalPlan::Join(joined),
     };
     Ok(LogicalPlan::Projection(Projection::try_new(

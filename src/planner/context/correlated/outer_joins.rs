@@ -24,7 +24,7 @@ enum Side {
 }
 
 /// `join`, a left, right or full one, without the condition that holds the subquery.
-pub(super) fn as_union(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPlan> {
+pub(super) fn as_union(rewriter: &mut Rewriter, join: &Join) -> Outcome<LogicalPlan> {
     let (left, right) = match join.join_type {
         JoinType::Left => (true, false),
         JoinType::Right => (false, true),
@@ -37,17 +37,17 @@ pub(super) fn as_union(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPl
         }
     };
     rewriter.copied(&LogicalPlan::Join(join.clone()))?;
-    let pairs = pairs_of(&join)?;
+    let pairs = pairs_of(join)?;
     let mut parts = vec![project(
         columns_from(&pairs, 0),
         &join.schema,
         pairs.clone(),
     )?];
     if left {
-        parts.push(lonely(rewriter, &join, &pairs, Side::Left)?);
+        parts.push(lonely(rewriter, join, &pairs, Side::Left)?);
     }
     if right {
-        parts.push(lonely(rewriter, &join, &pairs, Side::Right)?);
+        parts.push(lonely(rewriter, join, &pairs, Side::Right)?);
     }
     let parts = parts.into_iter().map(Arc::new).collect();
     let union = LogicalPlan::Union(Union::try_new(parts)?);
