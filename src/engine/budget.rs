@@ -164,9 +164,7 @@ impl Budget {
     }
 
     fn check(&self, bytes: usize) -> Result<()> {
-        if self.stop.is_cancelled() {
-            return Err(Error::cancelled("canceling statement due to user request"));
-        }
+        self.stop.check()?;
         let used = bytes.saturating_add(self.around());
         if used > self.limit_bytes {
             return Err(Error::out_of_memory(format!(

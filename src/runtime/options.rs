@@ -46,6 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let memory_bytes = memory_of_machine();
         Self {
             data: None,
             key_file: None,
@@ -55,8 +56,8 @@ impl Default for Options {
             variables: BTreeMap::new(),
             files: vec![".".to_owned()],
             statement_memory_bytes: 1 << 30,
-            model_memory_bytes: memory_of_machine() / 2,
-            models_memory_bytes: memory_of_machine() / 4 * 3,
+            model_memory_bytes: memory_bytes / 2,
+            models_memory_bytes: memory_bytes / 4 * 3,
             statement_timeout: Duration::ZERO,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             clock: Arc::new(SystemClock::new()),

@@ -1,6 +1,6 @@
 //! Merging equal rows of deltas: by row hash first, then by exact comparison.
 
-use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take_arrays;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -311,14 +311,6 @@ fn across(pieces: &mut [Merged]) -> Result<()> {
 /// # Errors
 /// When Arrow cannot take from a column.
 pub fn take_rows(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
-    if batch.num_columns() == 0 {
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        return Ok(RecordBatch::try_new_with_options(
-            batch.schema(),
-            Vec::new(),
-            &options,
-        )?);
-    }
     let rows = UInt32Array::from(rows);
     let columns = take_arrays(batch.columns(), &rows, None)?;
     batch_of(&batch.schema(), columns, rows.len())

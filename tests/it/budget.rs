@@ -7,13 +7,17 @@ use lotic::runtime::{Lotic, Options};
 
 use crate::asking::lines;
 
-/// An engine in memory whose models may use 64 MiB each, with 20,000 rows of one key in `t` and a
-/// model of their number.
+/// An engine in memory whose models may use 64 MiB each, with what [`filled`] makes.
 async fn engine() -> Arc<Lotic> {
-    let options = Options {
+    filled(Options {
         model_memory_bytes: 64 << 20,
         ..Options::default()
-    };
+    })
+    .await
+}
+
+/// An engine with 20,000 rows of one key in `t` and a model of their number.
+async fn filled(options: Options) -> Arc<Lotic> {
     let lotic = Lotic::open(options).await.expect("an engine");
     let mut session = lotic.session("lotic");
     session
@@ -105,20 +109,12 @@ async fn a_model_that_outgrows_its_memory_stops_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn models_that_need_too_much_together_stop_while_small_ones_go_on() {
-    let options = Options {
+    let lotic = filled(Options {
         models_memory_bytes: 32 << 20,
         ..Options::default()
-    };
-    let lotic = Lotic::open(options).await.expect("an engine");
+    })
+    .await;
     let mut session = lotic.session("lotic");
-    session
-        .run(
-            "CREATE TABLE t (k INT, v BIGINT);
-             INSERT INTO t SELECT 1, value FROM generate_series(1, 20000);
-             CREATE MATERIALIZED VIEW numbers AS SELECT count(*) AS n FROM t",
-        )
-        .await
-        .expect("a table and a model");
     let copy = |number: usize| {
         format!(
             "CREATE MATERIALIZED VIEW copy_{number} AS

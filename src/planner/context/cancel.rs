@@ -21,7 +21,7 @@ use datafusion::physical_plan::joins::{
 };
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
-use crate::base::{CancelFlag, Error, Result};
+use crate::base::{CancelFlag, Result};
 
 /// Wraps every join of `plan` so that it yields, and the filters of nested-loop joins so that they end when `flag`
 /// is raised.
@@ -119,9 +119,7 @@ impl PhysicalExpr for Checked {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> std::result::Result<ColumnarValue, DataFusionError> {
-        if self.flag.is_cancelled() {
-            return Err(Error::cancelled("canceling statement due to user request").into());
-        }
+        self.flag.check()?;
         self.inner.evaluate(batch)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{LexOrdering, OrderingRequirements, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::sanity_checker::{
     SanityCheckPlan, check_finiteness_requirements,
@@ -61,18 +61,14 @@ fn enforce(node: Node) -> Result<Transformed<Node>> {
     let mut children: Vec<Node> = node.children().into_iter().map(Arc::clone).collect();
     let mut changed = gather(&node.input_distribution_requirements(), &mut children)?;
     for (child, required) in children.iter_mut().zip(node.required_input_ordering()) {
-        let Some(required) = required.map(|required| required.into_single()) else {
+        let Some(required) = required else {
             continue;
         };
         let known = child.equivalence_properties();
-        if known.ordering_satisfy_requirement(required.clone())? {
+        if known.ordering_satisfy_requirement(required.clone().into_single())? {
             continue;
         }
-        let keys = required.into_iter().map(|key| {
-            let options = key.options.unwrap_or_default();
-            PhysicalSortExpr::new(key.expr, options)
-        });
-        let Some(order) = LexOrdering::new(keys) else {
+        let Some(order) = LexOrdering::new(sort_keys(required)) else {
             continue;
         };
         if !comes_in(child, &order) {
@@ -86,6 +82,14 @@ fn enforce(node: Node) -> Result<Transformed<Node>> {
         Transformed::yes(replaced(node, children)?)
     } else {
         Transformed::no(node)
+    })
+}
+
+/// The keys of a sort that gives what is required.
+pub(super) fn sort_keys(required: OrderingRequirements) -> impl Iterator<Item = PhysicalSortExpr> {
+    required.into_single().into_iter().map(|key| {
+        let options = key.options.unwrap_or_default();
+        PhysicalSortExpr::new(key.expr, options)
     })
 }
 

@@ -7,72 +7,57 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DataFusionError, JoinType};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-use super::join_sides::JoinSides;
+use super::each_node::EachNode;
+use super::join_sides::JOIN_SIDES;
 use super::veil::{Known, Veil};
 
 type Outcome<T> = Result<T, DataFusionError>;
 
-/// `rules` with this one before the first and once more behind `JoinSides`: a side that is swapped brings what is constant in it
+/// `rules` with this one before the first and once more behind `join_sides`: a side that is swapped brings what is constant in it
 /// above a join that had hidden it.
 pub(super) fn forget_in_time(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) {
-    let swapped = JoinSides.name();
+    let swapped = JOIN_SIDES.name;
     if let Some(place) = rules.iter().position(|rule| rule.name() == swapped) {
-        rules.insert(place + 1, Arc::new(Forgotten));
+        rules.insert(place + 1, Arc::new(FORGOTTEN));
     }
-    rules.insert(0, Arc::new(Forgotten));
+    rules.insert(0, Arc::new(FORGOTTEN));
 }
 
 /// The rule. It runs before orders and partitions are enforced.
-#[derive(Debug, Default)]
-pub(super) struct Forgotten;
+const FORGOTTEN: EachNode = EachNode {
+    name: "forgotten",
+    change: forget,
+};
 
-impl PhysicalOptimizerRule for Forgotten {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Outcome<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            if let Some(veil) = node.downcast_ref::<Veil>() {
-                let again = veil.input().is::<Veil>();
-                let node = if again {
-                    Arc::clone(veil.input())
-                } else {
-                    node
-                };
-                return Ok(Transformed::new_transformed(node, again));
-            }
-            let has_sets = node
-                .downcast_ref::<AggregateExec>()
-                .is_some_and(|aggregate| !aggregate.group_expr().is_single());
-            if !has_sets && !keeps_too_much(node.as_ref()) {
-                return Ok(Transformed::no(node));
-            }
-            let known = if has_sets {
-                Known::Nothing
-            } else {
-                Known::Partitions
-            };
-            Ok(Transformed::yes(Veil::over(node, known)))
-        })
-        .data()
+fn forget(node: Arc<dyn ExecutionPlan>) -> Outcome<Transformed<Arc<dyn ExecutionPlan>>> {
+    if let Some(veil) = node.downcast_ref::<Veil>() {
+        let again = veil.input().is::<Veil>();
+        let node = if again {
+            Arc::clone(veil.input())
+        } else {
+            node
+        };
+        return Ok(Transformed::new_transformed(node, again));
     }
-
-    fn name(&self) -> &str {
-        "forgotten"
+    let has_sets = node
+        .downcast_ref::<AggregateExec>()
+        .is_some_and(|aggregate| !aggregate.group_expr().is_single());
+    if !has_sets && !keeps_too_much(node.as_ref()) {
+        return Ok(Transformed::no(node));
     }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let known = if has_sets {
+        Known::Nothing
+    } else {
+        Known::Partitions
+    };
+    Ok(Transformed::yes(Veil::over(node, known)))
 }
 
 /// Whether `node` is an outer join with a side that may be missing, of which more is known than its columns.

@@ -7,38 +7,23 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::join_selection::JoinSelection;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
+use super::each_node::EachNode;
+
 /// Sides below this many rows are built once and shared by all partitions of the other.
 const SHARED_ROWS: usize = 128 * 1024;
 
 /// The rule. It runs after `JoinSelection` and before distribution is enforced.
-#[derive(Debug, Default)]
-pub(super) struct JoinSides;
-
-impl PhysicalOptimizerRule for JoinSides {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(choose).data()
-    }
-
-    fn name(&self) -> &str {
-        "join_sides"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+pub(super) const JOIN_SIDES: EachNode = EachNode {
+    name: "join_sides",
+    change: choose,
+};
 
 /// `rules` with this one behind `JoinSelection`.
 pub(super) fn after_join_selection(
@@ -50,7 +35,7 @@ pub(super) fn after_join_selection(
         let here = rule.name() == selection.name();
         all.push(rule);
         if here {
-            all.push(Arc::new(JoinSides));
+            all.push(Arc::new(JOIN_SIDES));
         }
     }
     all

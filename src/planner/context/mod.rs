@@ -12,7 +12,7 @@
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
 //! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
-//! input from such rules, `recursive_reads` refuses a recursion that is read
+//! input from such rules, `each_node` what those have in common that look at one node at a time, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
 mod cancel;
@@ -22,6 +22,7 @@ mod constant_keys;
 mod correlated;
 mod dates;
 mod duplicates;
+mod each_node;
 mod enforced;
 mod far_moments;
 mod floats;
@@ -61,7 +62,7 @@ pub use models::model_optimizer;
 #[cfg(test)]
 pub(crate) use one_zero::OneZero;
 pub use options::{ContextOptions, PlanFor};
-pub(crate) use peers::{is_open_to_peers, peer_order};
+pub(crate) use peers::{aggregate_of, is_open_to_peers, peer_order};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
 #[cfg(test)]
 pub(crate) use push_down::push_down_rightly;

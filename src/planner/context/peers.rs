@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::window::{
     PlainAggregateWindowExpr, SlidingAggregateWindowExpr, StandardWindowExpr,
@@ -26,8 +25,9 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, WindowExpr};
 
-use super::enforced::replaced;
-use super::total_order::has_order;
+use super::each_node::EachNode;
+use super::enforced::{replaced, sort_keys};
+use super::total_order::{has_order, may_split_peers, shows_order};
 use super::veil::{Known, Veil};
 
 /// As NULL comes in every order that is not written.
@@ -41,8 +41,8 @@ type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// `rules` with the first of the two before them and the second behind.
 pub(super) fn settle_peers(rules: &mut Vec<Rule>) {
-    rules.insert(0, Arc::new(HideOrder));
-    rules.push(Arc::new(SortPeers));
+    rules.insert(0, Arc::new(HIDE_ORDER));
+    rules.push(Arc::new(SORT_PEERS));
 }
 
 /// What the peers of a row are sorted by, for those of `calls` that their order is open to, over rows of `input`.
@@ -64,36 +64,25 @@ pub(crate) fn peer_order(
     Ok(keys)
 }
 
-/// Whether the order of peers shows in what the call gives.
+/// Whether the order of peers shows in what the call gives, and `TotalOrder` had to leave it as it was written.
 pub(crate) fn is_open_to_peers(call: &dyn WindowExpr) -> bool {
-    let any = call.as_any();
-    let frame = call.get_window_frame();
-    if let Some(standard) = any.downcast_ref::<StandardWindowExpr>() {
+    let is_open = |name: &str| shows_order(name) && !may_split_peers(name, call.get_window_frame());
+    if let Some(standard) = call.as_any().downcast_ref::<StandardWindowExpr>() {
         let function = standard.get_standard_func_expr().as_any();
         let function = function.downcast_ref::<WindowUDFExpr>();
-        return function.is_some_and(|function| cuts_no_peers(function.fun().name(), frame));
+        return function.is_some_and(|function| is_open(function.fun().name()));
     }
-    let aggregate = any
-        .downcast_ref::<PlainAggregateWindowExpr>()
-        .map(PlainAggregateWindowExpr::get_aggregate_expr)
-        .or_else(|| {
-            any.downcast_ref::<SlidingAggregateWindowExpr>()
-                .map(SlidingAggregateWindowExpr::get_aggregate_expr)
-        });
-    aggregate.is_some_and(|aggregate| cuts_no_peers(aggregate.fun().name(), frame))
+    aggregate_of(call).is_some_and(|(aggregate, _)| is_open(aggregate.fun().name()))
 }
 
-/// Whether `TotalOrder` left the order of such a call as it was written, though it matters.
-fn cuts_no_peers(name: &str, frame: &WindowFrame) -> bool {
-    let starts_open = frame.start_bound.is_unbounded();
-    let ends_open =
-        matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
-    let left = match name {
-        "last_value" | "nth_value" | "array_agg" | "string_agg" => !(starts_open && ends_open),
-        "first_value" => !starts_open,
-        _ => false,
-    };
-    left && frame.units != WindowFrameUnits::Rows
+/// The aggregate that the call is, and whether rows also leave its frame.
+pub(crate) fn aggregate_of(call: &dyn WindowExpr) -> Option<(&AggregateFunctionExpr, bool)> {
+    let any = call.as_any();
+    let plain = any.downcast_ref::<PlainAggregateWindowExpr>();
+    let sliding = any.downcast_ref::<SlidingAggregateWindowExpr>();
+    plain
+        .map(|plain| (plain.get_aggregate_expr(), false))
+        .or_else(|| sliding.map(|sliding| (sliding.get_aggregate_expr(), true)))
 }
 
 fn calls_of(node: &Node) -> Option<&[Arc<dyn WindowExpr>]> {
@@ -105,78 +94,43 @@ fn calls_of(node: &Node) -> Option<&[Arc<dyn WindowExpr>]> {
         .filter(|calls| calls.iter().any(|call| is_open_to_peers(call.as_ref())))
 }
 
-#[derive(Debug)]
-struct HideOrder;
+const HIDE_ORDER: EachNode = EachNode {
+    name: "hide_order_of_peers",
+    change: hide_order,
+};
 
-impl PhysicalOptimizerRule for HideOrder {
-    fn optimize(&self, plan: Node, _config: &ConfigOptions) -> Result<Node> {
-        plan.transform_up(|node| {
-            let [input] = node.children()[..] else {
-                return Ok(Transformed::no(node));
-            };
-            if calls_of(&node).is_none() {
-                return Ok(Transformed::no(node));
-            }
-            let veiled = Veil::over(Arc::clone(input), Known::Partitions);
-            replaced(node, vec![veiled]).map(Transformed::yes)
-        })
-        .data()
+fn hide_order(node: Node) -> Result<Transformed<Node>> {
+    let [input] = node.children()[..] else {
+        return Ok(Transformed::no(node));
+    };
+    if calls_of(&node).is_none() {
+        return Ok(Transformed::no(node));
     }
-
-    fn name(&self) -> &str {
-        "hide_order_of_peers"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let veiled = Veil::over(Arc::clone(input), Known::Partitions);
+    replaced(node, vec![veiled]).map(Transformed::yes)
 }
 
-#[derive(Debug)]
-struct SortPeers;
+const SORT_PEERS: EachNode = EachNode {
+    name: "sort_peers",
+    change: sort_peers,
+};
 
-impl PhysicalOptimizerRule for SortPeers {
-    fn optimize(&self, plan: Node, _config: &ConfigOptions) -> Result<Node> {
-        plan.transform_up(|node| {
-            let Some(calls) = calls_of(&node) else {
-                return Ok(Transformed::no(node));
-            };
-            let [input] = node.children()[..] else {
-                return Ok(Transformed::no(node));
-            };
-            let mut keys = written_order(&node);
-            keys.extend(peer_order(calls, &input.schema())?);
-            let Some(order) = LexOrdering::new(keys) else {
-                return Ok(Transformed::no(node));
-            };
-            let parts = |node: &Node| node.output_partitioning().partition_count();
-            let below = match input.downcast_ref::<SortExec>() {
-                Some(sort) if sort.fetch().is_none() && parts(sort.input()) == parts(input) => {
-                    sort.input()
-                }
-                _ => input,
-            };
-            let sort = SortExec::new(order, Arc::clone(below));
-            let sort = sort.with_preserve_partitioning(parts(below) > 1);
-            replaced(node, vec![Arc::new(sort)]).map(Transformed::yes)
-        })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "sort_peers"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-/// The order that the window asks of its input.
-fn written_order(node: &Node) -> Vec<PhysicalSortExpr> {
-    let required = node.required_input_ordering().into_iter().flatten();
-    required
-        .flat_map(|required| required.into_single())
-        .map(|key| PhysicalSortExpr::new(key.expr, key.options.unwrap_or_default()))
-        .collect()
+fn sort_peers(node: Node) -> Result<Transformed<Node>> {
+    let (Some(calls), [input]) = (calls_of(&node), &node.children()[..]) else {
+        return Ok(Transformed::no(node));
+    };
+    let written = node.required_input_ordering().into_iter().flatten();
+    let mut keys: Vec<PhysicalSortExpr> = written.flat_map(sort_keys).collect();
+    keys.extend(peer_order(calls, &input.schema())?);
+    let Some(order) = LexOrdering::new(keys) else {
+        return Ok(Transformed::no(node));
+    };
+    let parts = |node: &Node| node.output_partitioning().partition_count();
+    let below = match input.downcast_ref::<SortExec>() {
+        Some(sort) if sort.fetch().is_none() && parts(sort.input()) == parts(input) => sort.input(),
+        _ => input,
+    };
+    let sort = SortExec::new(order, Arc::clone(below));
+    let sort = sort.with_preserve_partitioning(parts(below) > 1);
+    replaced(node, vec![Arc::new(sort)]).map(Transformed::yes)
 }

@@ -5,47 +5,28 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::physical_plan::{
     FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::each_node::EachNode;
 use crate::zset::canonical::holds_floats;
 
 /// The rule. It runs when all filters are where they belong.
-#[derive(Debug)]
-pub(super) struct PruneFloats;
-
-impl PhysicalOptimizerRule for PruneFloats {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            Ok(match without_floats(&node) {
-                Some(scan) => Transformed::yes(scan),
-                None => Transformed::no(node),
-            })
+pub(super) const PRUNE_FLOATS: EachNode = EachNode {
+    name: "lotic_prune_floats",
+    change: |node| {
+        Ok(match without_floats(&node) {
+            Some(scan) => Transformed::yes(scan),
+            None => Transformed::no(node),
         })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "lotic_prune_floats"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+    },
+};
 
 /// The scan with less to skip by; `None` where no condition reads a float.
 fn without_floats(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {

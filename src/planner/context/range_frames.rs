@@ -81,12 +81,16 @@ fn widened_call(mut call: Box<WindowFunction>, schema: &DFSchema) -> Outcome<Tra
 
 /// Whether a bound of the frame lies at a distance in value.
 fn has_offset(frame: &WindowFrame) -> bool {
-    let at_distance = |bound: &Bound| match bound {
+    frame.units == WindowFrameUnits::Range
+        && (is_at_distance(&frame.start_bound) || is_at_distance(&frame.end_bound))
+}
+
+/// Whether `bound` is at an offset from the row, neither the row itself nor the end of the partition.
+pub(super) fn is_at_distance(bound: &Bound) -> bool {
+    match bound {
         Bound::CurrentRow => false,
         Bound::Preceding(offset) | Bound::Following(offset) => !offset.is_null(),
-    };
-    frame.units == WindowFrameUnits::Range
-        && (at_distance(&frame.start_bound) || at_distance(&frame.end_bound))
+    }
 }
 
 /// A type in which no bound of a frame over `key` overflows.

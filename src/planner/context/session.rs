@@ -29,7 +29,7 @@ use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
 use super::ordered_once::OrderedOnce;
 use super::peers::settle_peers;
-use super::prune_floats::PruneFloats;
+use super::prune_floats::PRUNE_FLOATS;
 use super::push_down::push_down_rightly;
 use super::push_filters::push_filters_rightly;
 use super::range_frames::RangeFrames;
@@ -37,7 +37,7 @@ use super::round_limit::RoundLimit;
 use super::set_keys::SetKeys;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
-use super::whole_frames::WholeFrames;
+use super::whole_frames::WHOLE_FRAMES;
 use crate::base::Result;
 use crate::planner::asof::{LoticQueryPlanner, PushBelowAsof};
 use crate::planner::functions::{AGGREGATES_OFF, RULES_OFF, all_udwfs, marks};
@@ -113,8 +113,8 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     enforce_at_the_end(&mut physical);
     push_filters_rightly(&mut physical);
     forget_in_time(&mut physical);
-    physical.push(Arc::new(PruneFloats));
-    physical.push(Arc::new(WholeFrames));
+    physical.push(Arc::new(PRUNE_FLOATS));
+    physical.push(Arc::new(WHOLE_FRAMES));
     settle_peers(&mut physical);
     physical.push(Arc::new(RoundLimit::default()));
     builder = builder

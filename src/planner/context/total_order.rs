@@ -14,7 +14,7 @@ use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortKey, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, Distinct, DistinctOn, Expr, ExprSchemable, Limit, LogicalPlan, Projection, Sort,
-    SubqueryAlias, Window, WindowFrameBound, WindowFrameUnits, lit,
+    SubqueryAlias, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -116,7 +116,7 @@ impl TotalOrder {
         for expr in &aggregate.aggr_expr {
             let before = expr.schema_name().to_string();
             let after = expr.clone().transform_down(|expr| match expr {
-                Expr::AggregateFunction(mut call) if is_order_sensitive(&call) => {
+                Expr::AggregateFunction(mut call) if shows_order(call.func.name()) => {
                     let order = aggregate_order(&call, &schema, &groups);
                     let any = order != call.params.order_by;
                     call.params.order_by = order;
@@ -207,9 +207,10 @@ fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr])
     order
 }
 
-fn is_order_sensitive(call: &AggregateFunction) -> bool {
+/// Whether the order of rows shows in what the function of this name gives for several of them.
+pub(super) fn shows_order(name: &str) -> bool {
     matches!(
-        call.func.name(),
+        name,
         "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value"
     )
 }
@@ -219,28 +220,32 @@ fn chooses(call: &AggregateFunction) -> bool {
     matches!(call.func.name(), "first_value" | "last_value" | "nth_value")
 }
 
-/// Whether the result of a window function depends on the order of rows that are peers.
+/// Whether the result of a window function depends on the order of rows that are peers, and more keys may decide it.
 fn leaves_ties(call: &WindowFunction) -> bool {
     let frame = &call.params.window_frame;
-    let starts_open = frame.start_bound.is_unbounded();
-    let ends_open =
-        matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
     match call.fun.name() {
         "row_number" | "ntile" | "lag" | "lead" => true,
         "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
-        // With a RANGE frame that ends at the current row's last peer, splitting the peers would change the frame: see `peers`;
-        // the first row of a frame with an open start stays the same whatever its end.
-        "first_value" => starts_open || frame.units == WindowFrameUnits::Rows,
-        "last_value" | "nth_value" => {
-            (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
-        }
-        // The order of a whole partition is free, but what is collected has it.
-        "array_agg" | "string_agg" => {
-            (starts_open && ends_open) || frame.units == WindowFrameUnits::Rows
-        }
+        name if shows_order(name) => may_split_peers(name, frame),
         // Other aggregates: a frame counted in rows cuts through peers.
-        _ => frame.units == WindowFrameUnits::Rows && !(starts_open && ends_open),
+        _ => frame.units == WindowFrameUnits::Rows && !is_whole(frame),
     }
+}
+
+/// Whether more keys in the order leave the frame of such a call what it is. One of values or groups that ends at the current row's
+/// last peer, they would change: see `peers`. The order of a whole partition is free, but what is collected has it; and the first
+/// row of a frame with an open start stays the same whatever its end.
+pub(super) fn may_split_peers(name: &str, frame: &WindowFrame) -> bool {
+    frame.units == WindowFrameUnits::Rows
+        || is_whole(frame)
+        || (name == "first_value" && frame.start_bound.is_unbounded())
+}
+
+/// Whether the frame of each row is its partition.
+fn is_whole(frame: &WindowFrame) -> bool {
+    let ends_open =
+        matches!(&frame.end_bound, WindowFrameBound::Following(bound) if bound.is_null());
+    frame.start_bound.is_unbounded() && ends_open
 }
 
 /// Completes the Sort under a LIMIT, through nodes that keep the order of rows.

@@ -6,57 +6,40 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::{WindowFrame, WindowFrameBound as Bound, WindowFrameUnits};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::logical_expr::{WindowFrame, WindowFrameUnits};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
+use super::each_node::EachNode;
+use super::range_frames::is_at_distance;
+
+type Node = Arc<dyn ExecutionPlan>;
+
 /// The rule. It runs when nothing is left that would choose between the two ways.
-#[derive(Debug, Default)]
-pub(super) struct WholeFrames;
+pub(super) const WHOLE_FRAMES: EachNode = EachNode {
+    name: "whole_frames",
+    change: over_whole_partitions,
+};
 
-impl PhysicalOptimizerRule for WholeFrames {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else {
-                return Ok(Transformed::no(node));
-            };
-            let calls = window.window_expr();
-            let at_distance = calls
-                .iter()
-                .any(|call| ends_at_distance(call.get_window_frame()));
-            // The other modes are for inputs that never end.
-            if !at_distance || window.input_order_mode != InputOrderMode::Sorted {
-                return Ok(Transformed::no(node));
-            }
-            let by_partition = !window.partition_keys().is_empty();
-            let whole =
-                WindowAggExec::try_new(calls.to_vec(), Arc::clone(window.input()), by_partition)?;
-            Ok(Transformed::yes(Arc::new(whole) as Arc<dyn ExecutionPlan>))
-        })
-        .data()
+fn over_whole_partitions(node: Node) -> Result<Transformed<Node>> {
+    let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else {
+        return Ok(Transformed::no(node));
+    };
+    let calls = window.window_expr();
+    let at_distance = calls
+        .iter()
+        .any(|call| ends_at_distance(call.get_window_frame()));
+    // The other modes are for inputs that never end.
+    if !at_distance || window.input_order_mode != InputOrderMode::Sorted {
+        return Ok(Transformed::no(node));
     }
-
-    fn name(&self) -> &str {
-        "whole_frames"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let by_partition = !window.partition_keys().is_empty();
+    let whole = WindowAggExec::try_new(calls.to_vec(), Arc::clone(window.input()), by_partition)?;
+    Ok(Transformed::yes(Arc::new(whole)))
 }
 
 fn ends_at_distance(frame: &WindowFrame) -> bool {
-    let at_distance = match &frame.end_bound {
-        Bound::CurrentRow => false,
-        Bound::Preceding(offset) | Bound::Following(offset) => !offset.is_null(),
-    };
-    frame.units == WindowFrameUnits::Range && at_distance
+    frame.units == WindowFrameUnits::Range && is_at_distance(&frame.end_bound)
 }

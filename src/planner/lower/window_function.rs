@@ -19,8 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::{
-    PlainAggregateWindowExpr, SlidingAggregateWindowExpr, StandardWindowExpr,
-    StandardWindowFunctionExpr, WindowExpr,
+    StandardWindowExpr, StandardWindowFunctionExpr, WindowExpr,
 };
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr, create_physical_expr};
 use datafusion::physical_planner::create_window_expr;
@@ -29,7 +28,7 @@ use super::tolerant::is_row_error;
 use super::window::call_of;
 use crate::base::{Error, Result};
 use crate::engine::operators::WindowFunction;
-use crate::planner::context::{is_open_to_peers, peer_order};
+use crate::planner::context::{aggregate_of, is_open_to_peers, peer_order};
 
 type Outcome<T> = std::result::Result<T, DataFusionError>;
 
@@ -73,17 +72,11 @@ fn evaluated_call(
         frame: Arc::clone(call.get_window_frame()),
         call: Arc::clone(call),
     };
-    let any = call.as_any();
-    if let Some(standard) = any.downcast_ref::<StandardWindowExpr>() {
+    if let Some(standard) = call.as_any().downcast_ref::<StandardWindowExpr>() {
         let function = Arc::clone(standard.get_standard_func_expr());
         return Ok(Arc::new(Standard { function, window }));
     }
-    let (aggregate, retracts) = if let Some(plain) = any.downcast_ref::<PlainAggregateWindowExpr>()
-    {
-        (plain.get_aggregate_expr(), false)
-    } else if let Some(sliding) = any.downcast_ref::<SlidingAggregateWindowExpr>() {
-        (sliding.get_aggregate_expr(), true)
-    } else {
+    let Some((aggregate, retracts)) = aggregate_of(call.as_ref()) else {
         let name = call.name();
         return Err(Error::internal(format!("{name} is no window function")));
     };

@@ -1,0 +1,34 @@
+//! Physical rules that look at one node at a time, from the leaves up, and keep the schema.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+
+type Node = Arc<dyn ExecutionPlan>;
+
+/// Such a rule.
+#[derive(Debug)]
+pub(super) struct EachNode {
+    /// What the rule is called in DataFusion's errors and traces.
+    pub(super) name: &'static str,
+    /// What it makes of a node whose children it has seen.
+    pub(super) change: fn(Node) -> Result<Transformed<Node>>,
+}
+
+impl PhysicalOptimizerRule for EachNode {
+    fn optimize(&self, plan: Node, _config: &ConfigOptions) -> Result<Node> {
+        plan.transform_up(self.change).data()
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
