@@ -203,6 +203,32 @@ pub(crate) fn clock_in_words(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
+/// The bytes of `2024-01-01 10:00`, of which the last six are a clock without seconds.
+const TO_THE_MINUTE: usize = 16;
+
+/// Whether the text is a moment that is told to the minute, such as `2024-01-01 10:00` or `2024-01-01T10:00+02`.
+pub(crate) fn lacks_seconds(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= TO_THE_MINUTE
+        && bytes[4] == b'-'
+        && matches!(bytes[10], b' ' | b'T' | b't')
+        && bytes[13] == b':'
+        && bytes[14..TO_THE_MINUTE].iter().all(u8::is_ascii_digit)
+        && matches!(
+            bytes.get(TO_THE_MINUTE),
+            None | Some(b' ' | b'+' | b'-' | b'Z' | b'z')
+        )
+}
+
+/// The text with seconds where it [`lacks_seconds`]: Arrow reads no moment without.
+pub(crate) fn with_seconds(text: &str) -> Cow<'_, str> {
+    if !lacks_seconds(text) {
+        return Cow::Borrowed(text);
+    }
+    let (minute, zone) = text.split_at(TO_THE_MINUTE);
+    Cow::Owned(format!("{minute}:00{zone}"))
+}
+
 /// `-04:05:06` as `-4 hours -5 minutes -6 seconds`.
 fn words_of_clock(word: &str) -> Option<String> {
     let (sign, clock) = match word.strip_prefix('-') {
@@ -324,6 +350,22 @@ mod tests {
             ("::", "::"),
         ] {
             assert_eq!(clock_in_words(text), wanted);
+        }
+    }
+
+    #[test]
+    fn moments_to_the_minute_get_seconds() {
+        for (text, wanted) in [
+            ("2024-01-01 10:00", "2024-01-01 10:00:00"),
+            ("2024-01-01T10:00Z", "2024-01-01T10:00:00Z"),
+            ("2024-01-01 10:00+02", "2024-01-01 10:00:00+02"),
+            ("2024-01-01 10:00:00", "2024-01-01 10:00:00"),
+            ("2024-01-01", "2024-01-01"),
+            ("2024-01-01 10:xx", "2024-01-01 10:xx"),
+            ("2024-01-01 10:00 über", "2024-01-01 10:00:00 über"),
+            ("äöüäöüäöüäöü", "äöüäöüäöüäöü"),
+        ] {
+            assert_eq!(with_seconds(text), wanted);
         }
     }
 }

@@ -13,6 +13,22 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::base::Result;
 
+/// Whether values of this type are sorted, at any depth: Arrow has no order of maps and unions.
+pub fn has_order(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Map(..) | DataType::Union(..) => false,
+        DataType::Dictionary(_, values) => has_order(values),
+        DataType::RunEndEncoded(_, values) => has_order(values.data_type()),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _) => has_order(field.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| has_order(field.data_type())),
+        _ => true,
+    }
+}
+
 /// Compares rows of a left set of columns with rows of a right one.
 pub struct RowOrder {
     columns: Vec<ColumnOrder>,

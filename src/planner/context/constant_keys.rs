@@ -1,12 +1,17 @@
-//! Keys of a join that are the same constant on both sides, left out.
+//! Keys of a join that are the same constant on both sides, and keys of an order that are constant, left out.
 //!
-//! Simplification makes them of `a IS NULL = b IS NULL` where neither can be. They say nothing, and DataFusion computes both under one
-//! name, renames the sides for it, and refuses a side that has two columns of one name.
+//! Simplification makes the first of `a IS NULL = b IS NULL` where neither can be. They say nothing, and DataFusion computes both under
+//! one name, renames the sides for it, and refuses a side that has two columns of one name. The second it makes of
+//! `coalesce(date '..' + interval '..', a)`: the batch plan sorts by no constant, so it would not see that one fails, which a
+//! model would.
 
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::Transformed;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan};
+use datafusion::logical_expr::expr::Sort as SortKey;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, Sort, lit};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+use super::total_order::{constants, is_constant};
 
 /// The optimizer rule. It runs behind those that simplify.
 #[derive(Debug)]
@@ -26,8 +31,10 @@ impl OptimizerRule for ConstantKeys {
         plan: LogicalPlan,
         _config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>, DataFusionError> {
-        let LogicalPlan::Join(join) = plan else {
-            return Ok(Transformed::no(plan));
+        let join = match plan {
+            LogicalPlan::Join(join) => join,
+            LogicalPlan::Sort(sort) => return Ok(without_constants(sort)),
+            other => return Ok(Transformed::no(other)),
         };
         let says_nothing = join.on.iter().any(holds);
         // Without any key some kinds of join have no plan.
@@ -37,6 +44,21 @@ impl OptimizerRule for ConstantKeys {
         let on = join.on.into_iter().filter(|pair| !holds(pair)).collect();
         Ok(Transformed::yes(LogicalPlan::Join(Join { on, ..join })))
     }
+}
+
+/// The sort without its constant keys. Where all are, one that cannot fail is left: a LIMIT above looks for its sort.
+fn without_constants(mut sort: Sort) -> Transformed<LogicalPlan> {
+    let constant = constants(&sort.input);
+    let is_left_out =
+        |key: &SortKey| is_constant(&key.expr, &constant) && !matches!(key.expr, Expr::Literal(..));
+    if !sort.expr.iter().any(is_left_out) {
+        return Transformed::no(LogicalPlan::Sort(sort));
+    }
+    sort.expr.retain(|key| !is_left_out(key));
+    if sort.expr.is_empty() {
+        sort.expr.push(SortKey::new(lit(0), true, false));
+    }
+    Transformed::yes(LogicalPlan::Sort(sort))
 }
 
 /// Whether both sides are one constant that equals itself.

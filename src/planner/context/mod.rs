@@ -32,6 +32,7 @@ mod join_order;
 mod join_sides;
 mod json;
 mod left_out;
+mod lengths;
 mod missing_rows;
 mod model_memory;
 mod models;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::{Case, GroupingSet, InList, ScalarFunction, Sort as SortKey};
 use datafusion::logical_expr::utils::merge_schema;
@@ -161,13 +161,35 @@ fn comparisons(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
     Ok(outcome)
 }
 
-/// Whether a comparison of the node could be one of floats.
+/// Whether a comparison of the node could be one of floats: of its columns, or of what its expressions make.
 fn reads_floats(plan: &LogicalPlan) -> bool {
     let of = |schema: &DFSchema| schema.fields().iter().any(|f| holds_floats(f.data_type()));
-    match plan {
-        // its values may be floats where its columns are none
-        LogicalPlan::Projection(_) | LogicalPlan::Values(_) => true,
-        plan => plan.inputs().iter().any(|input| of(input.schema())),
+    plan.inputs().iter().any(|input| of(input.schema())) || {
+        let mut found = false;
+        let walked = plan.apply_expressions(|expr| {
+            found |= expr.exists(|part| Ok(may_make_floats(part)))?;
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        });
+        found || walked.is_err()
+    }
+}
+
+/// Whether `expr` may be a float though nothing that it is made of is one.
+fn may_make_floats(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => holds_floats(&value.data_type()),
+        Expr::Cast(cast) => holds_floats(cast.field.data_type()),
+        Expr::TryCast(cast) => holds_floats(cast.field.data_type()),
+        Expr::ScalarSubquery(subquery) => {
+            let mut fields = subquery.subquery.schema().fields().iter();
+            fields.any(|field| holds_floats(field.data_type()))
+        }
+        Expr::ScalarFunction(_) | Expr::AggregateFunction(_) | Expr::WindowFunction(_) => true,
+        _ => false,
     }
 }
 

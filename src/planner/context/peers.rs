@@ -27,7 +27,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, WindowEx
 
 use super::each_node::EachNode;
 use super::enforced::{replaced, sort_keys};
-use super::total_order::{has_order, may_split_peers, shows_order};
+use super::total_order::{is_sortable, may_split_peers, shows_order};
 use super::veil::{Known, Veil};
 
 /// As NULL comes in every order that is not written.
@@ -57,7 +57,7 @@ pub(crate) fn peer_order(
     let open = calls.iter().filter(|call| is_open_to_peers(call.as_ref()));
     for key in open.flat_map(|call| call.expressions()) {
         let known = keys.iter().any(|other| other.expr.eq(&key));
-        if !known && !key.is::<Literal>() && has_order(&key.data_type(input)?) {
+        if !known && !key.is::<Literal>() && is_sortable(&key.data_type(input)?) {
             keys.push(PhysicalSortExpr::new(key, ASCENDING));
         }
     }

@@ -24,6 +24,7 @@ use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::left_out::leave_out_where_they_fail;
+use super::lengths::LengthsOfTime;
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
@@ -82,6 +83,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
     let mut expr_planners = SessionStateDefaults::default_expr_planners();
     expr_planners.insert(0, Arc::new(JsonOperators));
+    expr_planners.insert(0, Arc::new(LengthsOfTime));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)

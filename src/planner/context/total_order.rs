@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::options::PlanFor;
+use crate::zset::order::has_order;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -195,7 +196,7 @@ fn aggregate_order(call: &AggregateFunction, schema: &DFSchema, groups: &[Expr])
                 .iter()
                 .take(1)
                 .filter(|arg| !known.contains(arg))
-                .filter(|arg| arg.get_type(schema).is_ok_and(|kind| has_order(&kind)))
+                .filter(|arg| arg.get_type(schema).is_ok_and(|kind| is_sortable(&kind)))
                 .map(key),
         );
     } else {
@@ -284,7 +285,7 @@ fn order_below(plan: LogicalPlan) -> Outcome<(LogicalPlan, bool)> {
 
 /// Whether `expr` is the same for every row, where the columns `constant` are: it orders nothing, and a model should not lose rows
 /// because it fails.
-fn is_constant(expr: &Expr, constant: &[Column]) -> bool {
+pub(super) fn is_constant(expr: &Expr, constant: &[Column]) -> bool {
     expr.column_refs()
         .iter()
         .all(|column| constant.contains(column))
@@ -294,7 +295,7 @@ fn is_constant(expr: &Expr, constant: &[Column]) -> bool {
 }
 
 /// The columns of `plan` that are the same for every row, as far as projections tell.
-fn constants(plan: &LogicalPlan) -> Vec<Column> {
+pub(super) fn constants(plan: &LogicalPlan) -> Vec<Column> {
     let schema = plan.schema();
     match plan {
         LogicalPlan::Projection(projection) => {
@@ -392,25 +393,23 @@ pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<Lo
     Ok(LogicalPlan::Projection(projection))
 }
 
-/// Keys over the columns of `schema` that are not among `known`.
+/// Keys over the columns of `schema` that are not among `known`. Types that have no order are left out; two rows that differ in such
+/// a column alone stay a tie.
 fn remaining(schema: &DFSchema, known: &[Expr]) -> Vec<SortKey> {
     schema
         .iter()
-        .filter(|(_, field)| has_order(field.data_type()))
+        .filter(|(_, field)| is_sortable(field.data_type()))
         .map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))))
         .filter(|column| !known.contains(column))
         .map(|column| key(&column))
         .collect()
 }
 
-fn key(expr: &Expr) -> SortKey {
-    SortKey::new(expr.clone(), true, false)
+/// A column that is NULL for its type has no values to sort.
+pub(super) fn is_sortable(data_type: &DataType) -> bool {
+    !data_type.is_null() && has_order(data_type)
 }
 
-/// Types that have no order are left out; two rows that differ in such a column alone stay a tie.
-pub(super) fn has_order(data_type: &DataType) -> bool {
-    !matches!(
-        data_type,
-        DataType::Map(..) | DataType::Union(..) | DataType::Null
-    )
+fn key(expr: &Expr) -> SortKey {
+    SortKey::new(expr.clone(), true, false)
 }

@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 
 use super::moment_text::{has_text, text_of};
 use crate::base::Error;
-use crate::base::moments::clock_in_words;
+use crate::base::moments::{clock_in_words, lacks_seconds, with_seconds};
 
 /// What is done before a cast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,8 @@ pub(in crate::planner) enum Step {
     Write,
     /// Makes a text ready to be read as a length of time.
     Read,
+    /// Gives a text that is to be read as a moment the seconds that it may leave out.
+    Seconds,
 }
 
 /// What is to be done to a value of `from` before it is cast to `to`.
@@ -39,6 +41,7 @@ pub(in crate::planner) fn step(from: &DataType, to: &DataType) -> Option<Step> {
         (DataType::List(from), DataType::List(to)) => step(from.data_type(), to.data_type()),
         (from, DataType::Utf8 | DataType::Utf8View) if has_text(from) => Some(Step::Write),
         (from, DataType::Interval(_)) if from.is_string() => Some(Step::Read),
+        (from, DataType::Timestamp(..)) if from.is_string() => Some(Step::Seconds),
         (from, to) if from.is_floating() && to.is_integer() => Some(Step::Round(0)),
         (from, to) => {
             let places = if to.is_integer() { 0 } else { scale(to)? };
@@ -98,6 +101,15 @@ impl Step {
                 let read: StringViewArray = texts.map(|text| text.map(clock_in_words)).collect();
                 Ok(Arc::new(read))
             }
+            (Self::Seconds, _) => {
+                let texts = cast(array, &DataType::Utf8View)?;
+                let all = texts.as_string_view();
+                if !all.iter().flatten().any(lacks_seconds) {
+                    return Ok(texts);
+                }
+                let read: StringViewArray = all.iter().map(|text| text.map(with_seconds)).collect();
+                Ok(Arc::new(read))
+            }
             (Self::Round(_), DataType::Float64) => {
                 Ok(whole::<Float64Type>(array, f64::round_ties_even))
             }
@@ -120,7 +132,7 @@ impl Step {
                 let result = self.result(item.data_type());
                 DataType::List(Arc::new(item.as_ref().clone().with_data_type(result)))
             }
-            (Self::Write | Self::Read, _) => DataType::Utf8View,
+            (Self::Write | Self::Read | Self::Seconds, _) => DataType::Utf8View,
             // One digit more may be before the point.
             (Self::Round(places), DataType::Decimal32(..)) => DataType::Decimal32(9, places),
             (Self::Round(places), DataType::Decimal64(..)) => DataType::Decimal64(18, places),
@@ -156,6 +168,7 @@ impl ScalarUDFImpl for Prepared {
             Step::Round(_) => "rounded",
             Step::Write => "written",
             Step::Read => "spelled_out",
+            Step::Seconds => "with_seconds",
         }
     }
 
@@ -197,7 +210,7 @@ impl ScalarUDFImpl for Prepared {
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
         Ok(match (self.step, inputs) {
             (Step::Round(_), [value]) => value.sort_properties,
-            (Step::Write | Step::Read, [value])
+            (Step::Write | Step::Read | Step::Seconds, [value])
                 if value.sort_properties == SortProperties::Singleton =>
             {
                 SortProperties::Singleton

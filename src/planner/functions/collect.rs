@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::{array_agg, string_agg};
@@ -11,10 +12,12 @@ use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, ReversedUDAF, Signature,
 };
+use datafusion::physical_expr::PhysicalSortExpr;
 
 use super::guard::SizeLimits;
 use super::replay::Replay;
 use crate::base::Error;
+use crate::zset::order::has_order;
 
 /// `array_agg` and `string_agg` with a limit.
 pub(super) fn guarded_udafs(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
@@ -65,7 +68,8 @@ impl AggregateUDFImpl for Collecting {
     // a GroupsAccumulator tells the size of all groups together, not of the one that grows: so an accumulator a group
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let inner = self.inner.accumulator(args)?;
+        let order = distinct_order(&args);
+        let inner = self.inner.accumulator(in_order(&args, &order))?;
         Ok(Box::new(Bounded {
             inner,
             bytes: 0,
@@ -78,6 +82,8 @@ impl AggregateUDFImpl for Collecting {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
+        let order = distinct_order(&args);
+        let args = in_order(&args, &order);
         let mut inner = self.inner.create_sliding_accumulator(copied(&args))?;
         if !inner.supports_retract_batch() {
             inner = Box::new(Replay::new(&self.inner, &args));
@@ -145,6 +151,30 @@ impl AggregateUDFImpl for Collecting {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+/// The order of distinct values where none is written: rising, as a grouping gives them. By themselves they come as they came into
+/// the frame, which depends on where its evaluation began.
+fn distinct_order(args: &AccumulatorArgs<'_>) -> Vec<PhysicalSortExpr> {
+    let value = match (args.exprs, args.expr_fields) {
+        ([value, ..], [field, ..]) if has_order(field.data_type()) => value,
+        _ => return args.order_bys.to_vec(),
+    };
+    if !args.is_distinct || !args.order_bys.is_empty() {
+        return args.order_bys.to_vec();
+    }
+    let rising = SortOptions {
+        descending: false,
+        nulls_first: false,
+    };
+    vec![PhysicalSortExpr::new(Arc::clone(value), rising)]
+}
+
+fn in_order<'a>(args: &AccumulatorArgs<'a>, order: &'a [PhysicalSortExpr]) -> AccumulatorArgs<'a> {
+    AccumulatorArgs {
+        order_bys: order,
+        ..copied(args)
     }
 }
 

@@ -203,10 +203,11 @@ impl ExactAggregate {
             .collect();
         let output = output.clone();
         let floats = inputs.iter().any(DataType::is_floating);
+        let nested = inputs.iter().any(DataType::is_nested);
         let function = self.function;
         match function {
-            // those of other types do not depend on order
-            AggregateFunction::Min | AggregateFunction::Max if !floats => return None,
+            // those of other types do not depend on order: rows and lists with NULL in them do
+            AggregateFunction::Min | AggregateFunction::Max if !(floats || nested) => return None,
             // DataFusion declares another state for the distinct one than it gives, and its other one answers 0 and not
             // NULL once all values have left a frame
             AggregateFunction::Bits(operation)

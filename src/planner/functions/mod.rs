@@ -11,6 +11,7 @@
 //! * `cast_name`: the mark that gives a cast a name of its own.
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
+//! * `scaled`: lengths of time times or divided by a number.
 //! * `now`, `date_trunc`, `date_bin`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`], [`or_null`]: the value of a subquery that must not have a second row, or may have none.
@@ -36,6 +37,7 @@ pub mod one_row;
 pub mod or_null;
 pub mod ordered_set;
 mod replay;
+pub(in crate::planner) mod scaled;
 pub mod session;
 mod shift;
 pub mod sizes;
@@ -82,6 +84,7 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     let mut all = guarded_udfs(SizeLimits::default());
     all.extend([now::now(), date_trunc::date_trunc(), date_bin::date_bin()]);
+    all.extend(scaled::all());
     all
 }
 

@@ -15,6 +15,7 @@ use super::lowering::Lowering;
 use crate::base::Result;
 use crate::engine::NodeId;
 use crate::engine::operators::{self, OrderKey};
+use crate::zset::order::has_order;
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;
 type Partly<T> = std::result::Result<T, NoForm>;
@@ -110,7 +111,7 @@ pub(super) fn column_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
 pub(super) fn without_order<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) -> Option<NoForm> {
     let field = fields
         .into_iter()
-        .find(|field| !has_order(field.data_type()))?;
+        .find(|field| !keeps_order(field.data_type()))?;
     let kind = field.data_type();
     Some(NoForm::because(format!(
         "values of the type {kind} have no order"
@@ -118,18 +119,10 @@ pub(super) fn without_order<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) 
 }
 
 /// Whether the engine's order of such values is DataFusion's, and gives them back as they were.
-fn has_order(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Map(..)
-        | DataType::Union(..)
-        | DataType::Dictionary(..)
-        | DataType::RunEndEncoded(..) => false,
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _) => has_order(field.data_type()),
-        DataType::Struct(fields) => fields.iter().all(|field| has_order(field.data_type())),
-        _ => true,
-    }
+fn keeps_order(data_type: &DataType) -> bool {
+    let is_encoded = matches!(
+        data_type,
+        DataType::Dictionary(..) | DataType::RunEndEncoded(..)
+    );
+    !is_encoded && has_order(data_type)
 }

@@ -284,7 +284,7 @@ fn both(left: Expr, right: Expr) -> Expr {
     binary(left, BinaryOperator::And, right)
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp {
         left: Box::new(nested(left)),
         op,

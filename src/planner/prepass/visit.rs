@@ -8,7 +8,7 @@ use super::dependencies::{self, Dependencies};
 use super::{
     arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, interval, json, lookup,
     named_windows, names, numbers, operators, order, outer_aggregates, reject, rows,
-    select_functions, table, window_tables,
+    select_functions, table, using, whole_rows, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -60,6 +60,7 @@ impl VisitorMut for Walk {
         flow(
             reject::query(query)
                 .and_then(|()| table::rewrite(query))
+                .and_then(|()| using::rewrite(query))
                 .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
                     order::rewrite(query);
@@ -83,6 +84,9 @@ impl VisitorMut for Walk {
             .flatten()
             .try_for_each(rows::condition);
         if let Err(error) = tests {
+            return ControlFlow::Break(error);
+        }
+        if let Err(error) = whole_rows::check(select).and_then(|()| using::rewrite_select(select)) {
             return ControlFlow::Break(error);
         }
         outer_aggregates::rewrite(select);
