@@ -292,6 +292,9 @@ impl From<DataFusionError> for Error {
                 Self::new(Kind::Invalid, "22000", lower_first(&inner.to_string()))
             }
             DataFusionError::IoError(inner) => Self::io("read or write", &inner),
+            DataFusionError::Internal(text) => {
+                no_function(&text).unwrap_or_else(|| Self::internal(text))
+            }
             other => Self::internal(other.strip_backtrace()),
         }
     }
@@ -353,6 +356,9 @@ impl Error {
             let name = name.strip_prefix("lotic.public.").unwrap_or(name);
             return Self::no_relation(name);
         }
+        if let Some(error) = no_function(text) {
+            return error;
+        }
         if text.starts_with("Invalid function") {
             return Self::new(Kind::Missing, "42883", lower_first(text));
         }
@@ -384,6 +390,25 @@ impl Error {
         }
         error.with_detail(detail)
     }
+}
+
+/// A function that is not there for arguments of such types, told in one line and not with all that were tried.
+fn no_function(text: &str) -> Option<Error> {
+    const BEFORE: &str = "No function matches the given name and argument types '";
+    // a function of ours that takes arguments its own way says itself what it misses
+    let (reason, rest) = text.split_once(BEFORE)?;
+    if reason.contains("user-defined") {
+        return None;
+    }
+    let (call, _) = rest.split_once('\'')?;
+    let error = Error::new(
+        Kind::Missing,
+        "42883",
+        format!("function {call} does not exist"),
+    );
+    Some(error.with_hint(
+        "No function matches the given name and argument types. You might need to add explicit type casts.",
+    ))
 }
 
 /// The SQLSTATE of an error that a function of `udfs` raised: that crate knows only texts.

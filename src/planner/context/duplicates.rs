@@ -8,13 +8,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::common::{Column, DataFusionError};
+use datafusion::common::{Column, DataFusionError, Spans};
+use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast::TableFactor;
 
+use super::correlated::free_columns;
 use super::gap_fill;
 use crate::planner::prepass::{copy_name, output_name};
 
@@ -31,7 +33,7 @@ impl RelationPlanner for DerivedNames {
         context: &mut dyn RelationPlannerContext,
     ) -> Outcome<RelationPlanning> {
         let TableFactor::Derived {
-            lateral: false,
+            lateral,
             subquery,
             alias: Some(alias),
             sample: None,
@@ -41,14 +43,32 @@ impl RelationPlanner for DerivedNames {
         };
         // Without an alias it comes by here once more, and is left alone.
         let plan = context.plan(TableFactor::Derived {
-            lateral: false,
+            lateral,
             subquery,
             alias: None,
             sample: None,
         })?;
-        let planned = PlannedRelation::new(named(gap_fill::filled(plan)?)?, Some(alias));
+        let plan = if lateral {
+            marked(plan)?
+        } else {
+            named(gap_fill::filled(plan)?)?
+        };
+        let planned = PlannedRelation::new(plan, Some(alias));
         Ok(RelationPlanning::Planned(Box::new(planned)))
     }
+}
+
+/// A LATERAL item that reads the items before it in a subquery of its own alone: DataFusion sees no deeper than the item's plan, and
+/// would take it for one that reads nothing.
+fn marked(plan: LogicalPlan) -> Outcome<LogicalPlan> {
+    if !plan.all_out_ref_exprs().is_empty() || free_columns(&plan)?.is_empty() {
+        return Ok(plan);
+    }
+    Ok(LogicalPlan::Subquery(Subquery {
+        subquery: Arc::new(plan),
+        outer_ref_columns: Vec::new(),
+        spans: Spans::new(),
+    }))
 }
 
 /// `plan` with its names made plain where one column has them, and marked where several do.

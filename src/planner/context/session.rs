@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -81,14 +82,11 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     analyzer.rules.push(Arc::new(SetKeys));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| !AGGREGATES_OFF.contains(&function.name()));
-    let mut expr_planners = SessionStateDefaults::default_expr_planners();
-    expr_planners.insert(0, Arc::new(JsonOperators));
-    expr_planners.insert(0, Arc::new(LengthsOfTime));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)
         .with_catalog_list(Arc::new(catalogs))
-        .with_expr_planners(expr_planners)
+        .with_expr_planners(expr_planners())
         .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
@@ -129,6 +127,13 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     extend(builder.window_functions(), &all_udwfs());
     extend(builder.window_functions(), &options.windows);
     Ok(builder.build())
+}
+
+/// What plans operators: our own first.
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let own: [Arc<dyn ExprPlanner>; 2] = [Arc::new(LengthsOfTime), Arc::new(JsonOperators)];
+    let theirs = SessionStateDefaults::default_expr_planners();
+    own.into_iter().chain(theirs).collect()
 }
 
 /// Memory within a budget, and no files.

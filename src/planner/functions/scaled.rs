@@ -96,7 +96,7 @@ fn whole_i32(value: f64) -> Option<i32> {
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole_i64(value: f64) -> Option<i64> {
     const END: f64 = 9_223_372_036_854_775_808.0;
-    (value >= -END && value < END).then_some(value as i64)
+    (-END..END).contains(&value).then_some(value as i64)
 }
 
 fn scale_all(scale: Scale, lengths: &ArrayRef, numbers: &ArrayRef) -> Result<ArrayRef> {

@@ -1,14 +1,15 @@
-//! Functions that give rows, in FROM: over columns of the items before them, or WITH ORDINALITY, they become subqueries.
+//! What gives rows in FROM: functions over columns of the items before them, over moments, or WITH ORDINALITY, and LATERAL (VALUES ...)
+//! of such columns become subqueries.
 //!
-//! DataFusion's table functions take constants alone. `unnest` of an array in a SELECT list takes columns, and a LATERAL
+//! DataFusion's table functions take constants alone, and those of moments only in nanoseconds. `unnest` of an array in a SELECT list takes columns, and a LATERAL
 //! subquery puts that list into FROM. A call of constants stays; its column gets the alias as its name, as in PostgreSQL.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Select, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, Value, visit_expressions,
+    ArrayElemTypeDef, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Select, SelectItem, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
 use super::json;
@@ -30,9 +31,14 @@ pub(super) fn rewrite(select: &mut Select) {
 
 /// Rewrites one item; `lateral` where others stand before it. The item's alias where it means its one column as well.
 fn item(factor: &mut TableFactor, lateral: bool) -> Option<Ident> {
+    if lateral {
+        rows_of_columns(factor);
+    }
     let call = call_of(factor)?;
     let is_table = matches!(call.name.as_str(), "unnest" | "generate_series" | "range");
-    if is_table && !call.ordinality && !call.args.iter().any(reads_columns) {
+    let is_series = call.name != "unnest";
+    let reads = |arg: &Expr| reads_columns(arg) || is_series && may_be_moment(arg);
+    if is_table && !call.ordinality && !call.args.iter().any(reads) {
         name_column(factor);
         return None;
     }
@@ -56,6 +62,52 @@ fn item(factor: &mut TableFactor, lateral: bool) -> Option<Ident> {
         sample: None,
     };
     value
+}
+
+/// `LATERAL (VALUES (t.a), (t.b))` as the elements of an array a column, where it reads columns.
+fn rows_of_columns(factor: &mut TableFactor) {
+    let TableFactor::Derived {
+        lateral: true,
+        subquery,
+        ..
+    } = factor
+    else {
+        return;
+    };
+    let is_plain = subquery.with.is_none()
+        && subquery.order_by.is_none()
+        && subquery.limit_clause.is_none()
+        && subquery.fetch.is_none();
+    let SetExpr::Values(values) = subquery.body.as_mut() else {
+        return;
+    };
+    let rows: Vec<&Vec<Expr>> = values.rows.iter().map(|row| &row.content).collect();
+    let width = rows.first().map_or(0, |row| row.len());
+    let is_table = width > 0 && rows.iter().all(|row| row.len() == width);
+    if !is_plain || !is_table || !rows.iter().any(|row| row.iter().any(reads_columns)) {
+        return;
+    }
+    let columns = (0..width).map(|at| {
+        let column = rows.iter().map(|row| row[at].clone()).collect();
+        SelectItem::ExprWithAlias {
+            expr: function("unnest", vec![function("make_array", column)]),
+            alias: Ident::new(format!("column{}", at + 1)),
+        }
+    });
+    let body = select_of(columns.collect(), Vec::new());
+    *subquery.body = SetExpr::Select(Box::new(body));
+}
+
+/// Whether a constant may be a moment: it holds a text or a type's name.
+fn may_be_moment(expr: &Expr) -> bool {
+    visit_expressions(expr, |inner| match inner {
+        Expr::TypedString(_) | Expr::Interval(_) | Expr::Function(_) => ControlFlow::Break(()),
+        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// A call in FROM.
@@ -110,7 +162,7 @@ fn call_of(factor: &TableFactor) -> Option<Call> {
 pub(super) fn arrays_of(name: &str, args: &[Expr]) -> Option<Vec<Expr>> {
     match (name, args) {
         ("unnest", args) if !args.is_empty() => Some(args.to_vec()),
-        ("generate_series" | "range", args) => Some(vec![function(name, args.to_vec())]),
+        ("generate_series" | "range", args) => Some(vec![series(name, args)]),
         (name, [value]) if json::parts(name).is_some() => {
             let parts = json::parts(name)?;
             let list = |part: &json::Part| function(part.list, vec![value.clone()]);
@@ -121,6 +173,54 @@ pub(super) fn arrays_of(name: &str, args: &[Expr]) -> Option<Vec<Expr>> {
             Some(vec![numbers_of(std::slice::from_ref(array))])
         }
         _ => None,
+    }
+}
+
+/// The array of a series. A text beside a moment is one too, or the length of a step; and DataFusion's series of timestamps has
+/// nanoseconds, with which the years end in 2262.
+fn series(name: &str, args: &[Expr]) -> Expr {
+    let is_moment = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::Timestamp(..) | DataType::Date | DataType::Datetime(_)
+        )
+    };
+    let moment = args.iter().find_map(|arg| match arg {
+        Expr::Cast { data_type, .. } if is_moment(data_type) => Some(data_type.clone()),
+        Expr::TypedString(text) if is_moment(&text.data_type) => Some(text.data_type.clone()),
+        _ => None,
+    });
+    let typed = |(place, arg): (usize, &Expr)| match (arg, &moment) {
+        (Expr::Value(value), moment) if matches!(value.value, Value::SingleQuotedString(_)) => {
+            let data_type = match moment {
+                _ if place == 2 => DataType::Interval {
+                    fields: None,
+                    precision: None,
+                },
+                Some(moment) => moment.clone(),
+                None => return arg.clone(),
+            };
+            cast(arg.clone(), data_type)
+        }
+        _ => arg.clone(),
+    };
+    let array = function(name, args.iter().enumerate().map(typed).collect());
+    match moment {
+        Some(moment) if moment != DataType::Date => {
+            let items = ArrayElemTypeDef::SquareBracket(Box::new(moment), None);
+            cast(array, DataType::Array(items))
+        }
+        _ => array,
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        array: false,
+        format: None,
     }
 }
 
@@ -138,13 +238,7 @@ fn numbers_of(arrays: &[Expr]) -> Expr {
         (Some(only), true) => only,
         (last, _) => function("greatest", lengths.into_iter().chain(last).collect()),
     };
-    let longest = Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(longest),
-        data_type: DataType::BigInt(None),
-        array: false,
-        format: None,
-    };
+    let longest = cast(longest, DataType::BigInt(None));
     function("generate_series", vec![number(1), longest])
 }
 

@@ -1,7 +1,7 @@
 //! One pass over a query's tree before DataFusion plans it, the same in batch and in stream.
 //!
 //! DataFusion parses some syntax and then ignores it, lacks some, and gets some wrong. `reject` and `whole_rows` refuse the first
-//! kind with a clear error; `window_tables`, `gap_fill`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `using`, `order`, `ctes`, `numbers`, `operators`, `arrays`, `json`, `rows` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
+//! kind with a clear error; `window_tables`, `gap_fill`, `grouping_sets`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `using`, `order`, `ctes`, `numbers`, `operators`, `arrays`, `json`, `rows` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
 //! mended after planning, in `context::multiset`, where the columns of `*` are known. `cast_names` is for a query that is refused for two
 //! columns of one name.) `dependencies` collects
 //! what a query reads and `volatile` refuses in a model what would not give the same answer twice.
@@ -15,6 +15,7 @@ mod expansion;
 mod fetch;
 mod from_functions;
 mod gap_fill;
+mod grouping_sets;
 mod interval;
 mod json;
 mod lookup;

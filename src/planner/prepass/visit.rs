@@ -6,8 +6,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, interval, json, lookup,
-    named_windows, names, numbers, operators, order, outer_aggregates, reject, rows,
+    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, grouping_sets, interval, json,
+    lookup, named_windows, names, numbers, operators, order, outer_aggregates, reject, rows,
     select_functions, table, using, whole_rows, window_tables,
 };
 use crate::base::{Error, Result};
@@ -92,6 +92,7 @@ impl VisitorMut for Walk {
         outer_aggregates::rewrite(select);
         let tests = gap_fill::rewrite(select)
             .and_then(|()| reject::select(select))
+            .and_then(|()| grouping_sets::rewrite(select))
             .and_then(|()| named_windows::rewrite(select));
         flow(tests.map(|()| {
             from_functions::rewrite(select);
@@ -116,7 +117,9 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        arrays::rewrite(expr);
+        if let Err(error) = arrays::rewrite(expr) {
+            return ControlFlow::Break(error);
+        }
         json::rewrite(expr);
         operators::rewrite(expr);
         numbers::rewrite(expr);

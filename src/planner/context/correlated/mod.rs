@@ -24,6 +24,7 @@ mod simple;
 mod values;
 
 pub(super) use rewriter::rewrite;
+pub(super) use scope::free_columns;
 
 /// What DataFusion's own interfaces answer.
 type Outcome<T> = Result<T, datafusion::common::DataFusionError>;

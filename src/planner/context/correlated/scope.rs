@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use super::Outcome;
 
 /// The columns outside of `plan` that it reads, each once, in the order of their first use.
-pub(super) fn free_columns(plan: &LogicalPlan) -> Outcome<Vec<Column>> {
+pub(in crate::planner::context) fn free_columns(plan: &LogicalPlan) -> Outcome<Vec<Column>> {
     let mut found = Vec::new();
     collect(plan, &mut Vec::new(), &mut found)?;
     Ok(found)
