@@ -174,7 +174,7 @@ impl Feed {
         match trouble {
             Some(error) => {
                 self.lotic
-                    .set_source_state(self.id, "retrying", Some(error.to_string()));
+                    .set_source_state(self.id, "retrying", Some(error.message().to_owned()));
             }
             None => self.lotic.set_source_state(self.id, "ok", None),
         }

@@ -55,7 +55,7 @@ impl Lotic {
                     Ok(()) => return lotic.set_source_state(object.id, "ok", None),
                     Err(error) => {
                         tracing::warn!(object = object.name, %error, "could not be started yet");
-                        lotic.set_source_state(object.id, "retrying", Some(error.to_string()));
+                        lotic.set_source_state(object.id, "retrying", Some(error.message().to_owned()));
                     }
                 }
                 tokio::select! {
@@ -92,7 +92,7 @@ impl Lotic {
             let loaded = self.load_remote(input).await;
             let state = match &loaded {
                 Ok(()) => ("ok", None),
-                Err(error) => ("retrying", Some(error.to_string())),
+                Err(error) => ("retrying", Some(error.message().to_owned())),
             };
             self.set_source_state(input.id, state.0, state.1);
             loaded?;

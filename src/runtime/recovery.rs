@@ -71,7 +71,7 @@ impl Lotic {
         };
         if let Err(error) = outcome {
             tracing::error!(object = object.name, %error, "could not be started");
-            self.set_source_state(object.id, "failed", Some(error.to_string()));
+            self.set_source_state(object.id, "failed", Some(error.message().to_owned()));
         }
     }
 
