@@ -7,9 +7,13 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+
+/// How long a runtime keeps a thread for blocking work that has none: it gives back what it kept when it ends, and not before.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 static COLLECT: OnceLock<fn()> = OnceLock::new();
 /// How often memory was given back.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, Result, memory};
 
 /// Exit code when the request was wrong or failed.
 const EXIT_FAILED: u8 = 1;
@@ -133,10 +133,11 @@ pub fn main() -> ExitCode {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_stack_size(8 << 20)
-            .on_thread_park(crate::base::memory::before_waiting)
+            .on_thread_park(memory::before_waiting)
+            .thread_keep_alive(memory::KEEP_ALIVE)
             .build()
             .map_err(|error| Error::io("start the threads", &error))?;
-        let _waking = crate::base::memory::wake_threads_of(runtime.handle());
+        let _waking = memory::wake_threads_of(runtime.handle());
         let outcome = runtime.block_on(dispatch(cli.command, &settings));
         runtime.shutdown_background();
         outcome

@@ -97,6 +97,7 @@ impl Lotic {
             .thread_name("lotic-query")
             .thread_stack_size(8 << 20)
             .on_thread_park(memory::before_waiting)
+            .thread_keep_alive(memory::KEEP_ALIVE)
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the query threads", &error))?;

@@ -55,7 +55,11 @@ impl Lotic {
                     Ok(()) => return lotic.set_source_state(object.id, "ok", None),
                     Err(error) => {
                         tracing::warn!(object = object.name, %error, "could not be started yet");
-                        lotic.set_source_state(object.id, "retrying", Some(error.message().to_owned()));
+                        lotic.set_source_state(
+                            object.id,
+                            "retrying",
+                            Some(error.message().to_owned()),
+                        );
                     }
                 }
                 tokio::select! {

@@ -54,7 +54,11 @@ impl Lotic {
                         Ok(()) => lotic.set_source_state(object.id, "ok", None),
                         Err(error) => {
                             tracing::warn!(sink = object.name, %error, "the sink could not be written");
-                            lotic.set_source_state(object.id, "retrying", Some(error.message().to_owned()));
+                            lotic.set_source_state(
+                                object.id,
+                                "retrying",
+                                Some(error.message().to_owned()),
+                            );
                         }
                     }
                 }

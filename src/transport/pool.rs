@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::topic::Queued;
-use crate::base::Result;
-use crate::base::task;
+use crate::base::{Result, memory, task};
+
+/// How long a committer waits for work before it gives back the buffers that it kept, if others have given theirs.
+const REST: Duration = Duration::from_secs(2);
 
 /// Topics with work, and the threads that do it.
 pub(super) struct Pool {
@@ -70,16 +73,26 @@ impl Pool {
         }
     }
 
+    /// The next topic with work; none once there is no more and the pool closes.
+    fn next(&self) -> Option<Arc<Queued>> {
+        let mut ready = self.ready.lock();
+        let mut rested = false;
+        while ready.topics.is_empty() && !ready.closing {
+            if rested {
+                self.wake.wait(&mut ready);
+            } else if self.wake.wait_for(&mut ready, REST).timed_out() {
+                rested = true;
+                MutexGuard::unlocked(&mut ready, memory::before_waiting);
+            }
+        }
+        ready.topics.pop_front()
+    }
+
     fn run(&self) {
         loop {
-            let mut ready = self.ready.lock();
-            while ready.topics.is_empty() && !ready.closing {
-                self.wake.wait(&mut ready);
-            }
-            let Some(topic) = ready.topics.pop_front() else {
+            let Some(topic) = self.next() else {
                 return;
             };
-            drop(ready);
             if topic.commit_once() {
                 self.push(topic);
             }
