@@ -1,7 +1,7 @@
 //! JOIN .. USING, whose columns are one column each of the result, and come first.
 //!
 //! DataFusion takes that column from the left side, which is NULL for a row that a RIGHT or FULL JOIN adds, leaves it at its place among
-//! the left columns, and knows no second USING of the same name. Here a name stands for the right column of a RIGHT JOIN, for
+//! the left columns, finds it ambiguous before IN (SELECT ..), and knows no second USING of the same name. Here a name stands for the right column of a RIGHT JOIN, for
 //! whichever is there of a FULL JOIN, and a second USING becomes an ON.
 
 use std::ops::ControlFlow;
@@ -48,23 +48,25 @@ fn rewrite_all(select: &mut Select, keys: &mut [OrderByExpr]) -> Result<()> {
         return Ok(());
     }
     expand_wildcards(select, &sides);
-    let merged = sides.into_iter().flat_map(|side| side.merged);
     let mut replaces = Replaces {
-        merged: merged.filter(|column| column.is_told).collect(),
+        merged: sides.into_iter().flat_map(|side| side.merged).collect(),
         depth: 0,
     };
-    if replaces.merged.is_empty() {
-        return Ok(());
-    }
     // an output column of ORDER BY stays what it is
     let outputs: Vec<String> = select.projection.iter().filter_map(output).collect();
-    for item in &mut select.projection {
+    let mut projection = std::mem::take(&mut select.projection);
+    for item in &mut projection {
         if let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item {
+            if !replaces.is_told(name) {
+                continue;
+            }
             let (expr, alias) = (Expr::Identifier(name.clone()), name.clone());
             *item = SelectItem::ExprWithAlias { expr, alias };
         }
+        let ControlFlow::Continue(()) = item.visit(&mut replaces);
     }
     let ControlFlow::Continue(()) = select.visit(&mut replaces);
+    select.projection = projection;
     for key in keys {
         let is_output =
             matches!(&key.expr, Expr::Identifier(name) if outputs.contains(&fold_ident(name)));
@@ -345,6 +347,14 @@ fn expand_wildcards(select: &mut Select, sides: &[Side]) {
 struct Replaces {
     merged: Vec<Merged>,
     depth: usize,
+}
+
+impl Replaces {
+    /// Whether DataFusion would take a plain column of this name for another than it is.
+    fn is_told(&self, name: &Ident) -> bool {
+        let mut merged = self.merged.iter();
+        merged.any(|column| column.is_told && column.is_called(name))
+    }
 }
 
 impl VisitorMut for Replaces {
