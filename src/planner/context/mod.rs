@@ -67,5 +67,6 @@ pub(crate) use peers::{aggregate_of, is_open_to_peers, peer_order};
 pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
 #[cfg(test)]
 pub(crate) use push_down::push_down_rightly;
+pub(crate) use range_frames::distance;
 pub use session::session_state;
 pub use total_order::TotalOrder;

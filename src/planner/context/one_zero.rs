@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use super::total_order::rename_window;
+use super::total_order::{may_split_peers, rename_window, shows_order};
 use crate::planner::functions::canonical;
 use crate::planner::functions::checked::rewrite_expressions;
 use crate::zset::canonical::holds_floats;
@@ -233,8 +233,16 @@ impl<'a> Found<'a> {
                 Expr::WindowFunction(mut call) => {
                     let partition = self.all(&mut call.params.partition_by);
                     let order = self.sort_keys(&mut call.params.order_by);
+                    // peers are sorted by what is collected of them: see `peers`
+                    let name = call.fun.name();
+                    let is_open =
+                        shows_order(name) && !may_split_peers(name, &call.params.window_frame);
+                    let args = is_open && self.all(&mut call.params.args);
                     let call = Expr::WindowFunction(call);
-                    Ok(Transformed::new_transformed(call, partition || order))
+                    Ok(Transformed::new_transformed(
+                        call,
+                        partition || order || args,
+                    ))
                 }
                 Expr::AggregateFunction(mut call) => {
                     let order = self.sort_keys(&mut call.params.order_by);

@@ -2,9 +2,11 @@
 //!
 //! Where a row's value and the offset together pass the end of the type, DataFusion lets the frame reach the end of the
 //! partition, over the rows without a value that may stand there. In PostgreSQL an offset never reaches those. So whole
-//! numbers that may be NULL are ordered by in a wider type, in which every bound is a value like any other.
+//! numbers that may be NULL are ordered by in a wider type, in which every bound is a value like any other. Moments are ordered by as the
+//! numbers that they are: the calendar ends long before they do, and a frame whose bound it cannot tell would begin at the frame
+//! before.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
@@ -42,12 +44,14 @@ impl AnalyzerRule for RangeFrames {
 
 fn widened_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
     let schema = window.input.schema();
+    // The calls of a window share its sort, which no moment and number of it share for DataFusion.
+    let numbers = all_numbered(&window.window_expr, schema)?;
     let mut changed = false;
     let mut calls = Vec::with_capacity(window.window_expr.len());
     for expr in &window.window_expr {
         let name = expr.schema_name().to_string();
         let made = expr.clone().transform_down(|expr| match expr {
-            Expr::WindowFunction(call) => widened_call(call, schema),
+            Expr::WindowFunction(call) => widened_call(call, schema, numbers),
             expr => Ok(Transformed::no(expr)),
         })?;
         changed |= made.transformed;
@@ -63,20 +67,86 @@ fn widened_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
     rename_window(&window, &calls).map(Transformed::yes)
 }
 
-fn widened_call(mut call: Box<WindowFunction>, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
+/// Whether all bounds of the frames of `calls` are at a distance in numbers of the moment that they are ordered by.
+fn all_numbered(calls: &[Expr], schema: &DFSchema) -> Outcome<bool> {
+    for expr in calls {
+        let Expr::WindowFunction(call) = expr.clone().unalias() else {
+            return Ok(false);
+        };
+        let params = &call.params;
+        let [key] = &params.order_by[..] else {
+            return Ok(false);
+        };
+        let (kind, frame) = (key.expr.get_type(schema)?, &params.window_frame);
+        if !has_offset(frame)
+            || number_of_moment(&kind).is_none()
+            || numbered_bound(&frame.start_bound, &kind)?.is_none()
+            || numbered_bound(&frame.end_bound, &kind)?.is_none()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The call over a key whose frames' bounds have a place; over a moment where it `numbers` such.
+fn widened_call(
+    mut call: Box<WindowFunction>,
+    schema: &DFSchema,
+    numbers: bool,
+) -> Outcome<Transformed<Expr>> {
     let params = &mut call.params;
     if let [key] = params.order_by.as_mut_slice()
         && has_offset(&params.window_frame)
-        && key.expr.nullable(schema)?
-        && let Some(wide) = wider(&key.expr.get_type(schema)?)
     {
-        key.expr = cast(std::mem::take(&mut key.expr), wide.clone());
+        let kind = key.expr.get_type(schema)?;
         let frame = &mut params.window_frame;
-        frame.start_bound = widened_bound(&frame.start_bound, &wide)?;
-        frame.end_bound = widened_bound(&frame.end_bound, &wide)?;
-        return Ok(Transformed::yes(Expr::WindowFunction(call)));
+        if numbers && let Some(number) = number_of_moment(&kind) {
+            let bounds = (
+                numbered_bound(&frame.start_bound, &kind)?,
+                numbered_bound(&frame.end_bound, &kind)?,
+            );
+            if let (Some(start), Some(end)) = bounds {
+                let moment = std::mem::take(&mut key.expr);
+                key.expr = cast(cast(moment, number), WIDEST);
+                (frame.start_bound, frame.end_bound) = (start, end);
+                return Ok(Transformed::yes(Expr::WindowFunction(call)));
+            }
+        } else if let Some(wide) = wider(&kind)
+            && key.expr.nullable(schema)?
+        {
+            key.expr = cast(std::mem::take(&mut key.expr), wide.clone());
+            frame.start_bound = widened_bound(&frame.start_bound, &wide)?;
+            frame.end_bound = widened_bound(&frame.end_bound, &wide)?;
+            return Ok(Transformed::yes(Expr::WindowFunction(call)));
+        }
     }
     Ok(Transformed::no(Expr::WindowFunction(call)))
+}
+
+/// The numbers that a moment's type holds.
+fn number_of_moment(key: &DataType) -> Option<DataType> {
+    match key {
+        DataType::Timestamp(..) => Some(DataType::Int64),
+        DataType::Date32 => Some(DataType::Int32),
+        _ => None,
+    }
+}
+
+/// `bound` at a distance in such numbers; none where its length depends on the calendar.
+fn numbered_bound(bound: &Bound, key: &DataType) -> Outcome<Option<Bound>> {
+    let numbered = |offset: &ScalarValue| -> Outcome<Option<ScalarValue>> {
+        if offset.is_null() {
+            return ScalarValue::try_from(&WIDEST).map(Some);
+        }
+        let number = distance(offset, key).map(|number| ScalarValue::Int64(Some(number)));
+        number.map(|number| number.cast_to(&WIDEST)).transpose()
+    };
+    Ok(match bound {
+        Bound::CurrentRow => Some(Bound::CurrentRow),
+        Bound::Preceding(offset) => numbered(offset)?.map(Bound::Preceding),
+        Bound::Following(offset) => numbered(offset)?.map(Bound::Following),
+    })
 }
 
 /// Whether a bound of the frame lies at a distance in value.
@@ -109,4 +179,54 @@ fn widened_bound(bound: &Bound, wide: &DataType) -> Outcome<Bound> {
         Bound::Preceding(offset) => Bound::Preceding(widened(offset)?),
         Bound::Following(offset) => Bound::Following(widened(offset)?),
     })
+}
+
+/// `offset` in units of `key`, where a value less the offset and the offset more is the value again: floats are
+/// rounded, months are not all as long, and neither are days where clocks change.
+pub(crate) fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
+    let distance = match key {
+        key if key.is_integer() || matches!(key, DataType::Decimal128(_, 0)) => {
+            match offset.cast_to(&DataType::Int64).ok()? {
+                ScalarValue::Int64(value) => value?,
+                _ => return None,
+            }
+        }
+        DataType::Date32 => match interval(offset)? {
+            (days, 0) => days,
+            _ => return None,
+        },
+        DataType::Timestamp(unit, zone) => {
+            let (days, nanos) = interval(offset)?;
+            if days != 0 && zone.is_some() {
+                return None;
+            }
+            let nanos = i128::from(days) * 86_400_000_000_000 + i128::from(nanos);
+            let unit = match unit {
+                TimeUnit::Second => 1_000_000_000,
+                TimeUnit::Millisecond => 1_000_000,
+                TimeUnit::Microsecond => 1_000,
+                TimeUnit::Nanosecond => 1,
+            };
+            if nanos % unit != 0 {
+                return None;
+            }
+            i64::try_from(nanos / unit).ok()?
+        }
+        _ => return None,
+    };
+    (distance >= 0).then_some(distance)
+}
+
+/// The days and nanoseconds of an interval without months.
+fn interval(value: &ScalarValue) -> Option<(i64, i64)> {
+    match value {
+        ScalarValue::IntervalMonthDayNano(Some(value)) if value.months == 0 => {
+            Some((i64::from(value.days), value.nanoseconds))
+        }
+        ScalarValue::IntervalDayTime(Some(value)) => {
+            let nanos = i64::from(value.milliseconds) * 1_000_000;
+            Some((i64::from(value.days), nanos))
+        }
+        _ => None,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{
     NullTreatment, Sort as SortKey, WindowFunction as Call, WindowFunctionDefinition,
@@ -17,6 +17,7 @@ use super::lowering::{Formed, Lowering};
 use super::window_function::evaluated;
 use crate::base::Result;
 use crate::engine::operators::{self, Extent, Reach, WindowConfig};
+use crate::planner::context::distance;
 
 impl Lowering<'_> {
     pub(super) fn window(&mut self, window: &Window, depth: usize) -> Result<Formed> {
@@ -222,52 +223,5 @@ fn frame_reach(frame: &WindowFrame, key: Option<&DataType>) -> Reach {
     Reach {
         back: far(start, matches!(start, Bound::Preceding(_))),
         ahead: far(end, matches!(end, Bound::Following(_))),
-    }
-}
-
-/// `offset` in units of `key`, where a value less the offset and the offset more is the value again: floats are
-/// rounded, months are not all as long, and neither are days where clocks change.
-fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
-    let distance = match key {
-        key if key.is_integer() || matches!(key, DataType::Decimal128(_, 0)) => {
-            integer(&offset.cast_to(&DataType::Int64).ok()?)?
-        }
-        DataType::Date32 => match interval(offset)? {
-            (days, 0) => days,
-            _ => return None,
-        },
-        DataType::Timestamp(unit, zone) => {
-            let (days, nanos) = interval(offset)?;
-            if days != 0 && zone.is_some() {
-                return None;
-            }
-            let nanos = i128::from(days) * 86_400_000_000_000 + i128::from(nanos);
-            let unit = match unit {
-                TimeUnit::Second => 1_000_000_000,
-                TimeUnit::Millisecond => 1_000_000,
-                TimeUnit::Microsecond => 1_000,
-                TimeUnit::Nanosecond => 1,
-            };
-            if nanos % unit != 0 {
-                return None;
-            }
-            i64::try_from(nanos / unit).ok()?
-        }
-        _ => return None,
-    };
-    (distance >= 0).then_some(distance)
-}
-
-/// The days and nanoseconds of an interval without months.
-fn interval(value: &ScalarValue) -> Option<(i64, i64)> {
-    match value {
-        ScalarValue::IntervalMonthDayNano(Some(value)) if value.months == 0 => {
-            Some((i64::from(value.days), value.nanoseconds))
-        }
-        ScalarValue::IntervalDayTime(Some(value)) => {
-            let nanos = i64::from(value.milliseconds) * 1_000_000;
-            Some((i64::from(value.days), nanos))
-        }
-        _ => None,
     }
 }
