@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use arrow::array::timezone::Tz;
 use bytes::{BufMut, BytesMut};
-use chrono::{DateTime, Offset, TimeZone};
+use chrono::{DateTime, LocalResult, Offset, TimeZone};
 
 use super::{Error, Kind, Result};
 
@@ -44,6 +44,29 @@ impl Zone {
             let offset = zone.offset_from_utc_datetime(&moment.naive_utc());
             i64::from(offset.fix().local_minus_utc())
         })
+    }
+
+    /// What the zone's clocks show at a moment.
+    pub(crate) fn shown_at(&self, micros: i64) -> Option<i64> {
+        micros.checked_add(self.offset(micros) * SECOND)
+    }
+
+    /// The moment at which they show `local`. Of two, the later, in standard time; one that clocks leap over is told by the time before
+    /// the leap, as PostgreSQL does both.
+    pub(crate) fn moment_of(&self, local: i64) -> Option<i64> {
+        let Some(zone) = self.0 else {
+            return Some(local);
+        };
+        let Some(clock) = DateTime::from_timestamp_micros(local) else {
+            return Some(local);
+        };
+        let seconds = match zone.offset_from_local_datetime(&clock.naive_utc()) {
+            LocalResult::Single(offset) | LocalResult::Ambiguous(_, offset) => {
+                i64::from(offset.fix().local_minus_utc())
+            }
+            LocalResult::None => self.offset(local.checked_sub(DAY_SECONDS * SECOND)?),
+        };
+        local.checked_sub(seconds * SECOND)
     }
 }
 
@@ -143,6 +166,15 @@ pub(crate) fn timestamptz(micros: i64, zone: &Zone, out: &mut BytesMut) {
     if bc {
         out.put_slice(b" BC");
     }
+}
+
+/// A length of time between two moments, in microseconds, as whole days and the rest of one: what PostgreSQL makes of it.
+/// The days are as many as an interval holds.
+pub(crate) fn days_and_micros(micros: i64) -> (i32, i64) {
+    let day = DAY_SECONDS * SECOND;
+    // 2^63 microseconds are 106,751,991 days
+    let days = i32::try_from(micros / day).unwrap_or_default();
+    (days, micros - i64::from(days) * day)
 }
 
 /// Appends an interval: `1 year 2 mons -3 days +04:05:06.789`.
@@ -320,6 +352,26 @@ mod tests {
         assert_eq!(at("America/New_York"), "1969-12-31 19:00:00-05");
         assert_eq!(at("+02:00"), "1970-01-01 02:00:00+02");
         assert!(Zone::named("Nowhere/Land").is_none());
+    }
+
+    #[test]
+    fn clocks_that_are_put_forward_and_back_tell_one_moment() {
+        const HOUR: i64 = 3_600 * SECOND;
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        // 2024-03-31 01:00 and 2024-10-27 01:00 UTC
+        let (forward, back) = (1_711_846_800 * SECOND, 1_729_990_800 * SECOND);
+        for (moment, offset) in [(forward - 1, 1), (forward, 2), (back - 1, 2), (back, 1)] {
+            assert_eq!(zone.shown_at(moment), Some(moment + offset * HOUR));
+        }
+        for (local, moment) in [
+            (forward, forward - HOUR),
+            (forward + HOUR + HOUR / 2, forward + HOUR / 2),
+            (forward + 2 * HOUR, forward),
+            (back + HOUR, back),
+            (back + 2 * HOUR, back + HOUR),
+        ] {
+            assert_eq!(zone.moment_of(local), Some(moment));
+        }
     }
 
     #[test]

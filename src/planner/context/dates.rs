@@ -1,18 +1,23 @@
-//! Dates where a function of time takes a moment: timestamps of microseconds, as everywhere else.
+//! Dates beside moments: timestamps of microseconds where a function of time takes them, and dates still where a constant moment is compared with them.
 //!
-//! DataFusion's own coercion makes them timestamps of nanoseconds, which end in the year 2262 and begin in 1677.
+//! DataFusion's own coercion makes them timestamps of nanoseconds for functions, which end in the year 2262 and begin in 1677. In a comparison
+//! it casts the column, so that parts of files cannot be passed over by their dates: `day < DATE '1994-01-01' + INTERVAL '1 year'`.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast, lit,
+};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The analyzer rule. It runs before DataFusion's coercion.
 #[derive(Debug, Default)]
@@ -30,27 +35,117 @@ impl AnalyzerRule for DatesAsMoments {
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
-    let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else {
-        return Ok(Transformed::no(expr));
-    };
-    let mut changed = false;
-    let args = match func.name() {
-        "date_bin" | "date_trunc" => {
-            let moments = args.into_iter().map(|arg| {
-                let is_date = matches!(
-                    arg.get_type(schema),
-                    Ok(DataType::Date32 | DataType::Date64)
-                );
-                changed |= is_date;
-                match is_date {
-                    true => cast(arg, DataType::Timestamp(TimeUnit::Microsecond, None)),
-                    false => arg,
-                }
-            });
-            moments.collect()
+    match expr {
+        Expr::ScalarFunction(call) => Ok(moments_of(call, schema)),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let by_date = if is_date(&left, schema) {
+                bound(op, &right)
+            } else if is_date(&right, schema) {
+                // the sides change places
+                op.swap().and_then(|op| bound(op, &left))
+            } else {
+                None
+            };
+            let Some((op, day)) = by_date else {
+                let same = BinaryExpr { left, op, right };
+                return Ok(Transformed::no(Expr::BinaryExpr(same)));
+            };
+            let date = if is_date(&left, schema) { left } else { right };
+            let compared = BinaryExpr::new(date, op, Box::new(day));
+            Ok(Transformed::yes(Expr::BinaryExpr(compared)))
         }
-        _ => args,
-    };
+        Expr::Between(Between {
+            expr,
+            negated: false,
+            low,
+            high,
+        }) if is_date(&expr, schema) && (is_moment(&low) || is_moment(&high)) => {
+            let over = BinaryExpr::new(expr.clone(), Operator::GtEq, low);
+            let under = BinaryExpr::new(expr, Operator::LtEq, high);
+            let over = rewrite(Expr::BinaryExpr(over), schema)?.data;
+            let under = rewrite(Expr::BinaryExpr(under), schema)?.data;
+            Ok(Transformed::yes(over.and(under)))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A function of time over moments: a date becomes one, and a length between two an interval, which knows days from hours.
+fn moments_of(call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let ScalarFunction { func, args } = call;
+    let of_moments = matches!(func.name(), "date_bin" | "date_trunc");
+    let of_parts = func.name() == "date_part";
+    let mut changed = false;
+    let args = args.into_iter().map(|arg| {
+        let to = match arg.get_type(schema) {
+            Ok(DataType::Date32 | DataType::Date64) if of_moments => {
+                DataType::Timestamp(TimeUnit::Microsecond, None)
+            }
+            Ok(DataType::Duration(_)) if of_parts => DataType::Interval(IntervalUnit::MonthDayNano),
+            _ => return arg,
+        };
+        changed = true;
+        cast(arg, to)
+    });
+    let args = args.collect();
     let call = Expr::ScalarFunction(ScalarFunction { func, args });
-    Ok(Transformed::new_transformed(call, changed))
+    Transformed::new_transformed(call, changed)
+}
+
+fn is_date(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::Date32))
+}
+
+fn is_moment(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(_), None), _)
+    )
+}
+
+/// `op` and a constant moment as a comparison with a date; none where no date can stand for the moment.
+fn bound(op: Operator, moment: &Expr) -> Option<(Operator, Expr)> {
+    let Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), None), _) = moment else {
+        return None;
+    };
+    let is_midnight = micros.rem_euclid(DAY_MICROS) == 0;
+    let op = match op {
+        Operator::Lt | Operator::GtEq if is_midnight => op,
+        Operator::Lt | Operator::LtEq => Operator::LtEq,
+        Operator::Gt | Operator::GtEq => Operator::Gt,
+        Operator::Eq | Operator::NotEq if is_midnight => op,
+        _ => return None,
+    };
+    let day = i32::try_from(micros.div_euclid(DAY_MICROS)).ok()?;
+    Some((op, lit(ScalarValue::Date32(Some(day)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_before_a_moment_of_its_day_unless_that_is_its_first() {
+        let moment = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), None));
+        let day = |day| lit(ScalarValue::Date32(Some(day)));
+        let noon = DAY_MICROS + DAY_MICROS / 2;
+        for (op, micros, wanted) in [
+            (Operator::Lt, DAY_MICROS, Some((Operator::Lt, 1))),
+            (Operator::Lt, noon, Some((Operator::LtEq, 1))),
+            (Operator::LtEq, DAY_MICROS, Some((Operator::LtEq, 1))),
+            (Operator::LtEq, noon, Some((Operator::LtEq, 1))),
+            (Operator::Gt, DAY_MICROS, Some((Operator::Gt, 1))),
+            (Operator::Gt, noon, Some((Operator::Gt, 1))),
+            (Operator::GtEq, DAY_MICROS, Some((Operator::GtEq, 1))),
+            (Operator::GtEq, noon, Some((Operator::Gt, 1))),
+            (Operator::GtEq, -1, Some((Operator::Gt, -1))),
+            (Operator::Eq, DAY_MICROS, Some((Operator::Eq, 1))),
+            (Operator::Eq, noon, None),
+            (Operator::IsDistinctFrom, DAY_MICROS, None),
+        ] {
+            let wanted = wanted.map(|(op, number)| (op, day(number)));
+            assert_eq!(bound(op, &moment(micros)), wanted, "{op} {micros}");
+        }
+        assert_eq!(bound(Operator::Lt, &day(1)), None);
+    }
 }

@@ -1,16 +1,23 @@
-//! `INTERVAL '1 day' * n` and `INTERVAL '1 day' / n`, for which DataFusion has no operators.
+//! Arithmetic with lengths of time that DataFusion lacks or does otherwise than PostgreSQL.
+//!
+//! `INTERVAL '1 day' * n` and `INTERVAL '1 day' / n` have no operators in DataFusion. A date and a length are a timestamp; DataFusion keeps
+//! the date, and the hours of the length are lost. `EXTRACT(SECOND ..)` has its fraction.
 
-use arrow::datatypes::{DataType, IntervalUnit};
-use datafusion::common::{DFSchema, DataFusionError};
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::functions::datetime::date_part;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, cast};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, cast, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sqlparser::ast::BinaryOperator;
 
+use crate::planner::functions::length_order::is_length;
 use crate::planner::functions::scaled;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
-/// Plans the two operators.
+/// Plans these operators and EXTRACT.
 #[derive(Debug)]
 pub(super) struct LengthsOfTime;
 
@@ -20,32 +27,59 @@ impl ExprPlanner for LengthsOfTime {
         expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Outcome<PlannerResult<RawBinaryExpr>> {
-        if !matches!(expr.op, BinaryOperator::Multiply | BinaryOperator::Divide) {
+        use BinaryOperator::{Divide, Minus, Multiply, Plus};
+        if !matches!(expr.op, Multiply | Divide | Plus | Minus) {
             return Ok(PlannerResult::Original(expr));
         }
         let (left, right) = (kind(&expr.left, schema), kind(&expr.right, schema));
         let length = |expr| cast(expr, DataType::Interval(IntervalUnit::MonthDayNano));
         let number = |expr| cast(expr, DataType::Float64);
         let planned = match (&expr.op, left, right) {
-            (BinaryOperator::Multiply, Kind::Length, Kind::Number) => {
+            (Multiply, Kind::Length, Kind::Number) => {
                 scaled::times(length(expr.left), number(expr.right))
             }
-            (BinaryOperator::Multiply, Kind::Number, Kind::Length) => {
+            (Multiply, Kind::Number, Kind::Length) => {
                 scaled::times(length(expr.right), number(expr.left))
             }
-            (BinaryOperator::Divide, Kind::Length, Kind::Number) => {
+            (Divide, Kind::Length, Kind::Number) => {
                 scaled::divided(length(expr.left), number(expr.right))
             }
+            (Plus, Kind::Date, Kind::Length) => shifted(expr.left, Operator::Plus, expr.right),
+            (Plus, Kind::Length, Kind::Date) => shifted(expr.right, Operator::Plus, expr.left),
+            (Minus, Kind::Date, Kind::Length) => shifted(expr.left, Operator::Minus, expr.right),
             _ => return Ok(PlannerResult::Original(expr)),
         };
         Ok(PlannerResult::Planned(planned))
     }
+
+    fn plan_extract(&self, args: Vec<Expr>) -> Outcome<PlannerResult<Vec<Expr>>> {
+        let (places, part) = match &args[..] {
+            [Expr::Literal(part, _), _] => match part.try_as_str().flatten() {
+                Some(part) if is_one_of(part, &["second", "seconds"]) => (6, "microsecond"),
+                Some(part) if is_one_of(part, &["millisecond", "milliseconds"]) => {
+                    (3, "microsecond")
+                }
+                _ => return Ok(PlannerResult::Original(args)),
+            },
+            _ => return Ok(PlannerResult::Original(args)),
+        };
+        let micros = args.into_iter().skip(1);
+        let micros = date_part().call(std::iter::once(lit(part)).chain(micros).collect());
+        let micros = cast(micros, DataType::Decimal128(10, 0));
+        let one = ScalarValue::Decimal128(Some(1), 7, places);
+        Ok(PlannerResult::Planned(micros * lit(one)))
+    }
+}
+
+fn is_one_of(part: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| part.eq_ignore_ascii_case(name))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Length,
     Number,
+    Date,
     Other,
 }
 
@@ -53,8 +87,34 @@ enum Kind {
 fn kind(expr: &Expr, schema: &DFSchema) -> Kind {
     match expr.get_type(schema) {
         _ if matches!(expr, Expr::Placeholder(_)) => Kind::Number,
-        Ok(DataType::Interval(_) | DataType::Duration(_)) => Kind::Length,
+        Ok(DataType::Date32) => Kind::Date,
+        Ok(data_type) if is_length(&data_type) => Kind::Length,
         Ok(data_type) if data_type.is_numeric() || data_type.is_null() => Kind::Number,
         _ => Kind::Other,
+    }
+}
+
+/// The moment at `length` from the first of `date`. Of two constants it is one already, so that what it is compared with can stay a date: see `dates`.
+fn shifted(date: Expr, op: Operator, length: Expr) -> Expr {
+    let is_constant = is_constant(&date) && is_constant(&length);
+    let moment = cast(date, DataType::Timestamp(TimeUnit::Microsecond, None));
+    let moment = Expr::BinaryExpr(BinaryExpr::new(Box::new(moment), op, Box::new(length)));
+    if !is_constant {
+        return moment;
+    }
+    let folded = ExprSimplifier::new(SimplifyContext::default()).simplify(moment.clone());
+    match folded {
+        Ok(folded @ Expr::Literal(..)) => folded,
+        _ => moment,
+    }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) => true,
+        Expr::Cast(Cast { expr, field }) => {
+            *field.data_type() == DataType::Date32 && matches!(**expr, Expr::Literal(..))
+        }
+        _ => false,
     }
 }

@@ -32,6 +32,7 @@ mod join_order;
 mod join_sides;
 mod json;
 mod left_out;
+mod length_order;
 mod lengths;
 mod missing_rows;
 mod model_memory;
@@ -52,6 +53,7 @@ mod session;
 mod set_keys;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod total_order;
 mod types;
 mod veil;

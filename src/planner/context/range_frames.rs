@@ -44,14 +44,12 @@ impl AnalyzerRule for RangeFrames {
 
 fn widened_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
     let schema = window.input.schema();
-    // The calls of a window share its sort, which no moment and number of it share for DataFusion.
-    let numbers = all_numbered(&window.window_expr, schema)?;
     let mut changed = false;
     let mut calls = Vec::with_capacity(window.window_expr.len());
     for expr in &window.window_expr {
         let name = expr.schema_name().to_string();
         let made = expr.clone().transform_down(|expr| match expr {
-            Expr::WindowFunction(call) => widened_call(call, schema, numbers),
+            Expr::WindowFunction(call) => widened_call(call, schema),
             expr => Ok(Transformed::no(expr)),
         })?;
         changed |= made.transformed;
@@ -67,86 +65,34 @@ fn widened_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {
     rename_window(&window, &calls).map(Transformed::yes)
 }
 
-/// Whether all bounds of the frames of `calls` are at a distance in numbers of the moment that they are ordered by.
-fn all_numbered(calls: &[Expr], schema: &DFSchema) -> Outcome<bool> {
-    for expr in calls {
-        let Expr::WindowFunction(call) = expr.clone().unalias() else {
-            return Ok(false);
-        };
-        let params = &call.params;
-        let [key] = &params.order_by[..] else {
-            return Ok(false);
-        };
-        let (kind, frame) = (key.expr.get_type(schema)?, &params.window_frame);
-        if !has_offset(frame)
-            || number_of_moment(&kind).is_none()
-            || numbered_bound(&frame.start_bound, &kind)?.is_none()
-            || numbered_bound(&frame.end_bound, &kind)?.is_none()
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// The call over a key whose frames' bounds have a place; over a moment where it `numbers` such.
-fn widened_call(
-    mut call: Box<WindowFunction>,
-    schema: &DFSchema,
-    numbers: bool,
-) -> Outcome<Transformed<Expr>> {
+/// The call over a key whose frames' bounds have a place.
+fn widened_call(mut call: Box<WindowFunction>, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     let params = &mut call.params;
     if let [key] = params.order_by.as_mut_slice()
         && has_offset(&params.window_frame)
+        && let kind = key.expr.get_type(schema)?
+        && let Some(wide) = wider(&kind)
+        && (is_moment(&kind) || key.expr.nullable(schema)?)
     {
-        let kind = key.expr.get_type(schema)?;
         let frame = &mut params.window_frame;
-        if numbers && let Some(number) = number_of_moment(&kind) {
-            let bounds = (
-                numbered_bound(&frame.start_bound, &kind)?,
-                numbered_bound(&frame.end_bound, &kind)?,
-            );
-            if let (Some(start), Some(end)) = bounds {
-                let moment = std::mem::take(&mut key.expr);
-                key.expr = cast(cast(moment, number), WIDEST);
-                (frame.start_bound, frame.end_bound) = (start, end);
-                return Ok(Transformed::yes(Expr::WindowFunction(call)));
-            }
-        } else if let Some(wide) = wider(&kind)
-            && key.expr.nullable(schema)?
-        {
-            key.expr = cast(std::mem::take(&mut key.expr), wide.clone());
-            frame.start_bound = widened_bound(&frame.start_bound, &wide)?;
-            frame.end_bound = widened_bound(&frame.end_bound, &wide)?;
+        let start = widened_bound(&frame.start_bound, &kind, &wide)?;
+        let end = widened_bound(&frame.end_bound, &kind, &wide)?;
+        if let (Some(start), Some(end)) = (start, end) {
+            (frame.start_bound, frame.end_bound) = (start, end);
+            let narrow = std::mem::take(&mut key.expr);
+            key.expr = match kind {
+                DataType::Timestamp(..) => cast(cast(narrow, DataType::Int64), wide),
+                DataType::Date32 => cast(cast(narrow, DataType::Int32), wide),
+                _ => cast(narrow, wide),
+            };
             return Ok(Transformed::yes(Expr::WindowFunction(call)));
         }
     }
     Ok(Transformed::no(Expr::WindowFunction(call)))
 }
 
-/// The numbers that a moment's type holds.
-fn number_of_moment(key: &DataType) -> Option<DataType> {
-    match key {
-        DataType::Timestamp(..) => Some(DataType::Int64),
-        DataType::Date32 => Some(DataType::Int32),
-        _ => None,
-    }
-}
-
-/// `bound` at a distance in such numbers; none where its length depends on the calendar.
-fn numbered_bound(bound: &Bound, key: &DataType) -> Outcome<Option<Bound>> {
-    let numbered = |offset: &ScalarValue| -> Outcome<Option<ScalarValue>> {
-        if offset.is_null() {
-            return ScalarValue::try_from(&WIDEST).map(Some);
-        }
-        let number = distance(offset, key).map(|number| ScalarValue::Int64(Some(number)));
-        number.map(|number| number.cast_to(&WIDEST)).transpose()
-    };
-    Ok(match bound {
-        Bound::CurrentRow => Some(Bound::CurrentRow),
-        Bound::Preceding(offset) => numbered(offset)?.map(Bound::Preceding),
-        Bound::Following(offset) => numbered(offset)?.map(Bound::Following),
-    })
+fn is_moment(kind: &DataType) -> bool {
+    matches!(kind, DataType::Timestamp(..) | DataType::Date32)
 }
 
 /// Whether a bound of the frame lies at a distance in value.
@@ -163,21 +109,31 @@ pub(super) fn is_at_distance(bound: &Bound) -> bool {
     }
 }
 
-/// A type in which no bound of a frame over `key` overflows.
+/// A type of numbers in which no bound of a frame over `key` overflows.
 fn wider(key: &DataType) -> Option<DataType> {
     match key {
-        DataType::Int64 | DataType::UInt64 => Some(WIDEST),
-        key if key.is_integer() => Some(DataType::Int64),
+        DataType::Int64 | DataType::UInt64 | DataType::Timestamp(..) => Some(WIDEST),
+        key if key.is_integer() || *key == DataType::Date32 => Some(DataType::Int64),
         _ => None,
     }
 }
 
-fn widened_bound(bound: &Bound, wide: &DataType) -> Outcome<Bound> {
-    let widened = |offset: &ScalarValue| offset.cast_to(wide);
+/// `bound` over keys of the type `key` as one over `wide`; none where its length depends on the calendar.
+fn widened_bound(bound: &Bound, key: &DataType, wide: &DataType) -> Outcome<Option<Bound>> {
+    let widened = |offset: &ScalarValue| -> Outcome<Option<ScalarValue>> {
+        if offset.is_null() {
+            return ScalarValue::try_from(wide).map(Some);
+        }
+        if !is_moment(key) {
+            return offset.cast_to(wide).map(Some);
+        }
+        let number = distance(offset, key).map(|number| ScalarValue::Int64(Some(number)));
+        number.map(|number| number.cast_to(wide)).transpose()
+    };
     Ok(match bound {
-        Bound::CurrentRow => Bound::CurrentRow,
-        Bound::Preceding(offset) => Bound::Preceding(widened(offset)?),
-        Bound::Following(offset) => Bound::Following(widened(offset)?),
+        Bound::CurrentRow => Some(Bound::CurrentRow),
+        Bound::Preceding(offset) => widened(offset)?.map(Bound::Preceding),
+        Bound::Following(offset) => widened(offset)?.map(Bound::Following),
     })
 }
 
@@ -197,7 +153,7 @@ pub(crate) fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
         },
         DataType::Timestamp(unit, zone) => {
             let (days, nanos) = interval(offset)?;
-            if days != 0 && zone.is_some() {
+            if days != 0 && zone.as_deref().is_some_and(changes_clocks) {
                 return None;
             }
             let nanos = i128::from(days) * 86_400_000_000_000 + i128::from(nanos);
@@ -215,6 +171,11 @@ pub(crate) fn distance(offset: &ScalarValue, key: &DataType) -> Option<i64> {
         _ => return None,
     };
     (distance >= 0).then_some(distance)
+}
+
+/// Whether days may differ in length in the time zone; all are 24 hours long in UTC and at a fixed distance from it.
+fn changes_clocks(zone: &str) -> bool {
+    zone != "UTC" && !zone.starts_with(['+', '-'])
 }
 
 /// The days and nanoseconds of an interval without months.

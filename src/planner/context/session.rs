@@ -25,6 +25,7 @@ use super::forgotten::forget_in_time;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::left_out::leave_out_where_they_fail;
+use super::length_order::LengthOrder;
 use super::lengths::LengthsOfTime;
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
@@ -37,6 +38,7 @@ use super::push_filters::push_filters_rightly;
 use super::range_frames::RangeFrames;
 use super::round_limit::RoundLimit;
 use super::set_keys::SetKeys;
+use super::texts::TextsBeside;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
 use super::whole_frames::WHOLE_FRAMES;
@@ -66,6 +68,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     // Before DataFusion brings both sides to one type: it would choose the decimal.
     analyzer.rules.insert(0, Arc::new(FloatOverDecimal));
     analyzer.rules.insert(0, Arc::new(DatesAsMoments));
+    analyzer.rules.insert(0, Arc::new(LengthOrder));
     analyzer.rules.insert(0, Arc::new(JsonCasts));
     // Before any other changes a key of a grouping set, and the name of the set with it.
     analyzer.rules.insert(0, Arc::new(SetKeys));
@@ -131,7 +134,11 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
 
 /// What plans operators: our own first.
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let own: [Arc<dyn ExprPlanner>; 2] = [Arc::new(LengthsOfTime), Arc::new(JsonOperators)];
+    let own: [Arc<dyn ExprPlanner>; 3] = [
+        Arc::new(TextsBeside),
+        Arc::new(LengthsOfTime),
+        Arc::new(JsonOperators),
+    ];
     let theirs = SessionStateDefaults::default_expr_planners();
     own.into_iter().chain(theirs).collect()
 }

@@ -344,24 +344,21 @@ fn with_order(plan: LogicalPlan) -> LogicalPlan {
     })
 }
 
-/// A window node whose columns keep their names though their expressions have changed.
+/// A window node whose columns keep their names though their expressions have changed. Those that have are under their old names in `window_expr`.
 pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<LogicalPlan> {
-    let is_changed = |expr: &&Expr| matches!(expr, Expr::Alias(_));
-    let calls = |changed: bool| -> Vec<Expr> {
-        let chosen = window_expr
-            .iter()
-            .filter(|expr| is_changed(expr) == changed);
-        chosen.map(|expr| expr.clone().unalias()).collect()
-    };
-    // The calls of one node have one order, so those that got more keys need a node of their own.
+    // A call may have had a name of its own before.
+    let pairs = || window_expr.iter().zip(&window.window_expr);
+    let (changed, kept): (Vec<_>, Vec<_>) = pairs().partition(|(new, old)| new != old);
+    // The calls of one node have one order, so those that got another need a node of their own.
     let mut input = Arc::clone(&window.input);
     let mut kept_at = input.schema().fields().len();
-    let kept = calls(false);
     if !kept.is_empty() {
+        let kept = kept.into_iter().map(|(_, old)| old.clone()).collect();
         input = Arc::new(LogicalPlan::Window(Window::try_new(kept, input)?));
     }
     let mut changed_at = input.schema().fields().len();
-    let built = Window::try_new(calls(true), input)?;
+    let changed = changed.into_iter().map(|(new, _)| new.clone().unalias());
+    let built = Window::try_new(changed.collect(), input)?;
     let width = window.input.schema().fields().len();
     let mut columns: Vec<Expr> = window
         .input
@@ -370,8 +367,8 @@ pub(super) fn rename_window(window: &Window, window_expr: &[Expr]) -> Outcome<Lo
         .into_iter()
         .map(Expr::Column)
         .collect();
-    for (place, expr) in window_expr.iter().enumerate() {
-        let is_changed = is_changed(&expr);
+    for (place, (new, old)) in pairs().enumerate() {
+        let is_changed = new != old;
         let at = if is_changed {
             &mut changed_at
         } else {

@@ -7,10 +7,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, ListArray, PrimitiveArray, StringViewArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, IntervalMonthDayNanoArray, ListArray,
+    PrimitiveArray, StringViewArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Float16Type, Float32Type, Float64Type};
+use arrow::datatypes::{
+    DataType, DurationMicrosecondType, Field, FieldRef, Float16Type, Float32Type, Float64Type,
+    IntervalMonthDayNano, IntervalUnit, TimeUnit,
+};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
@@ -20,7 +24,7 @@ use datafusion::logical_expr::{
 
 use super::moment_text::{has_text, text_of};
 use crate::base::Error;
-use crate::base::moments::{clock_in_words, lacks_seconds, with_seconds};
+use crate::base::moments::{clock_in_words, days_and_micros, lacks_seconds, with_seconds};
 
 /// What is done before a cast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +35,8 @@ pub(in crate::planner) enum Step {
     Write,
     /// Makes a text ready to be read as a length of time.
     Read,
+    /// Tells whole days of a length of time between two moments from the rest.
+    Days,
     /// Gives a text that is to be read as a moment the seconds that it may leave out.
     Seconds,
 }
@@ -41,6 +47,7 @@ pub(in crate::planner) fn step(from: &DataType, to: &DataType) -> Option<Step> {
         (DataType::List(from), DataType::List(to)) => step(from.data_type(), to.data_type()),
         (from, DataType::Utf8 | DataType::Utf8View) if has_text(from) => Some(Step::Write),
         (from, DataType::Interval(_)) if from.is_string() => Some(Step::Read),
+        (DataType::Duration(_), DataType::Interval(_)) => Some(Step::Days),
         (from, DataType::Timestamp(..)) if from.is_string() => Some(Step::Seconds),
         (from, to) if from.is_floating() && to.is_integer() => Some(Step::Round(0)),
         (from, to) => {
@@ -101,6 +108,7 @@ impl Step {
                 let read: StringViewArray = texts.map(|text| text.map(clock_in_words)).collect();
                 Ok(Arc::new(read))
             }
+            (Self::Days, _) => Ok(Arc::new(in_days(array)?)),
             (Self::Seconds, _) => {
                 let texts = cast(array, &DataType::Utf8View)?;
                 let all = texts.as_string_view();
@@ -133,6 +141,7 @@ impl Step {
                 DataType::List(Arc::new(item.as_ref().clone().with_data_type(result)))
             }
             (Self::Write | Self::Read | Self::Seconds, _) => DataType::Utf8View,
+            (Self::Days, _) => DataType::Interval(IntervalUnit::MonthDayNano),
             // One digit more may be before the point.
             (Self::Round(places), DataType::Decimal32(..)) => DataType::Decimal32(9, places),
             (Self::Round(places), DataType::Decimal64(..)) => DataType::Decimal64(18, places),
@@ -149,6 +158,16 @@ fn whole<T: ArrowPrimitiveType>(
 ) -> ArrayRef {
     let rounded: PrimitiveArray<T> = array.as_primitive::<T>().unary(round);
     Arc::new(rounded)
+}
+
+/// Lengths of time as intervals of days and the rest of one.
+fn in_days(lengths: &ArrayRef) -> Result<IntervalMonthDayNanoArray> {
+    let micros = cast(lengths, &DataType::Duration(TimeUnit::Microsecond))?;
+    let micros = micros.as_primitive::<DurationMicrosecondType>();
+    Ok(micros.unary(|micros| {
+        let (days, micros) = days_and_micros(micros);
+        IntervalMonthDayNano::new(0, days, micros * 1_000)
+    }))
 }
 
 /// Whether `expr` is what a step gives.
@@ -168,6 +187,7 @@ impl ScalarUDFImpl for Prepared {
             Step::Round(_) => "rounded",
             Step::Write => "written",
             Step::Read => "spelled_out",
+            Step::Days => "in_days",
             Step::Seconds => "with_seconds",
         }
     }
@@ -210,7 +230,7 @@ impl ScalarUDFImpl for Prepared {
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
         Ok(match (self.step, inputs) {
             (Step::Round(_), [value]) => value.sort_properties,
-            (Step::Write | Step::Read | Step::Seconds, [value])
+            (Step::Write | Step::Read | Step::Days | Step::Seconds, [value])
                 if value.sort_properties == SortProperties::Singleton =>
             {
                 SortProperties::Singleton
@@ -291,10 +311,7 @@ mod tests {
             (Decimal128(10, 2), Float64),
             (Decimal128(10, 0), Int64),
             (DataType::Date32, Utf8View),
-            (
-                DataType::Timestamp(arrow::datatypes::TimeUnit::Second, None),
-                LargeUtf8,
-            ),
+            (DataType::Timestamp(TimeUnit::Second, None), LargeUtf8),
             (Utf8View, Int32),
         ] {
             assert_eq!(step(&from, &to), None, "{from} to {to}");

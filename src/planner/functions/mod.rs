@@ -11,7 +11,10 @@
 //! * `cast_name`: the mark that gives a cast a name of its own.
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
+//! * `texts_yield`: functions in which texts become what the other values are.
+//! * `length_order`: lengths of time as numbers that compare as they do.
 //! * `scaled`: lengths of time times or divided by a number.
+//! * `timezone`: what AT TIME ZONE means.
 //! * `now`, `date_trunc`, `date_bin`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
 //! * [`one_row`], [`or_null`]: the value of a subquery that must not have a second row, or may have none.
@@ -30,6 +33,7 @@ mod durations;
 pub mod exact;
 pub mod guard;
 pub mod joined;
+pub(in crate::planner) mod length_order;
 mod moment_text;
 mod now;
 mod nth;
@@ -41,6 +45,8 @@ pub(in crate::planner) mod scaled;
 pub mod session;
 mod shift;
 pub mod sizes;
+mod texts_yield;
+mod timezone;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +91,8 @@ pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     let mut all = guarded_udfs(SizeLimits::default());
     all.extend([now::now(), date_trunc::date_trunc(), date_bin::date_bin()]);
     all.extend(scaled::all());
+    all.extend(texts_yield::all());
+    all.push(Arc::new(timezone::timezone()));
     all
 }
 

@@ -101,7 +101,8 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, zoned: bool) -> Result<ArrayRef>
 
 fn durations(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
     let write = |micros: i64, out: &mut BytesMut| {
-        moments::interval(0, 0, micros, out);
+        let (days, micros) = moments::days_and_micros(micros);
+        moments::interval(0, days, micros, out);
         Ok(())
     };
     match unit {

@@ -72,28 +72,25 @@ impl Lowering<'_> {
 /// # Errors
 /// When a filter cannot be rebuilt: a defect.
 pub fn at_moment(plan: &LogicalPlan, now_us: i64) -> Result<LogicalPlan> {
-    let fixed = plan.clone().transform_up_with_subqueries(|node| {
-        let LogicalPlan::Filter(Filter {
-            predicate, input, ..
-        }) = node
-        else {
-            return Ok(Transformed::no(node));
+    let told = |expr: Expr| {
+        if !is_clock(&expr) {
+            return Ok(Transformed::no(expr));
+        }
+        let DataType::Timestamp(_, zone) = expr.get_type(&DFSchema::empty())? else {
+            return Ok(Transformed::no(expr));
         };
-        let schema = Arc::clone(input.schema());
-        let predicate = predicate.transform_up(|expr| {
-            if !is_clock(&expr) {
-                return Ok(Transformed::no(expr));
+        let now = ScalarValue::TimestampMicrosecond(Some(now_us), zone);
+        Ok(Transformed::yes(Expr::Literal(now, None)))
+    };
+    // an optimizer may have put the condition into a join
+    let fixed = plan
+        .clone()
+        .transform_up_with_subqueries(|node| match node {
+            node @ (LogicalPlan::Filter(_) | LogicalPlan::Join(_)) => {
+                node.map_expressions(|expr| expr.transform_up(told))
             }
-            let DataType::Timestamp(_, zone) = expr.get_type(&schema)? else {
-                return Ok(Transformed::no(expr));
-            };
-            let now = ScalarValue::TimestampMicrosecond(Some(now_us), zone);
-            Ok(Transformed::yes(Expr::Literal(now, None)))
+            node => Ok(Transformed::no(node)),
         })?;
-        let changed = predicate.transformed;
-        let filter = LogicalPlan::Filter(Filter::try_new(predicate.data, input)?);
-        Ok(Transformed::new_transformed(filter, changed))
-    })?;
     Ok(fixed.data)
 }
 

@@ -61,7 +61,11 @@ impl Dialect for LoticDialect {
         BASE.is_reserved_for_identifier(keyword)
     }
 
+    /// `a ISNULL` is `a IS NULL`, for sqlparser a name of the column.
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        if is_isnull(parser) {
+            return Some(Ok(self.prec_value(Precedence::Is)));
+        }
         BASE.get_next_precedence(parser)
     }
 
@@ -91,6 +95,10 @@ impl Dialect for LoticDialect {
         expr: &Expr,
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
+        if is_isnull(parser) {
+            parser.advance_token();
+            return Some(Ok(Expr::IsNull(Box::new(expr.clone()))));
+        }
         let make = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             Expr::IsDistinctFrom
         } else if parser.parse_keywords(&[
@@ -141,4 +149,13 @@ impl Dialect for LoticDialect {
         supports_unicode_string_literal,
         supports_xml_expressions,
     );
+}
+
+fn is_isnull(parser: &Parser<'_>) -> bool {
+    match &parser.peek_token_ref().token {
+        Token::Word(word) => {
+            word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull")
+        }
+        _ => false,
+    }
 }

@@ -1,8 +1,12 @@
 //! What PostgreSQL writes as a call and DataFusion as an operator, and the other way round.
 //!
-//! `mod(a, b)` is `a % b`. `(s).f`, the field of a structure, is `get_field(s, 'f')`.
+//! `mod(a, b)` is `a % b`. `(s).f`, the field of a structure, is `get_field(s, 'f')`. `date_part('second', t)` is EXTRACT's as a float.
+//! `timezone('Asia/Tokyo', t)` is what `t AT TIME ZONE 'Asia/Tokyo'` means.
 
-use sqlparser::ast::{AccessExpr, BinaryOperator, Expr, FunctionArguments, Value};
+use sqlparser::ast::{
+    AccessExpr, BinaryOperator, CastKind, DataType, DateTimeField, Expr, ExtractSyntax,
+    FunctionArguments, Value,
+};
 
 use super::from_functions::{function, plain};
 use crate::planner::parse::fold_ident;
@@ -14,15 +18,29 @@ pub(super) fn rewrite(expr: &mut Expr) {
             let FunctionArguments::List(list) = &call.args else {
                 return;
             };
-            if !call.name.to_string().eq_ignore_ascii_case("mod") {
+            let Some(args) = plain(&list.args) else {
                 return;
+            };
+            let made = match (call.name.to_string().to_lowercase().as_str(), &args[..]) {
+                ("mod", [left, right]) => {
+                    let nested = |expr: &Expr| Box::new(Expr::Nested(Box::new(expr.clone())));
+                    let (left, right) = (nested(left), nested(right));
+                    let op = BinaryOperator::Modulo;
+                    Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
+                }
+                ("date_part", [part, moment]) => float_part(part, moment),
+                _ => None,
+            };
+            if let Some(made) = made {
+                *expr = made;
             }
-            if let Some([left, right]) = plain(&list.args).as_deref() {
-                let nested = |expr: &Expr| Box::new(Expr::Nested(Box::new(expr.clone())));
-                let (left, right) = (nested(left), nested(right));
-                let op = BinaryOperator::Modulo;
-                *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
-            }
+        }
+        Expr::AtTimeZone {
+            timestamp,
+            time_zone,
+        } => {
+            let args = vec![(**time_zone).clone(), (**timestamp).clone()];
+            *expr = function("timezone", args);
         }
         // `t.s['f']` is a column of t first.
         Expr::CompoundFieldAccess { root, access_chain }
@@ -50,4 +68,30 @@ pub(super) fn rewrite(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// The parts of a moment that have a fraction, which DataFusion's `date_part` cuts.
+fn float_part(part: &Expr, moment: &Expr) -> Option<Expr> {
+    let Expr::Value(value) = part else {
+        return None;
+    };
+    let Value::SingleQuotedString(part) = &value.value else {
+        return None;
+    };
+    let field = match part.to_lowercase().as_str() {
+        "second" | "seconds" => DateTimeField::Second,
+        "millisecond" | "milliseconds" => DateTimeField::Millisecond,
+        _ => return None,
+    };
+    Some(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::Extract {
+            field,
+            syntax: ExtractSyntax::From,
+            expr: Box::new(moment.clone()),
+        }),
+        data_type: DataType::DoublePrecision,
+        array: false,
+        format: None,
+    })
 }

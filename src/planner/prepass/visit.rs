@@ -7,8 +7,8 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 use super::dependencies::{self, Dependencies};
 use super::{
     arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, grouping_sets, interval, json,
-    lookup, named_windows, names, numbers, operators, order, outer_aggregates, reject, rows,
-    select_functions, table, using, whole_rows, window_tables,
+    lookup, named_windows, names, numbers, operators, order, outer_aggregates, patterns, reject,
+    rows, select_functions, table, using, values, whole_rows, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -63,6 +63,7 @@ impl VisitorMut for Walk {
                 .and_then(|()| using::rewrite(query))
                 .and_then(|()| named_windows::rewrite_order(query))
                 .and_then(|()| {
+                    values::rewrite(&mut query.body);
                     order::rewrite(query);
                     ctes::rewrite(query);
                     fetch::rewrite(query)
@@ -117,7 +118,7 @@ impl VisitorMut for Walk {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        if let Err(error) = arrays::rewrite(expr) {
+        if let Err(error) = arrays::rewrite(expr).and_then(|()| patterns::rewrite(expr)) {
             return ControlFlow::Break(error);
         }
         json::rewrite(expr);

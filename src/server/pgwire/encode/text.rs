@@ -244,7 +244,8 @@ where
     F: Fn((i32, i32, i64), &mut BytesMut) + Send + Sync + 'static,
 {
     primitive::<T, _>(array, move |value, out| {
-        write((0, 0, scaled(value / divisor, factor)?), out);
+        let (days, micros) = moments::days_and_micros(scaled(value / divisor, factor)?);
+        write((0, days, micros), out);
         Ok(())
     })
 }
