@@ -124,7 +124,7 @@ fn every_type_has_its_text() {
     );
     assert_eq!(
         text(DurationMillisecondArray::from(vec![90_061_000])),
-        "25:01:01"
+        "1 day 01:01:01"
     );
     let dictionary: DictionaryArray<Int8Type> = ["a", "b"].into_iter().collect();
     assert_eq!(text(dictionary), "a");
