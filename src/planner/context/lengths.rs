@@ -5,15 +5,16 @@
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
-use datafusion::functions::datetime::date_part;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, cast, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sqlparser::ast::BinaryOperator;
 
+use crate::base::Error;
 use crate::planner::functions::length_order::is_length;
 use crate::planner::functions::scaled;
+use crate::planner::functions::seconds::micros_of_minute;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -53,18 +54,21 @@ impl ExprPlanner for LengthsOfTime {
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Outcome<PlannerResult<Vec<Expr>>> {
-        let (places, part) = match &args[..] {
+        let places = match &args[..] {
             [Expr::Literal(part, _), _] => match part.try_as_str().flatten() {
-                Some(part) if is_one_of(part, &["second", "seconds"]) => (6, "microsecond"),
-                Some(part) if is_one_of(part, &["millisecond", "milliseconds"]) => {
-                    (3, "microsecond")
-                }
+                Some(part) if is_one_of(part, &["second", "seconds"]) => 6,
+                Some(part) if is_one_of(part, &["millisecond", "milliseconds"]) => 3,
+                Some(part) if is_one_of(part, &["microsecond", "microseconds"]) => 0,
                 _ => return Ok(PlannerResult::Original(args)),
             },
             _ => return Ok(PlannerResult::Original(args)),
         };
-        let micros = args.into_iter().skip(1);
-        let micros = date_part().call(std::iter::once(lit(part)).chain(micros).collect());
+        let Some(micros) = args.into_iter().nth(1).map(micros_of_minute) else {
+            return Err(Error::internal("EXTRACT is of something").into());
+        };
+        if places == 0 {
+            return Ok(PlannerResult::Planned(micros));
+        }
         let micros = cast(micros, DataType::Decimal128(10, 0));
         let one = ScalarValue::Decimal128(Some(1), 7, places);
         Ok(PlannerResult::Planned(micros * lit(one)))

@@ -14,6 +14,7 @@
 //! * `texts_yield`: functions in which texts become what the other values are.
 //! * `length_order`: lengths of time as numbers that compare as they do.
 //! * `scaled`: lengths of time times or divided by a number.
+//! * `seconds`: the seconds of a moment with their fraction.
 //! * `timezone`: what AT TIME ZONE means.
 //! * `now`, `date_trunc`, `date_bin`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
@@ -42,6 +43,7 @@ pub mod or_null;
 pub mod ordered_set;
 mod replay;
 pub(in crate::planner) mod scaled;
+pub(in crate::planner) mod seconds;
 pub mod session;
 mod shift;
 pub mod sizes;

@@ -114,8 +114,14 @@ fn all(zones: &ArrayRef, moments: &ArrayRef) -> Result<TimestampMicrosecondArray
     Ok(TimestampMicrosecondArray::from(found).with_data_type(stamps(is_local)))
 }
 
+/// The zone of this name. A bare offset is west of Greenwich where it is positive, as POSIX and PostgreSQL have it.
 fn named(name: &str) -> Result<Zone> {
-    let zone = Zone::named(name).ok_or_else(|| {
+    let zone = match name.split_at_checked(1) {
+        Some(("+", offset)) => Zone::named(&format!("-{offset}")),
+        Some(("-", offset)) => Zone::named(&format!("+{offset}")),
+        _ => Zone::named(name),
+    };
+    let zone = zone.ok_or_else(|| {
         let message = format!("time zone \"{name}\" not recognized");
         Error::new(Kind::Invalid, "22023", message)
             .with_hint("zones have names such as 'UTC' and 'Europe/Paris'")
