@@ -5,11 +5,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{
-    Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Sort,
-};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Sort};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::one_zero::is_comparison;
 use crate::planner::functions::checked::rewrite_over_inputs;
 use crate::planner::functions::length_order::{is_length, number_of};
 
@@ -66,7 +65,7 @@ fn compared(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     };
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if compares(op) && differ(&[&left, &right])? =>
+            if is_comparison(op) && differ(&[&left, &right])? =>
         {
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr {
                 left: Box::new(number_of(*left)),
@@ -98,18 +97,4 @@ fn compared(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
         }
         other => Ok(Transformed::no(other)),
     }
-}
-
-fn compares(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
 }

@@ -354,7 +354,8 @@ impl<'a> Found<'a> {
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
+/// Whether `op` compares two values.
+pub(super) fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

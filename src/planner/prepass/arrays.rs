@@ -53,7 +53,8 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     Ok(())
 }
 
-fn text_of(expr: &Expr) -> Option<&str> {
+/// The text of a literal.
+pub(super) fn text_of(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Nested(inner) => text_of(inner),
         Expr::Value(value) => match &value.value {

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
+use super::arrays::text_of;
 use crate::base::{Error, Kind, Result};
 
 /// Rewrites `expr` where it is such a match.
@@ -60,17 +61,6 @@ fn one_letter() -> Error {
         "22019",
         "an escape string is empty or one character",
     )
-}
-
-fn text_of(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Nested(inner) => text_of(inner),
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 /// The whole text matches: `%` is any letters, `_` one; `| * + ? {} ()` and, within brackets, all but the escape are as in regular expressions.
