@@ -101,6 +101,12 @@ proptest! {
             },
         };
         check(&subject, &history).map_err(TestCaseError::fail)?;
+        // equal rows are added up first
+        let apart = Subject {
+            operator: &|| Box::new(Expand::apart(lists.clone(), ints())),
+            ..subject
+        };
+        check(&apart, &history).map_err(TestCaseError::fail)?;
     }
 }
 
@@ -108,6 +114,44 @@ fn numbers(from: i64, to: i64) -> RecordBatch {
     let a = Int64Array::from_iter_values(from..to);
     let b = Int64Array::from_iter_values((from..to).map(|number| number % 7));
     RecordBatch::try_new(ints(), vec![Arc::new(a), Arc::new(b)]).unwrap()
+}
+
+#[test]
+fn equal_rows_are_expanded_once_and_looked_for_where_there_are_any() {
+    let lists = vec![vec![column(1), literal(0)], vec![column(1), literal(1)]];
+    let mut expand = Expand::apart(lists, ints());
+    let mut cx = StepContext::default();
+    let one_column = |from: i64, to: i64| {
+        let batch = numbers(from, to);
+        let b = Arc::clone(batch.column(1));
+        Delta::inserts(RecordBatch::try_new(ints(), vec![Arc::clone(&b), b]).unwrap())
+    };
+    let rows = |deltas: &[Delta]| deltas.iter().map(Delta::rows).sum::<usize>();
+    let output = expand.step(&[vec![one_column(0, 700)]], &mut cx).unwrap();
+    assert_eq!(rows(&output), 2 * 7);
+    assert_eq!(output.iter().map(|delta| delta.weight(0)).sum::<i64>(), 200);
+    // all are different: the next ones are not looked through
+    let different = Delta::inserts(numbers(0, 700));
+    let output = expand.step(&[vec![different]], &mut cx).unwrap();
+    assert_eq!(rows(&output), 2 * 700);
+    let output = expand.step(&[vec![one_column(0, 700)]], &mut cx).unwrap();
+    assert_eq!(rows(&output), 2 * 700);
+}
+
+#[test]
+fn a_row_that_fails_in_one_list_fails_in_all_or_in_that_one() {
+    let quotient = || binary(column(0), Binary::Divide, column(1));
+    let lists = || vec![vec![quotient(), column(1)], vec![column(0), column(1)]];
+    let input = vec![vec![Delta::inserts(numbers(0, 70))]];
+    let rows = |deltas: &[Delta]| deltas.iter().map(Delta::rows).sum::<usize>();
+    let mut cx = StepContext::default();
+    let together = Expand::new(lists(), ints()).step(&input, &mut cx).unwrap();
+    assert_eq!((rows(&together), cx.errors.len()), (2 * 60, 10));
+    let mut cx = StepContext::default();
+    let apart = Expand::apart(lists(), ints())
+        .step(&input, &mut cx)
+        .unwrap();
+    assert_eq!((rows(&apart), cx.errors.len()), (60 + 70, 10));
 }
 
 #[test]

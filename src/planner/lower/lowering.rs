@@ -247,6 +247,9 @@ impl Lowering<'_> {
     }
 
     fn union(&mut self, union: &Union, depth: usize) -> Result<Formed> {
+        if let Some(node) = self.spread(union, depth)? {
+            return Ok(Ok(node));
+        }
         let mut inputs = Vec::with_capacity(union.inputs.len());
         for input in &union.inputs {
             let node = self.node(input, depth + 1)?;

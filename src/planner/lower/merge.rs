@@ -32,7 +32,7 @@ pub(super) fn merge(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
         .iter()
         .zip(outer.schema.iter())
         .map(|(expr, (qualifier, field))| {
-            let expr = substituted(expr.clone().unalias(), &outer, inner)?;
+            let expr = substituted(expr.clone().unalias(), &outer.input, inner)?;
             let name = (qualifier.cloned(), field.name().clone());
             if expr.qualified_name() == name {
                 return Ok(expr);
@@ -49,7 +49,7 @@ pub(super) fn merge(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
 }
 
 /// The projection below `plan`'s names.
-fn projection_below(plan: &LogicalPlan) -> Option<&Projection> {
+pub(super) fn projection_below(plan: &LogicalPlan) -> Option<&Projection> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => projection_below(&alias.input),
         LogicalPlan::Projection(projection) => Some(projection),
@@ -84,11 +84,11 @@ fn pays(outer: &Projection, inner: &Projection) -> Outcome<bool> {
     Ok(plain && once)
 }
 
-/// `expr` over the columns that `inner` reads.
-fn substituted(expr: Expr, outer: &Projection, inner: &Projection) -> Outcome<Expr> {
+/// `expr` of the columns of `input`, which is `inner` under other names, over the columns that `inner` reads.
+pub(super) fn substituted(expr: Expr, input: &LogicalPlan, inner: &Projection) -> Outcome<Expr> {
     let put_in = expr.transform_up(|expr| match expr {
         Expr::Column(column) => {
-            let at = outer.input.schema().index_of_column(&column)?;
+            let at = input.schema().index_of_column(&column)?;
             Ok(Transformed::yes(
                 inner.expr[at].clone().unalias_nested().data,
             ))

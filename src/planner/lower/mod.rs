@@ -35,6 +35,7 @@ mod scalars;
 mod scan;
 mod session;
 mod shared;
+mod spread;
 mod temporal;
 mod tolerant;
 mod tolerant_aggregate;

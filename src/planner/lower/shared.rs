@@ -41,7 +41,7 @@ impl Lowering<'_> {
 
     /// Whether all that `plan` reads is known by its name: DataFusion calls two scans equal that read from
     /// table functions with different arguments.
-    fn is_told_by_its_names(&self, plan: &LogicalPlan) -> DfResult<bool> {
+    pub(super) fn is_told_by_its_names(&self, plan: &LogicalPlan) -> DfResult<bool> {
         let mut told = true;
         plan.apply(|node| {
             told = match node {
