@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -231,7 +230,7 @@ fn append(topic: &Topic, records: &[(u128, BadRecord)], at_us: i64, late: bool) 
         let record = Record {
             rows: 1,
             flags: 0,
-            payload: Bytes::from(payload),
+            payload: payload.into(),
         };
         group.push((PartitionId(0), record));
     }

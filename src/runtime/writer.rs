@@ -339,7 +339,7 @@ impl Writer {
                         Record {
                             rows: u32::try_from(length).unwrap_or(u32::MAX),
                             flags: options.flags,
-                            payload: Bytes::from(encode_delta(&piece)?),
+                            payload: encode_delta(&piece)?.into(),
                         },
                     ));
                     start += length;
@@ -358,7 +358,7 @@ impl Writer {
                 Record {
                     rows: 1,
                     flags,
-                    payload,
+                    payload: payload.into(),
                 },
             ));
         }

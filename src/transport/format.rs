@@ -47,6 +47,7 @@
 //! A mark is a frame without records that follows a window once it is on disk, so that even the last
 //! acknowledged window has a later frame that vouches for it. `recover` holds the rule.
 
+use super::spec::Record;
 use crate::base::{Error, Offset, PartitionId, Result, TopicId};
 use crate::crypto::{NONCE_BYTES, TAG_BYTES, WRAPPED_BYTES, WrappedKey};
 
@@ -328,13 +329,16 @@ pub(super) const FRAME_HEADER_BYTES_U64: u64 = 80;
 pub(super) const SEGMENT_HEADER_BYTES_U64: u64 = 128;
 
 /// Appends a record to a frame's plaintext.
-pub(super) fn put_record(buffer: &mut Vec<u8>, rows: u32, flags: u16, payload: &[u8]) {
-    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    buffer.extend_from_slice(&rows.to_le_bytes());
-    buffer.extend_from_slice(&flags.to_le_bytes());
+pub(super) fn put_record(buffer: &mut Vec<u8>, record: &Record) {
+    let len = u32::try_from(record.payload.len()).unwrap_or(u32::MAX);
+    buffer.reserve(RECORD_HEADER_BYTES.saturating_add(record.payload.len()));
+    buffer.extend_from_slice(&record.rows.to_le_bytes());
+    buffer.extend_from_slice(&record.flags.to_le_bytes());
     buffer.extend_from_slice(&[0; 2]);
     buffer.extend_from_slice(&len.to_le_bytes());
-    buffer.extend_from_slice(payload);
+    for piece in record.payload.pieces() {
+        buffer.extend_from_slice(piece);
+    }
 }
 
 /// Rows, flags and payload length of the record at the start of `bytes`.

@@ -49,6 +49,7 @@ mod tests;
 pub use self::log::Log;
 pub use self::reader::Reader;
 pub use self::spec::{
-    Appended, Durability, LogOptions, MAX_RECORD_BYTES, ReadRecord, Record, Retention, TopicSpec,
+    Appended, Durability, LogOptions, MAX_RECORD_BYTES, Payload, ReadRecord, Record, Retention,
+    TopicSpec,
 };
 pub use self::topic::Topic;

@@ -162,7 +162,7 @@ impl ActiveSegment {
         buffer.resize(FRAME_HEADER_BYTES, 0);
         let mut rows = 0_u32;
         for record in records {
-            put_record(buffer, record.rows, record.flags, &record.payload);
+            put_record(buffer, record);
             rows = rows
                 .checked_add(record.rows)
                 .ok_or_else(|| Error::internal("a frame of more than 2^32 rows was planned"))?;

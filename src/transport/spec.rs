@@ -79,7 +79,52 @@ pub struct Record {
     /// The caller's own.
     pub flags: u16,
     /// At most [`MAX_RECORD_BYTES`].
-    pub payload: Bytes,
+    pub payload: Payload,
+}
+
+/// The bytes of a record to append, in pieces that follow one another.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Payload {
+    /// The bytes of all pieces.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The pieces.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+}
+
+impl From<Vec<Bytes>> for Payload {
+    fn from(pieces: Vec<Bytes>) -> Self {
+        Self {
+            bytes: pieces.iter().map(Bytes::len).fold(0, usize::saturating_add),
+            pieces,
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::from(vec![bytes])
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(Bytes::from(bytes))
+    }
 }
 
 /// A record read back.

@@ -23,8 +23,9 @@ use arrow::buffer::Buffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::read_record_batch;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
 use arrow::ipc::{Message, MetadataVersion, root_as_message};
+use bytes::Bytes;
 
 use super::delta::{Delta, Weights, batch_of};
 use crate::base::{Error, Result};
@@ -33,41 +34,104 @@ const FORMAT: u8 = 1;
 const HEADER: usize = 16;
 /// Everything begins at a multiple of this, so that a reader need not copy to align.
 const ALIGN: usize = 16;
+/// A buffer of fewer bytes is copied: a piece of its own would cost as much.
+const SHARED_BYTES: usize = 4096;
 
-/// The bytes of `delta`.
+/// The bytes of `delta`, in pieces that follow one another. Large columns are not copied: their pieces share the columns' memory.
 ///
 /// # Errors
 /// When it is too large for the format (2^32 rows, 64 GiB).
-pub fn encode_delta(delta: &Delta) -> Result<Vec<u8>> {
+pub fn encode_delta(delta: &Delta) -> Result<Vec<Bytes>> {
     let batch = plain_batch(delta.batch())?;
     let options = IpcWriteOptions::try_new(ALIGN, false, MetadataVersion::V5)?;
-    let (_, encoded) = IpcDataGenerator::default().encode(
-        &batch,
-        &mut DictionaryTracker::new(false),
-        &options,
-        &mut Default::default(),
-    )?;
-    let body = encoded.arrow_data.len().next_multiple_of(ALIGN);
-    let message = encoded.ipc_message.len();
+    let mut encoder = StreamEncoder::try_new_with_options(&batch.schema(), options)?;
+    // the schema goes ahead of the first batch, and is not kept
+    encoder.encode(&RecordBatch::new_empty(batch.schema()))?;
+    let encoded = encoder.encode(&batch)?;
+    let (prefix, encoded) = encoded
+        .split_first()
+        .ok_or_else(|| Error::internal("a batch became no message"))?;
+    let message = message_length(prefix)?;
+    let total = encoded.iter().map(Buffer::len).sum::<usize>();
+    let body = total
+        .checked_sub(message)
+        .filter(|body| body.is_multiple_of(ALIGN))
+        .ok_or_else(|| Error::internal("a message whose lengths do not add up"))?;
     let weights = match delta.weights() {
         Weights::Ones => None,
         Weights::Each(weights) => Some(weights),
     };
-    let mut bytes = Vec::with_capacity(
-        HEADER + message.next_multiple_of(ALIGN) + body + weights.map_or(0, |_| delta.rows() * 8),
-    );
-    bytes.extend_from_slice(&[FORMAT, u8::from(weights.is_some()), 0, 0]);
-    bytes.extend_from_slice(&length(delta.rows())?.to_le_bytes());
-    bytes.extend_from_slice(&length(message)?.to_le_bytes());
-    bytes.extend_from_slice(&length(body / ALIGN)?.to_le_bytes());
-    bytes.extend_from_slice(&encoded.ipc_message);
-    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
-    bytes.extend_from_slice(&encoded.arrow_data);
-    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
-    for weight in weights.into_iter().flat_map(|weights| weights.values()) {
-        bytes.extend_from_slice(&weight.to_le_bytes());
+    let mut pieces = Pieces::default();
+    pieces.copy(&[FORMAT, u8::from(weights.is_some()), 0, 0]);
+    pieces.copy(&length(delta.rows())?.to_le_bytes());
+    pieces.copy(&length(message)?.to_le_bytes());
+    pieces.copy(&length(body / ALIGN)?.to_le_bytes());
+    let mut left = message;
+    for buffer in encoded {
+        pieces.share(buffer);
+        if left > 0 {
+            left = left.saturating_sub(buffer.len());
+            if left == 0 {
+                pieces.copy(&[0; ALIGN][..message.next_multiple_of(ALIGN) - message]);
+            }
+        }
     }
-    Ok(bytes)
+    if let Some(weights) = weights {
+        pieces.share(weights.values().inner());
+    }
+    Ok(pieces.finish())
+}
+
+/// The length of an IPC message, its padding included, as the bytes before it tell.
+fn message_length(prefix: &[u8]) -> Result<usize> {
+    let length = prefix
+        .last_chunk::<4>()
+        .map(|bytes| u32::from_le_bytes(*bytes));
+    let length = length.filter(|_| prefix.len() == 8);
+    length
+        .and_then(|length| usize::try_from(length).ok())
+        .ok_or_else(|| Error::internal("a message without its length"))
+}
+
+/// Bytes in pieces: small ones are put together, large ones stay where they are.
+#[derive(Default)]
+struct Pieces {
+    done: Vec<Bytes>,
+    small: Vec<u8>,
+}
+
+impl Pieces {
+    fn copy(&mut self, bytes: &[u8]) {
+        self.small.extend_from_slice(bytes);
+    }
+
+    fn share(&mut self, buffer: &Buffer) {
+        if buffer.len() < SHARED_BYTES {
+            return self.copy(buffer);
+        }
+        self.end();
+        self.done.push(Bytes::from_owner(Shared(buffer.clone())));
+    }
+
+    fn end(&mut self) {
+        if !self.small.is_empty() {
+            self.done.push(Bytes::from(std::mem::take(&mut self.small)));
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.end();
+        self.done
+    }
+}
+
+/// A buffer of a column, as the owner of its bytes.
+struct Shared(Buffer);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// The delta of `bytes`, which [`encode_delta`] made from one of the same schema. Bytes from

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::base::clock::SystemClock;
 use crate::base::disk::{DiskRef, RealDisk};
 use crate::base::rng::SystemRng;
@@ -43,7 +41,7 @@ pub(super) fn record(rows: u32, payload: impl Into<Vec<u8>>) -> Record {
     Record {
         rows,
         flags: 7,
-        payload: Bytes::from(payload.into()),
+        payload: payload.into().into(),
     }
 }
 

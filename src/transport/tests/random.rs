@@ -59,7 +59,7 @@ proptest! {
                         due.push((PartitionId(*partition), Offset(*end)));
                         model[*partition as usize].push((*end, *rows, *flags, payload.clone()));
                         *end += u64::from(*rows);
-                        group.push((PartitionId(*partition), Record { rows: *rows, flags: *flags, payload }));
+                        group.push((PartitionId(*partition), Record { rows: *rows, flags: *flags, payload: payload.into() }));
                     }
                     let done = log.topic(TopicId(1)).unwrap().append_wait(group).unwrap();
                     assert_eq!(done.first_offsets, due);
