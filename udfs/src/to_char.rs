@@ -61,8 +61,9 @@ fn to_char(moments: &ArrayRef, patterns: &ArrayRef) -> Result<ArrayRef> {
     let patterns = texts(patterns)?;
     let mut answer = StringViewBuilder::with_capacity(moments.len());
     let mut text = String::new();
-    // The pattern is a constant as a rule, so it is read once.
+    // The pattern is a constant as a rule, so it is read once; and of moments that come in their order, many have one text.
     let mut known: Option<(&str, Pattern)> = None;
+    let mut written: Option<i64> = None;
     for row in 0..moments.len() {
         if moments.is_null(row) || patterns.is_null(row) {
             answer.append_null();
@@ -74,10 +75,15 @@ fn to_char(moments: &ArrayRef, patterns: &ArrayRef) -> Result<ArrayRef> {
                 Ok(pattern) => known = Some((wanted, pattern)),
                 Err(message) => return exec_err!("{message}"),
             }
+            written = None;
         }
-        text.clear();
         if let Some((_, pattern)) = &known {
-            pattern.write(&Moment::from_micros(moments.value(row)), &mut text);
+            let moment = moments.value(row);
+            let step = moment.div_euclid(pattern.grain());
+            if written.replace(step) != Some(step) {
+                text.clear();
+                pattern.write(&Moment::from_micros(moment), &mut text);
+            }
         }
         answer.append_value(&text);
     }
@@ -121,6 +127,35 @@ mod tests {
             ("IYYY IW SSSS", "2024 10 50829"),
         ] {
             assert_eq!(written(MOMENT, pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn moments_that_follow_each_other_keep_their_own_texts() {
+        let function = ScalarUDF::new_from_impl(ToChar::default());
+        let steps = [0, 1, 999, 1_000, 999_999, 1_000_000, 59_999_999, 60_000_000];
+        let steps = steps
+            .into_iter()
+            .chain([3_600_000_000, 43_200_000_000, 86_400_000_000]);
+        let moments: Vec<i64> = steps.flat_map(|step| [-step, step, step - 1]).collect();
+        for pattern in [
+            "US",
+            "MS",
+            "SS",
+            "SSSS",
+            "MI",
+            "HH24",
+            "AM",
+            "DD",
+            "FMDay IYYY",
+        ] {
+            let rows: ArrayRef = Arc::new(TimestampMicrosecondArray::from(moments.clone()));
+            let patterns: ArrayRef = Arc::new(StringArray::from(vec![pattern; moments.len()]));
+            let answer = call(&function, &[rows, patterns]);
+            for (row, moment) in moments.iter().enumerate() {
+                let found = answer.as_string_view().value(row);
+                assert_eq!(found, written(*moment, pattern), "{moment} {pattern}");
+            }
         }
     }
 

@@ -144,6 +144,31 @@ enum Field {
     },
 }
 
+impl Field {
+    /// For how many microseconds it stays the same: a day, or less.
+    fn grain(self) -> i64 {
+        match self {
+            Self::Micros => 1,
+            Self::Millis => 1_000,
+            Self::Second | Self::SecondOfDay => MICROS_A_SECOND,
+            Self::Minute => 60 * MICROS_A_SECOND,
+            Self::Hour24 | Self::Hour12 | Self::HalfDay { .. } => 3_600 * MICROS_A_SECOND,
+            Self::Year(_)
+            | Self::IsoYear
+            | Self::Month
+            | Self::MonthName { .. }
+            | Self::Day
+            | Self::DayOfYear
+            | Self::DayOfWeek
+            | Self::IsoDayOfWeek
+            | Self::DayName { .. }
+            | Self::IsoWeek
+            | Self::Week
+            | Self::Quarter => SECONDS_A_DAY * MICROS_A_SECOND,
+        }
+    }
+}
+
 enum Part {
     Text(char),
     Field { field: Field, fill: bool },
@@ -242,6 +267,15 @@ impl Pattern {
             }
         }
         Ok(Self(parts))
+    }
+
+    /// For how many microseconds the text stays the same, counted from 1970: at most a day.
+    pub(crate) fn grain(&self) -> i64 {
+        let grains = self.0.iter().map(|part| match part {
+            Part::Text(_) => MICROS_A_SECOND * SECONDS_A_DAY,
+            Part::Field { field, .. } => field.grain(),
+        });
+        grains.fold(MICROS_A_SECOND * SECONDS_A_DAY, i64::min)
     }
 
     /// Writes `moment` behind `out`.
