@@ -163,6 +163,8 @@ pub(crate) struct Driver {
     reserve_epochs: ReserveEpochs,
     reserved: Epoch,
     clock: ClockRef,
+    /// Time that all epochs took, in microseconds.
+    epochs_us: u64,
     /// What `now()` is for models. Every model is as it has to be at this moment.
     now_us: i64,
     /// How far the time of each source has come by the rows that models have.
@@ -208,6 +210,7 @@ impl Driver {
             reserve_epochs: start.reserve_epochs,
             reserved: start.epoch,
             clock: start.clock,
+            epochs_us: 0,
             now_us,
             watermarks: Arc::default(),
             catalog: start.catalog,
@@ -323,6 +326,7 @@ impl Driver {
     /// One epoch.
     fn step(&mut self, collected: Collected) {
         if !collected.deltas.is_empty() || self.is_due() {
+            let began = self.clock.monotonic();
             self.begin_epoch();
             // Where no model follows, as in a batch run, time stands: all models are of one moment.
             if !self.models.is_empty() {
@@ -336,6 +340,8 @@ impl Driver {
             self.keep_for_building(&changes);
             let stepped = self.apply_and_step(changes);
             self.publish(&stepped.changed, &stepped.unchanged);
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.epochs_us += u64::try_from(took.as_micros()).unwrap_or(0);
         }
         for visible in collected.visible {
             // a session that went away needs no answer
@@ -403,6 +409,7 @@ impl Driver {
         }
         let world = Arc::new(World {
             epoch: self.epoch,
+            epochs_us: self.epochs_us,
             now_us: self.now_us,
             watermarks: Arc::clone(&self.watermarks),
             catalog: Arc::clone(&self.catalog),

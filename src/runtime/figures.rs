@@ -35,11 +35,13 @@ impl Lotic {
     /// Figures of the newest epoch.
     pub fn figures(&self) -> Vec<Figure> {
         let world = self.world();
-        let mut figures = vec![Figure {
-            name: "epoch",
+        let engine = [("epoch", world.epoch.0), ("epochs_us", world.epochs_us)];
+        let engine = engine.map(|(name, value)| Figure {
+            name,
             object: None,
-            value: world.epoch.0,
-        }];
+            value,
+        });
+        let mut figures = engine.to_vec();
         for object in world.catalog.objects() {
             let Some(content) = world.contents.get(&object.id) else {
                 continue;

@@ -108,6 +108,11 @@ impl Model {
         &self.inputs
     }
 
+    /// Time of its last step, in microseconds.
+    pub(crate) fn step_us(&self) -> u64 {
+        self.step_us
+    }
+
     /// The sources whose time it acts on, whether it reads them itself or through others.
     pub(crate) fn clocks(&self) -> &[ObjectId] {
         self.dataflow.clocks()

@@ -1,7 +1,8 @@
 //! One epoch of the models: which of them step, in which order, and what becomes of those that fail.
 //!
 //! A model waits for the models that it reads; those that do not wait for each other step at the same time when
-//! much came in, and one after the other when little did: to wake the threads of the pool takes longer than most small steps.
+//! much came in or their last steps took long, and one after the other otherwise: to wake the threads of the pool takes longer
+//! than most small steps.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use crate::zset::Delta;
 
 /// From this many rows on the work of an epoch is spread over threads.
 pub(super) const LARGE: usize = 4096;
+/// So do models whose last steps took so long together, in microseconds: some times what it takes to wake the threads.
+const LONG_US: u64 = 300;
 
 /// What the models did in one epoch.
 pub(super) struct Stepped {
@@ -55,6 +58,12 @@ impl Round {
             |(_, model): &(ObjectId, &mut Model)| model.inputs().iter().map(rows).sum::<usize>();
         models.iter().map(of_model).sum::<usize>() >= LARGE
     }
+}
+
+/// Whether the last steps of `models` took so long that these are likely to be worth the threads of the pool.
+fn took_long(models: &[(ObjectId, &mut Model)]) -> bool {
+    let times = models.iter().map(|(_, model)| model.step_us());
+    times.fold(0, u64::saturating_add) >= LONG_US
 }
 
 impl Driver {
@@ -123,7 +132,7 @@ impl Driver {
             (id, output)
         };
         let outputs: Vec<(ObjectId, Result<Vec<Delta>>)> =
-            if models.len() > 1 && round.is_large(&models) {
+            if models.len() > 1 && (round.is_large(&models) || took_long(&models)) {
                 models.into_par_iter().map(step).collect()
             } else {
                 models.into_iter().map(step).collect()

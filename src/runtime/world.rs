@@ -14,6 +14,8 @@ use crate::models::Snapshot;
 pub(crate) struct World {
     /// The epoch that published it.
     pub(crate) epoch: Epoch,
+    /// Time that all epochs before it took, from the rows at hand to their being visible, in microseconds.
+    pub(crate) epochs_us: u64,
     /// What `now()` is for its models, in microseconds since 1970.
     pub(crate) now_us: i64,
     /// How far the time of each source had come for its models.

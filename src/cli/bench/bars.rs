@@ -146,19 +146,30 @@ impl Bench {
         Ok(())
     }
 
-    /// Inserts a row an epoch, and tells what all models and their thread took for one.
+    /// The time that all epochs took so far, in microseconds.
+    fn epochs_us(&self) -> u64 {
+        let figures = self.lotic.figures();
+        let figure = figures.iter().find(|figure| figure.name == "epochs_us");
+        figure.map_or(0, |figure| figure.value)
+    }
+
+    /// Inserts a row an epoch, and tells how long an epoch took, what all models took of it, and the processor time of its threads.
     async fn epochs(&mut self, what: &str, epochs: u64, row: impl Fn(u64) -> String) -> Result<()> {
         const BUSY: &str = "SELECT sum(busy_us)::BIGINT FROM lotic.models";
         let (busy, driver) = (self.number(BUSY).await?, process::driver_cpu());
+        let began = self.epochs_us();
         for epoch in 0..epochs {
             self.change(&row(epoch)).await?;
         }
+        let took = self.epochs_us().saturating_sub(began);
         let driver = process::driver_cpu().saturating_sub(driver);
         let busy = self.number(BUSY).await?.saturating_sub(busy);
+        let epochs = epochs.max(1);
         say(&format!(
-            "{what}: {} us of steps an epoch, {} us of processor time of the thread that makes it",
-            busy / epochs.max(1),
-            driver.as_micros() / u128::from(epochs.max(1))
+            "{what}: {} us an epoch, {} us of steps in it, {} us of processor time",
+            took / epochs,
+            busy / epochs,
+            driver.as_micros() / u128::from(epochs)
         ));
         Ok(())
     }

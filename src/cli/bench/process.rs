@@ -30,7 +30,7 @@ pub(super) fn peak_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Processor time of the thread that keeps models fresh.
+/// Processor time of the threads that keep models fresh: the driver and its pool.
 pub(super) fn driver_cpu() -> Duration {
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
         return Duration::ZERO;

@@ -34,7 +34,7 @@ pub(crate) struct NexmarkArgs {
     #[arg(long, value_enum, default_value_t = DurabilityArg::Disk)]
     durability: DurabilityArg,
     /// Events of one push.
-    #[arg(long, default_value_t = 20_000, value_name = "EVENTS")]
+    #[arg(long, default_value_t = 10_000, value_name = "EVENTS")]
     block: u64,
     /// What the events depend on.
     #[arg(long, default_value_t = 1)]

@@ -22,7 +22,7 @@ use crate::runtime::{Lotic, Session};
 /// Blocks that are made and not yet sent.
 const BLOCKS_AHEAD: usize = 4;
 /// Blocks that are sent and not yet acknowledged.
-const BLOCKS_IN_FLIGHT: usize = 4;
+const BLOCKS_IN_FLIGHT: usize = 8;
 /// Rows of the side input of q13.
 const SIDE_ROWS: i64 = 10_000;
 
