@@ -2,8 +2,8 @@
 //!
 //! Rows lie in immutable chunks; a row with weight n lies there n times. A hash index finds a row
 //! for its retraction, by the primary key where there is one, else by all columns. Small chunks
-//! are merged as in a binary counter, so a row is copied O(log n) times however small the deltas
-//! are, and a chunk that is more than half dead is rewritten.
+//! are merged, four of a size at a time, so a row is copied O(log n) times however small the deltas
+//! are, and not at all if they have many rows; a chunk that is more than half dead is rewritten.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,10 +21,12 @@ use crate::base::{Error, ObjectId, Result};
 use crate::zset::canonical::canonical;
 use crate::zset::equal::RowEqual;
 use crate::zset::hash::row_hashes;
-use crate::zset::{Delta, Merged, Weights, gather};
+use crate::zset::{Delta, Merged, WHOLE_ROWS, Weights, gather};
 
 /// The most rows that a chunk holds.
 const CHUNK_ROWS: usize = 64 * 1024;
+/// So many small chunks become one: with more of them a row is copied less often, and a reader meets more chunks.
+const MERGED: usize = 4;
 
 /// The current rows of one table or model.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub struct Collection {
     schema: SchemaRef,
     /// The columns that the index hashes; all of them where there is no key.
     indexed: Vec<usize>,
-    /// Chunks in the order of their making; the sizes at the end fall like a binary counter. A
+    /// Chunks in the order of their making; the sizes at the end fall like a counter's of base [`MERGED`]. A
     /// number is never used again, so that a link to a chunk that is gone cannot find another.
     chunks: BTreeMap<u32, Chunk>,
     next_chunk: u32,
@@ -199,7 +201,12 @@ impl Collection {
 
     /// Adds the rows with weights above 0. Many of them are copied by several threads.
     fn add(&mut self, deltas: &[Delta]) -> Result<()> {
-        let pieces = gather(deltas)?;
+        let adds = |delta: &&Delta| match delta.weights() {
+            Weights::Ones => true,
+            Weights::Each(weights) => weights.values().iter().any(|weight| *weight > 0),
+        };
+        let deltas: Vec<Delta> = deltas.iter().filter(adds).cloned().collect();
+        let pieces = gather(&deltas)?;
         let admit = |piece: Merged| self.admit(piece);
         let admitted: Vec<Option<Admitted>> = if pieces.len() > 1 {
             pieces.into_par_iter().map(admit).collect::<Result<_>>()?
@@ -332,8 +339,12 @@ impl Collection {
         for number in mostly_dead {
             self.rewrite(&[number])?;
         }
-        while let Some((before, last)) = self.mergeable() {
-            self.rewrite(&[before, last])?;
+        loop {
+            let mergeable = self.mergeable();
+            if mergeable.is_empty() {
+                break;
+            }
+            self.rewrite(&mergeable)?;
         }
         if self.index.is_sparse(self.rows) {
             self.rebuild_index()?;
@@ -349,12 +360,29 @@ impl Collection {
         Ok(())
     }
 
-    /// The last two chunks, where the last has grown to half of the one before.
-    fn mergeable(&self) -> Option<(u32, u32)> {
-        let mut ends = self.chunks.iter().rev();
-        let ((last, small), (before, large)) = (ends.next()?, ends.next()?);
-        let (small, large) = (small.batch.num_rows(), large.batch.num_rows());
-        (large <= 2 * small && large + small <= CHUNK_ROWS).then_some((*before, *last))
+    /// The chunks at the end that are about as small as the last one, once there are [`MERGED`] of them.
+    fn mergeable(&self) -> Vec<u32> {
+        let last = self.chunks.values().next_back();
+        let last = last.map_or(usize::MAX, |chunk| chunk.batch.num_rows());
+        if last >= WHOLE_ROWS {
+            return Vec::new();
+        }
+        // the next power of MERGED: as many rows as the chunks of this size make at least
+        let mut size = MERGED;
+        while size <= last {
+            size *= MERGED;
+        }
+        let mut rows = 0;
+        let small = self.chunks.iter().rev().take_while(|(_, chunk)| {
+            rows += chunk.batch.num_rows();
+            chunk.batch.num_rows() < size && rows <= CHUNK_ROWS
+        });
+        let mut small: Vec<u32> = small.map(|(number, _)| *number).collect();
+        if small.len() < MERGED {
+            return Vec::new();
+        }
+        small.reverse();
+        small
     }
 
     /// Replaces chunks by one with their live rows.
@@ -574,6 +602,27 @@ mod tests {
         collection
             .contains_key(ObjectId(8), &probe, 4)
             .expect_err("no such key is kept");
+    }
+
+    #[test]
+    fn small_chunks_are_merged_and_large_ones_left_alone() {
+        let mut collection = Collection::new(rows(&[]).schema(), &[]);
+        for value in 0..1_000 {
+            let delta = Delta::inserts(rows(&[value]));
+            collection.apply(&[delta]).expect("it applies");
+            assert!(collection.chunks.len() < 5 * MERGED);
+        }
+        assert_eq!(held(&collection), (0..1_000).collect::<Vec<i64>>());
+        let large: Vec<i64> = (0..i64::try_from(WHOLE_ROWS).expect("few")).collect();
+        let large = rows(&large);
+        let before = collection.chunks.len();
+        for _ in 0..2 * MERGED {
+            let delta = Delta::inserts(large.clone());
+            collection.apply(&[delta]).expect("it applies");
+        }
+        assert_eq!(collection.chunks.len(), before + 2 * MERGED);
+        let last = collection.chunks.values().next_back().expect("chunks");
+        assert!(Arc::ptr_eq(last.batch.column(0), large.column(0)));
     }
 
     #[test]

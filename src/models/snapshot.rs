@@ -44,7 +44,8 @@ impl DeadRows {
 /// One immutable batch of rows and which of them are dead.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
-    pub(super) batch: RecordBatch,
+    /// Shared with the snapshots of all epochs that have it.
+    pub(super) batch: Arc<RecordBatch>,
     pub(super) dead: Arc<DeadRows>,
     /// Memory of the batch, in bytes: asked for at every epoch, so computed once.
     pub(super) bytes: usize,
@@ -54,7 +55,7 @@ impl Chunk {
     pub(super) fn new(batch: RecordBatch) -> Self {
         Self {
             bytes: own_bytes(&batch),
-            batch,
+            batch: Arc::new(batch),
             dead: Arc::default(),
         }
     }
@@ -66,7 +67,7 @@ impl Chunk {
     /// The live rows, without a copy where none is dead.
     pub(super) fn live(&self) -> Result<RecordBatch> {
         if self.dead.count() == 0 {
-            return Ok(self.batch.clone());
+            return Ok(RecordBatch::clone(&self.batch));
         }
         let keep: BooleanArray = (0..self.batch.num_rows())
             .map(|row| Some(!self.dead.is_dead(row)))

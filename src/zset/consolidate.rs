@@ -14,6 +14,9 @@ use crate::base::{Error, Result};
 
 /// The most rows that [`merge`] puts in one piece, unless one delta is larger.
 const PIECE_ROWS: usize = 1 << 16;
+/// [`gather`] leaves a delta of so many rows a piece of its own: to put it beside another would copy it. More than a batch of
+/// DataFusion's has, of which a large load would leave thousands.
+pub const WHOLE_ROWS: usize = (1 << 13) + 1;
 
 /// Rows that are all different, with the weights and hashes that merging them found; or, from [`gather`], rows
 /// that may be equal.
@@ -56,7 +59,7 @@ impl Merged {
 /// # Errors
 /// When a column cannot be hashed or compared, or a weight passes 64 bits.
 pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    let merged = each_piece(deltas, merge_piece)?;
+    let merged = each_piece(pieces_of(deltas, usize::MAX), merge_piece)?;
     Ok(merged
         .into_iter()
         .filter(|merged| merged.rows() > 0)
@@ -69,7 +72,7 @@ pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
 /// # Errors
 /// When batches cannot be joined.
 pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    each_piece(deltas, |piece| {
+    each_piece(pieces_of(deltas, WHOLE_ROWS), |piece| {
         let (batch, weights) = joined(piece)?;
         Ok(Merged {
             batch,
@@ -81,10 +84,9 @@ pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
 
 /// What `work` makes of the pieces, several at the same time where there are several.
 fn each_piece(
-    deltas: &[Delta],
+    pieces: Vec<Vec<Delta>>,
     work: impl Fn(&[Delta]) -> Result<Merged> + Sync,
 ) -> Result<Vec<Merged>> {
-    let pieces = pieces_of(deltas);
     if pieces.len() > 1 {
         pieces.par_iter().map(|piece| work(piece)).collect()
     } else {
@@ -92,8 +94,8 @@ fn each_piece(
     }
 }
 
-/// The deltas dealt to pieces of about [`PIECE_ROWS`] rows.
-fn pieces_of(deltas: &[Delta]) -> Vec<Vec<Delta>> {
+/// The deltas dealt to pieces of about [`PIECE_ROWS`] rows. One of `whole` rows or more is a piece of its own.
+fn pieces_of(deltas: &[Delta], whole: usize) -> Vec<Vec<Delta>> {
     let mut pieces: Vec<Vec<Delta>> = Vec::new();
     let mut room = 0;
     for delta in deltas
@@ -102,12 +104,15 @@ fn pieces_of(deltas: &[Delta]) -> Vec<Vec<Delta>> {
         .filter(|delta| delta.rows() > 0)
     {
         match pieces.last_mut() {
-            Some(piece) if delta.rows() <= room => {
+            Some(piece) if delta.rows() <= room && delta.rows() < whole => {
                 room -= delta.rows();
                 piece.push(delta);
             }
             _ => {
-                room = PIECE_ROWS.saturating_sub(delta.rows());
+                room = match delta.rows() {
+                    rows if rows >= whole => 0,
+                    rows => PIECE_ROWS.saturating_sub(rows),
+                };
                 pieces.push(vec![delta]);
             }
         }
@@ -146,6 +151,17 @@ pub fn net(deltas: &[Delta]) -> Result<Vec<Delta>> {
             .filter(|delta| delta.rows() > 0)
             .cloned()
             .collect());
+    }
+    if let [gone, come] = deltas
+        && gone.rows() == 1
+        && come.rows() == 1
+        && gone.weight(0) != 0
+        && come.weight(0) != 0
+        && gone.schema().fields().len() == come.schema().fields().len()
+        && !RowEqual::new(gone.batch().columns(), come.batch().columns())?.equal(0, 0)
+    {
+        // one row that became another: the commonest of all small changes
+        return Ok(deltas.to_vec());
     }
     consolidate(deltas)
 }

@@ -2,11 +2,11 @@
 //!
 //! Floats must be canonical already (see [`super::canonical`]): bits are compared.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
+use arrow::array::{Array, ArrayRef, downcast_primitive_array};
 use arrow::array::{DynComparator, make_comparator};
-use arrow::buffer::ScalarBuffer;
+use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
+use arrow::datatypes::DataType;
 
 use crate::base::Result;
 
@@ -15,7 +15,7 @@ pub struct RowEqual {
     columns: Vec<ColumnEqual>,
 }
 
-/// Compares one column. Keys are mostly whole numbers without NULL, which need no call through a pointer.
+/// Compares one column. Keys are mostly numbers and moments without NULL, which need no call through a pointer.
 enum ColumnEqual {
     Four(ScalarBuffer<i32>, ScalarBuffer<i32>),
     Eight(ScalarBuffer<i64>, ScalarBuffer<i64>),
@@ -26,32 +26,15 @@ enum ColumnEqual {
 impl ColumnEqual {
     fn new(left: &ArrayRef, right: &ArrayRef) -> Result<Self> {
         let same = left.data_type() == right.data_type();
-        if same && left.null_count() == 0 && right.null_count() == 0 {
-            match left.data_type() {
-                DataType::Int32 => {
-                    return Ok(Self::Four(
-                        values::<Int32Type>(left),
-                        values::<Int32Type>(right),
-                    ));
-                }
-                DataType::Date32 => {
-                    return Ok(Self::Four(
-                        values::<Date32Type>(left),
-                        values::<Date32Type>(right),
-                    ));
-                }
-                DataType::Int64 => {
-                    return Ok(Self::Eight(
-                        values::<Int64Type>(left),
-                        values::<Int64Type>(right),
-                    ));
-                }
-                DataType::Decimal128(_, _) => {
-                    return Ok(Self::Sixteen(
-                        values::<Decimal128Type>(left),
-                        values::<Decimal128Type>(right),
-                    ));
-                }
+        if same
+            && left.null_count() == 0
+            && right.null_count() == 0
+            && let (Some(lefts), Some(rights)) = (values(left), values(right))
+        {
+            match left.data_type().primitive_width() {
+                Some(4) => return Ok(Self::Four(lefts.into(), rights.into())),
+                Some(8) => return Ok(Self::Eight(lefts.into(), rights.into())),
+                Some(16) => return Ok(Self::Sixteen(lefts.into(), rights.into())),
                 _ => {}
             }
         }
@@ -73,8 +56,15 @@ impl ColumnEqual {
     }
 }
 
-fn values<T: ArrowPrimitiveType>(column: &ArrayRef) -> ScalarBuffer<T::Native> {
-    column.as_primitive::<T>().values().clone()
+/// The values of a column of fixed width; none of intervals, which are aligned to their parts and not to their width.
+fn values(column: &ArrayRef) -> Option<Buffer> {
+    if matches!(column.data_type(), DataType::Interval(_)) {
+        return None;
+    }
+    downcast_primitive_array!(
+        column => Some(column.values().inner().clone()),
+        _ => None
+    )
 }
 
 impl std::fmt::Debug for RowEqual {

@@ -17,6 +17,6 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use consolidate::{Merged, consolidate, differences, gather, merge, net};
+pub use consolidate::{Merged, WHOLE_ROWS, consolidate, differences, gather, merge, net};
 pub use delta::{Delta, Weights, batch_of};
 pub use size::own_bytes;

@@ -11,8 +11,9 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, SchemaRe
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 use super::encode::{decode_delta, encode_delta};
+use super::equal::RowEqual;
 use super::hash::partition_hashes;
-use super::{Delta, consolidate, differences, merge, net};
+use super::{Delta, Merged, consolidate, differences, gather, merge, net};
 use crate::base::Kind;
 use crate::testing::laws::strategy::histories;
 use crate::testing::laws::{Table, add_deltas, delta_of, integral};
@@ -59,7 +60,7 @@ proptest! {
     fn bytes_give_the_delta_back(history in histories(&[mixed()], 30)) {
         for step in history {
             let delta = delta_of(&mixed(), &step[0]).unwrap();
-            let back = decode_delta(&mixed(), &encode_delta(&delta).unwrap()).unwrap();
+            let back = decode_delta(&mixed(), &bytes_of(&delta)).unwrap();
             prop_assert_eq!(back.rows(), delta.rows());
             prop_assert_eq!(sum(&[back]), sum(&[delta]));
         }
@@ -73,7 +74,7 @@ proptest! {
     ) {
         for step in history {
             let delta = delta_of(&mixed(), &step[0]).unwrap();
-            let mut bytes = encode_delta(&delta).unwrap();
+            let mut bytes = bytes_of(&delta);
             let short = &bytes[..usize::from(cut) % bytes.len()];
             prop_assert_eq!(decode_delta(&mixed(), short).unwrap_err().kind(), Kind::Corrupt);
             for (at, value) in &damage {
@@ -102,13 +103,73 @@ fn equal_rows_merge_across_pieces_of_a_large_delta() {
     assert_eq!(merged.iter().map(total).sum::<i64>(), 200_000);
 }
 
+fn bytes_of(delta: &Delta) -> Vec<u8> {
+    encode_delta(delta).unwrap().concat()
+}
+
+#[test]
+fn rows_of_fixed_width_are_equal_where_their_values_are() {
+    let moments =
+        |values: Vec<Option<i64>>| Arc::new(TimestampMicrosecondArray::from(values)) as ArrayRef;
+    let floats = |values: Vec<f64>| Arc::new(Float64Array::from(values)) as ArrayRef;
+    let left = [
+        moments(vec![Some(1), Some(2), Some(3)]),
+        floats(vec![0.5, f64::NAN, 1.0]),
+    ];
+    let right = [
+        moments(vec![Some(9), Some(1), Some(2), Some(3)]).slice(1, 3),
+        floats(vec![0.5, f64::NAN, 2.0]),
+    ];
+    let equal = RowEqual::new(&left, &right).unwrap();
+    let found: Vec<bool> = (0..3).map(|row| equal.equal(row, row)).collect();
+    assert_eq!(found, [true, true, false]);
+    let known = moments(vec![Some(1), None]);
+    let equal = RowEqual::new([&known], [&known]).unwrap();
+    assert!(equal.equal(1, 1) && !equal.equal(0, 1));
+}
+
+#[test]
+fn one_row_that_becomes_another_is_net_and_one_that_stays_is_gone() {
+    let gone = Delta::deletes(ints(vec![7]));
+    let come = |value| Delta::inserts(ints(vec![value]));
+    assert_eq!(net(&[gone.clone(), come(8)]).unwrap().len(), 2);
+    assert!(net(&[gone.clone(), come(7)]).unwrap().is_empty());
+    let twice = Delta::new(ints(vec![7]), Int64Array::from(vec![2])).unwrap();
+    let left = net(&[gone, twice]).unwrap();
+    assert_eq!((left.len(), left[0].weight(0)), (1, 1));
+}
+
+#[test]
+fn large_deltas_are_gathered_as_they_are() {
+    let large = || Delta::inserts(ints((0..10_000).collect()));
+    let small = || Delta::inserts(ints(vec![1, 2, 3]));
+    let pieces = gather(&[small(), small(), large(), small(), large(), small()]).unwrap();
+    let rows: Vec<usize> = pieces.iter().map(Merged::rows).collect();
+    assert_eq!(rows, [6, 10_000, 3, 10_000, 3]);
+}
+
+#[test]
+fn large_columns_are_not_copied() {
+    let batch = ints((0..10_000).collect());
+    let column = batch.column(0).to_data().buffers()[0].clone();
+    let weights = Int64Array::from_iter_values((0..10_000).map(|row| row % 3 - 1));
+    let delta = Delta::new(batch.clone(), weights).unwrap();
+    let pieces = encode_delta(&delta).unwrap();
+    assert!(pieces.iter().any(|piece| piece.as_ptr() == column.as_ptr()));
+    let back = decode_delta(&batch.schema(), &pieces.concat()).unwrap();
+    assert_eq!(back.batch(), delta.batch());
+    assert!(differences(&[back], &[delta]).unwrap().is_empty());
+    let small = Delta::inserts(batch.slice(5, 3));
+    assert_eq!(encode_delta(&small).unwrap().len(), 1);
+}
+
 #[test]
 fn a_column_of_dictionaries_comes_back_as_one() {
     let words: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
     let schema = Schema::new(vec![Field::new("d", words.data_type().clone(), true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(words)]).unwrap();
     let delta = Delta::deletes(batch.clone());
-    let back = decode_delta(&batch.schema(), &encode_delta(&delta).unwrap()).unwrap();
+    let back = decode_delta(&batch.schema(), &bytes_of(&delta)).unwrap();
     assert_eq!(back.batch().schema(), batch.schema());
     assert!(differences(&[back], &[delta]).unwrap().is_empty());
 }

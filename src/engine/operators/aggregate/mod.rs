@@ -23,7 +23,7 @@ pub use self::call::{AggregateCall, CallForm};
 use self::call::{read_inside, sharing};
 use self::closing::OpenGroups;
 use self::keys::GroupTable;
-use self::output::{Snapshot, changes};
+use self::output::{Snapshot, Touched, changes};
 use crate::base::{Error, Kind, ObjectId, Result};
 use crate::engine::accumulate::{GroupStates, Groups, Rows, keep_at, make_room};
 use crate::engine::evaluate::evaluate_rows;
@@ -280,7 +280,7 @@ impl Aggregate {
             let rows = &self.rows;
             let old = self.snapshot(&closed, |_| false)?;
             let new = self.snapshot(&closed, |slot| rows[slot] > 0)?;
-            output = changes(&self.config, &old, &new, cx)?;
+            output = changes(&self.touched(&closed), &old, &new, cx)?;
         }
         for slot in closed {
             self.rows[slot] = 0;
@@ -298,13 +298,21 @@ impl Aggregate {
         self.table.release(slot);
     }
 
+    fn touched<'a>(&'a self, slots: &'a [usize]) -> Touched<'a> {
+        Touched {
+            config: &self.config,
+            table: &self.table,
+            slots,
+        }
+    }
+
     fn snapshot(&self, slots: &[usize], present: impl Fn(usize) -> bool) -> Result<Snapshot> {
         let states = self
             .shared
             .iter()
             .map(|place| self.states[*place].as_deref());
         let states: Vec<_> = states.collect();
-        Snapshot::take(&self.config, &self.table, &states, slots, present)
+        Snapshot::take(&self.config, &states, slots, present)
     }
 }
 
@@ -422,7 +430,7 @@ impl Aggregate {
         }
         let rows = &self.rows;
         let new = self.snapshot(&dirty, |slot| global || rows[slot] > 0)?;
-        let output = changes(&self.config, &old, &new, cx)?;
+        let output = changes(&self.touched(&dirty), &old, &new, cx)?;
         self.release(&dirty);
         Ok(output)
     }

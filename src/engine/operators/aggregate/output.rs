@@ -17,7 +17,6 @@ use crate::zset::{Delta, batch_of};
 
 /// The output rows of some slots, a row a slot.
 pub(super) struct Snapshot {
-    keys: Vec<ArrayRef>,
     results: Vec<ArrayRef>,
     /// Whether the group is there at all.
     present: Vec<bool>,
@@ -32,7 +31,6 @@ impl Snapshot {
     /// When states cannot give results of the declared types.
     pub(super) fn take(
         config: &AggregateConfig,
-        table: &GroupTable,
         states: &[Option<&dyn GroupStates>],
         slots: &[usize],
         present: impl Fn(usize) -> bool,
@@ -41,7 +39,6 @@ impl Snapshot {
         let mut errors = vec![None; slots.len()];
         if !present.contains(&true) {
             return Ok(Self {
-                keys: Vec::new(),
                 results: Vec::new(),
                 present,
                 errors,
@@ -63,7 +60,6 @@ impl Snapshot {
             results.push(spread(found, &present)?);
         }
         Ok(Self {
-            keys: table.gather(slots)?,
             results,
             present,
             errors,
@@ -74,27 +70,51 @@ impl Snapshot {
         self.present[at] && self.errors[at].is_none()
     }
 
-    /// The full rows at `places`.
-    fn rows(&self, config: &AggregateConfig, places: &[u64]) -> Result<RecordBatch> {
-        let indices = UInt64Array::from(places.to_vec());
-        let columns = self.keys.iter().chain(&self.results);
-        let columns = columns
-            .map(|column| take(column, &indices, None))
-            .collect::<Result<Vec<_>, _>>()?;
+    /// The full rows at `places`, whose keys are `keys`.
+    fn rows(
+        &self,
+        config: &AggregateConfig,
+        keys: &[ArrayRef],
+        places: &[usize],
+    ) -> Result<RecordBatch> {
+        let mut columns = keys.to_vec();
+        if places.len() == self.present.len() {
+            columns.extend_from_slice(&self.results);
+        } else {
+            let indices = UInt64Array::from_iter_values(places.iter().map(|at| *at as u64));
+            for results in &self.results {
+                columns.push(take(results, &indices, None)?);
+            }
+        }
         batch_of(&config.schema, columns, places.len())
     }
+}
 
-    /// The key of the row at `place`, for a message.
-    fn key(&self, config: &AggregateConfig, place: usize) -> Result<RecordBatch> {
-        let fields: Vec<usize> = (0..config.group.len()).collect();
-        let schema = config.schema.project(&fields)?;
-        let indices = UInt64Array::from(vec![place as u64]);
-        let columns = self
-            .keys
-            .iter()
-            .map(|column| take(column, &indices, None))
-            .collect::<Result<Vec<_>, _>>()?;
-        batch_of(&schema.into(), columns, 1)
+/// The groups whose rows are compared.
+pub(super) struct Touched<'a> {
+    /// What they are groups of.
+    pub(super) config: &'a AggregateConfig,
+    /// Their keys.
+    pub(super) table: &'a GroupTable,
+    /// Their slots.
+    pub(super) slots: &'a [usize],
+}
+
+impl Touched<'_> {
+    /// The keys of the groups at `places`.
+    fn keys(&self, places: &[usize]) -> Result<Vec<ArrayRef>> {
+        if places.len() == self.slots.len() {
+            return self.table.gather(self.slots);
+        }
+        let slots: Vec<usize> = places.iter().map(|at| self.slots[*at]).collect();
+        self.table.gather(&slots)
+    }
+
+    /// The key of the group at `place`, for a message.
+    fn key(&self, place: usize) -> Result<RecordBatch> {
+        let fields: Vec<usize> = (0..self.config.group.len()).collect();
+        let schema = self.config.schema.project(&fields)?;
+        batch_of(&schema.into(), self.keys(&[place])?, 1)
     }
 }
 
@@ -103,7 +123,7 @@ impl Snapshot {
 /// # Errors
 /// When the results do not fit the declared schema.
 pub(super) fn changes(
-    config: &AggregateConfig,
+    touched: &Touched<'_>,
     old: &Snapshot,
     new: &Snapshot,
     cx: &mut StepContext,
@@ -116,44 +136,52 @@ pub(super) fn changes(
     };
     let (mut gone, mut come) = (Vec::new(), Vec::new());
     for at in 0..old.present.len() {
-        tell_errors(config, old, new, at, cx)?;
+        tell_errors(touched, old, new, at, cx)?;
         let (before, after) = (old.has_row(at), new.has_row(at));
         // without functions, a group that stays stays as it is
         let same = before && after && equal.as_ref().is_none_or(|equal| equal.equal(at, at));
         if before && !same {
-            gone.push(at as u64);
+            gone.push(at);
         }
         if after && !same {
-            come.push(at as u64);
+            come.push(at);
         }
     }
     let mut output = Deltas::new();
+    let mut keys = None;
     if !gone.is_empty() {
-        output.push(Delta::deletes(old.rows(config, &gone)?));
+        let gone_keys = touched.keys(&gone)?;
+        let rows = old.rows(touched.config, &gone_keys, &gone)?;
+        output.push(Delta::deletes(rows));
+        keys = Some(gone_keys).filter(|_| gone == come);
     }
     if !come.is_empty() {
-        output.push(Delta::inserts(new.rows(config, &come)?));
+        let keys = keys.map_or_else(|| touched.keys(&come), Ok)?;
+        output.push(Delta::inserts(new.rows(touched.config, &keys, &come)?));
     }
     Ok(output)
 }
 
 fn tell_errors(
-    config: &AggregateConfig,
+    touched: &Touched<'_>,
     old: &Snapshot,
     new: &Snapshot,
     at: usize,
     cx: &mut StepContext,
 ) -> Result<()> {
     let (before, after) = (&old.errors[at], &new.errors[at]);
+    if before.is_none() && after.is_none() {
+        return Ok(());
+    }
     let text = |error: &Option<Error>| error.as_ref().map(|error| error.message().to_owned());
     if text(before) == text(after) {
         return Ok(());
     }
-    for (error, snapshot, weight) in [(before, old, -1), (after, new, 1)] {
+    for (error, weight) in [(before, -1), (after, 1)] {
         if let Some(error) = error {
             cx.errors.push(RowError {
                 error: error.clone(),
-                row: snapshot.key(config, at)?,
+                row: touched.key(at)?,
                 weight,
                 operator: "aggregate".to_owned(),
             });
