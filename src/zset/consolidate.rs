@@ -59,7 +59,7 @@ impl Merged {
 /// # Errors
 /// When a column cannot be hashed or compared, or a weight passes 64 bits.
 pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    let merged = each_piece(pieces_of(deltas, usize::MAX), merge_piece)?;
+    let merged = each_piece(&pieces_of(deltas, usize::MAX), merge_piece)?;
     Ok(merged
         .into_iter()
         .filter(|merged| merged.rows() > 0)
@@ -72,7 +72,7 @@ pub fn merge(deltas: &[Delta]) -> Result<Vec<Merged>> {
 /// # Errors
 /// When batches cannot be joined.
 pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
-    each_piece(pieces_of(deltas, WHOLE_ROWS), |piece| {
+    each_piece(&pieces_of(deltas, WHOLE_ROWS), |piece| {
         let (batch, weights) = joined(piece)?;
         Ok(Merged {
             batch,
@@ -84,7 +84,7 @@ pub fn gather(deltas: &[Delta]) -> Result<Vec<Merged>> {
 
 /// What `work` makes of the pieces, several at the same time where there are several.
 fn each_piece(
-    pieces: Vec<Vec<Delta>>,
+    pieces: &[Vec<Delta>],
     work: impl Fn(&[Delta]) -> Result<Merged> + Sync,
 ) -> Result<Vec<Merged>> {
     if pieces.len() > 1 {

@@ -3,7 +3,7 @@
 //! What all branches compute is computed once a row, and no other column than those that are asked for is kept: rows that are then
 //! equal can be added up before each becomes several. A branch with a filter of its own is left as it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -11,6 +11,7 @@ use datafusion::common::{Column, Result as DfResult};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Projection, Union};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::expressions::may_fail;
 use super::lowering::Lowering;
 use super::merge::{projection_below, substituted};
 use crate::base::Result;
@@ -25,10 +26,17 @@ struct Branch<'p> {
     relation: &'p LogicalPlan,
 }
 
+/// All branches of a union, which read one relation.
+struct Branches<'p> {
+    /// What each computes.
+    lists: Vec<Vec<Expr>>,
+    relation: &'p LogicalPlan,
+}
+
 impl Lowering<'_> {
     /// The operators of `union`, where all its branches are projections of one relation.
     pub(super) fn spread(&mut self, union: &Union, depth: usize) -> Result<Option<NodeId>> {
-        let Some((relation, lists)) = self.lists(union)? else {
+        let Some(Branches { lists, relation }) = self.branches(union)? else {
             return Ok(None);
         };
         let line = self.explain.current();
@@ -59,8 +67,8 @@ impl Lowering<'_> {
         Ok(Some(self.add(expand, &[narrow])))
     }
 
-    /// The relation that all branches read, and what each computes of it.
-    fn lists<'p>(&self, union: &'p Union) -> Result<Option<(&'p LogicalPlan, Vec<Vec<Expr>>)>> {
+    /// The branches of `union`, where all read one relation.
+    fn branches<'p>(&self, union: &'p Union) -> Result<Option<Branches<'p>>> {
         let mut relation: Option<&LogicalPlan> = None;
         let mut lists = Vec::with_capacity(union.inputs.len());
         for input in &union.inputs {
@@ -85,7 +93,8 @@ impl Lowering<'_> {
         };
         // without a column to keep apart there is nothing to compute
         let known = lists.iter().flatten().any(|expr| expr.any_column_refs());
-        Ok((known && self.is_told_by_its_names(relation)?).then_some((relation, lists)))
+        let told = known && self.is_told_by_its_names(relation)?;
+        Ok(told.then_some(Branches { lists, relation }))
     }
 }
 
@@ -100,7 +109,8 @@ fn branch_of(plan: &LogicalPlan) -> Result<Option<Branch<'_>>> {
     };
     let mut above = top;
     while let Some(inner) = projection_below(&above.input) {
-        if !branch.exprs.iter().chain(&inner.expr).all(is_plain) {
+        let plain = branch.exprs.iter().chain(&inner.expr).all(is_plain);
+        if !plain || hides_a_failure(&branch.exprs, &above.input, inner)? {
             return Ok(None);
         }
         let exprs = branch.exprs.into_iter();
@@ -112,6 +122,26 @@ fn branch_of(plan: &LogicalPlan) -> Result<Option<Branch<'_>>> {
         above = inner;
     }
     Ok(branch.exprs.iter().all(is_plain).then_some(branch))
+}
+
+/// Whether a column of `inner`, whose names are those of `input`, may fail on a row on which `exprs` do not ask for it.
+fn hides_a_failure(exprs: &[Expr], input: &LogicalPlan, inner: &Projection) -> DfResult<bool> {
+    let mut asked_for = vec![false; inner.expr.len()];
+    for expr in exprs {
+        expr.apply(|expr| {
+            if let Expr::Column(column) = expr {
+                asked_for[input.schema().index_of_column(column)?] = true;
+            }
+            Ok(if is_conditional(expr) {
+                TreeNodeRecursion::Jump
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        })?;
+    }
+    let schema = inner.input.schema();
+    let mut columns = inner.expr.iter().zip(asked_for);
+    Ok(columns.any(|(expr, asked_for)| !asked_for && may_fail(expr, schema)))
 }
 
 /// Whether `expr` is the same wherever its columns are, and reads nothing else.
@@ -133,21 +163,21 @@ fn is_plain(expr: &Expr) -> bool {
 
 /// What has to be computed once, each under a name, and `lists` over those names.
 fn computed_once(lists: Vec<Vec<Expr>>) -> DfResult<(Vec<Vec<Expr>>, Vec<Expr>)> {
-    let mut uses: HashMap<Expr, usize> = HashMap::new();
-    for list in &lists {
-        let mut of_list = HashSet::new();
+    // in how many lists an expression stands, and in which it was met last
+    let mut uses: HashMap<Expr, (usize, usize)> = HashMap::new();
+    for (number, list) in lists.iter().enumerate() {
         for expr in list {
             expr.apply(|expr| {
-                of_list.insert(expr.clone());
+                let (count, last) = uses.entry(expr.clone()).or_default();
+                if *count == 0 || *last != number {
+                    (*count, *last) = (*count + 1, number);
+                }
                 Ok(if is_conditional(expr) {
                     TreeNodeRecursion::Jump
                 } else {
                     TreeNodeRecursion::Continue
                 })
             })?;
-        }
-        for expr in of_list {
-            *uses.entry(expr).or_default() += 1;
         }
     }
     let everywhere = lists.len();
@@ -166,7 +196,9 @@ fn computed_once(lists: Vec<Vec<Expr>>) -> DfResult<(Vec<Vec<Expr>>, Vec<Expr>)>
         let list = list.into_iter().map(|expr| {
             let expr = expr.transform_down(|expr| {
                 let shared = matches!(expr, Expr::Column(_))
-                    || uses.get(&expr) == Some(&everywhere)
+                    || uses
+                        .get(&expr)
+                        .is_some_and(|(count, _)| *count == everywhere)
                         && !matches!(expr, Expr::Alias(_))
                         && expr.any_column_refs();
                 Ok(if shared {
