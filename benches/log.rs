@@ -62,7 +62,7 @@ fn append(topic: &Topic, payload: &Bytes) {
         let record = Record {
             rows: 1000,
             flags: 0,
-            payload: payload.clone(),
+            payload: payload.clone().into(),
         };
         let done = Box::new(move |outcome| sender.send(outcome).unwrap());
         topic.append(vec![(PartitionId(0), record)], done);
