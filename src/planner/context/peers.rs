@@ -121,16 +121,44 @@ fn sort_peers(node: Node) -> Result<Transformed<Node>> {
     };
     let written = node.required_input_ordering().into_iter().flatten();
     let mut keys: Vec<PhysicalSortExpr> = written.flat_map(sort_keys).collect();
+    // a key of the partition may have any direction: nodes above may count on the one that it has
+    let order = input.output_ordering();
+    for key in &mut keys {
+        let known = order.and_then(|order| order.iter().find(|known| known.expr.eq(&key.expr)));
+        key.options = known.map_or(key.options, |known| known.options);
+    }
     keys.extend(peer_order(calls, &input.schema())?);
     let Some(order) = LexOrdering::new(keys) else {
         return Ok(Transformed::no(node));
     };
-    let parts = |node: &Node| node.output_partitioning().partition_count();
     let below = match input.downcast_ref::<SortExec>() {
         Some(sort) if sort.fetch().is_none() && parts(sort.input()) == parts(input) => sort.input(),
         _ => input,
     };
-    let sort = SortExec::new(order, Arc::clone(below));
-    let sort = sort.with_preserve_partitioning(parts(below) > 1);
-    replaced(node, vec![Arc::new(sort)]).map(Transformed::yes)
+    let counted_on = node.output_ordering().cloned();
+    let sorted = sort_by(order, Arc::clone(below));
+    let node = replaced(node, vec![sorted])?;
+    // or on keys behind them, which now come after what the peers are sorted by
+    let lost = match counted_on {
+        Some(order) => {
+            let known = node.equivalence_properties();
+            let holds = known.ordering_satisfy(order.clone())?;
+            Some(order).filter(|_| !holds)
+        }
+        None => None,
+    };
+    Ok(Transformed::yes(match lost {
+        Some(order) => sort_by(order, node),
+        None => node,
+    }))
+}
+
+fn parts(node: &Node) -> usize {
+    node.output_partitioning().partition_count()
+}
+
+/// The rows of each part of `node`, sorted.
+fn sort_by(order: LexOrdering, node: Node) -> Node {
+    let several = parts(&node) > 1;
+    Arc::new(SortExec::new(order, node).with_preserve_partitioning(several))
 }
