@@ -6,7 +6,7 @@
 //! | 1 | 1 when weights follow, else 0 (every row counts +1) |
 //! | 2 | 0 |
 //! | 4 | rows |
-//! | 4 | length of the message |
+//! | 4 | length of the message; the padding that Arrow gives it may be counted |
 //! | 4 | length of the body, in units of 16 bytes |
 //! | .. | the IPC message, padded to 16 bytes |
 //! | .. | the IPC body, not compressed (the log compresses), padded to 16 bytes |

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Extension, Filter, LogicalPlan};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use super::node::AsofNode;
+use crate::planner::lower::reads_elsewhere;
 
 /// The rule. It runs before DataFusion's own, which push further down.
 #[derive(Debug)]
@@ -62,21 +63,9 @@ impl OptimizerRule for PushBelowAsof {
 
 /// Whether `condition` is about columns of the left side, and about nothing else.
 fn reads_left(condition: &Expr, node: &AsofNode) -> bool {
-    let subquery = condition
-        .exists(|expr| {
-            Ok(matches!(
-                expr,
-                Expr::ScalarSubquery(_)
-                    | Expr::Exists(_)
-                    | Expr::InSubquery(_)
-                    | Expr::SetComparison(_)
-                    | Expr::OuterReferenceColumn(..)
-            ))
-        })
-        .unwrap_or(true);
     let columns = condition.column_refs();
     let left = node.left.schema();
-    !subquery
+    !reads_elsewhere(condition)
         && !condition.is_volatile()
         && !columns.is_empty()
         && columns

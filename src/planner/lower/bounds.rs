@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
     TableScan, Union, Window,
 };
 
-use super::expressions::unaliased;
+use super::expressions::{reads_elsewhere, unaliased};
 use super::keyed::column_of;
 use super::lowering::Resolved;
 use super::on_close::mark_of;
@@ -102,7 +102,7 @@ impl Bound {
 /// # Errors
 /// When an expression of the plan has no type: a defect.
 pub(super) fn bounds_of(plan: &LogicalPlan, resolve: Resolve<'_>) -> Result<Bounds> {
-    if has_other_reasons(plan)? {
+    if has_other_reasons(plan) {
         return Ok(Bounds::new());
     }
     match plan {
@@ -161,27 +161,13 @@ fn of_joined(join: &Join, above: Option<&Expr>, resolve: Resolve<'_>) -> Result<
 }
 
 /// Whether rows of a node change with the clock or with the answer of a subquery.
-pub(super) fn has_other_reasons(plan: &LogicalPlan) -> Result<bool> {
+pub(super) fn has_other_reasons(plan: &LogicalPlan) -> bool {
     any_other_reason(&plan.expressions())
 }
 
-fn any_other_reason(exprs: &[Expr]) -> Result<bool> {
-    let mut found = false;
-    for expr in exprs {
-        found = found
-            || reads_clock(expr)
-            || expr.exists(|part| {
-                Ok(matches!(
-                    part,
-                    Expr::ScalarSubquery(_)
-                        | Expr::Exists(_)
-                        | Expr::InSubquery(_)
-                        | Expr::SetComparison(_)
-                        | Expr::OuterReferenceColumn(..)
-                ))
-            })?;
-    }
-    Ok(found)
+fn any_other_reason(exprs: &[Expr]) -> bool {
+    let mut exprs = exprs.iter();
+    exprs.any(|expr| reads_clock(expr) || reads_elsewhere(expr))
 }
 
 fn of_scan(scan: &TableScan, resolve: Resolve<'_>) -> Bounds {
@@ -275,7 +261,7 @@ pub(super) fn of_join(
     resolve: Resolve<'_>,
 ) -> Result<[Bounds; 2]> {
     let mut tied = [Bounds::new(), Bounds::new()];
-    if join.null_aware || any_other_reason(join.filter.as_slice())? {
+    if join.null_aware || any_other_reason(join.filter.as_slice()) {
         return Ok(tied);
     }
     let schemas = [join.left.schema(), join.right.schema()];

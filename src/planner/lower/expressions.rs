@@ -153,6 +153,21 @@ fn unstable_call(expr: &Expr) -> Option<(String, Volatility)> {
     (volatility != Volatility::Immutable).then(|| (name.to_owned(), volatility))
 }
 
+/// Whether `expr` is a subquery itself.
+pub(super) fn is_subquery(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+    )
+}
+
+/// Whether a part of `expr` is a subquery, or a column of a query around its own. Errs on the side of yes.
+pub(crate) fn reads_elsewhere(expr: &Expr) -> bool {
+    let elsewhere =
+        |part: &Expr| Ok(is_subquery(part) || matches!(part, Expr::OuterReferenceColumn(..)));
+    expr.exists(elsewhere).unwrap_or(true)
+}
+
 /// Whether evaluating `expr` can fail on some row. Errs on the side of yes.
 pub(crate) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
     let mut fails = false;

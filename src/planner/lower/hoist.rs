@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     Aggregate, Expr, Filter, Join, LogicalPlan, Projection, Sort, SortExpr, Window,
 };
 
-use super::expressions::may_fail;
+use super::expressions::{is_subquery, may_fail};
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -438,14 +438,5 @@ fn split_filter(filter: Filter) -> Outcome<Transformed<LogicalPlan>> {
 }
 
 fn has_subquery(expr: &Expr) -> bool {
-    expr.exists(|expr| {
-        Ok(matches!(
-            expr,
-            Expr::ScalarSubquery(_)
-                | Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-        ))
-    })
-    .unwrap_or(true)
+    expr.exists(|expr| Ok(is_subquery(expr))).unwrap_or(true)
 }

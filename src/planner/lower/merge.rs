@@ -11,7 +11,7 @@ use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
-use super::expressions::may_fail;
+use super::expressions::{may_fail, reads_elsewhere};
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -60,20 +60,13 @@ pub(super) fn projection_below(plan: &LogicalPlan) -> Option<&Projection> {
 /// Whether nothing of `inner` that is worth keeping is used twice, and all is plain to put in.
 fn pays(outer: &Projection, inner: &Projection) -> Outcome<bool> {
     let mut uses: HashMap<usize, usize> = HashMap::new();
-    let mut plain = !inner.expr.iter().any(Expr::is_volatile);
+    let plain =
+        !inner.expr.iter().any(Expr::is_volatile) && !outer.expr.iter().any(reads_elsewhere);
     for expr in &outer.expr {
         expr.apply(|expr| {
-            match expr {
-                Expr::Column(column) => {
-                    let at = outer.input.schema().index_of_column(column)?;
-                    *uses.entry(at).or_default() += 1;
-                }
-                Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-                | Expr::ScalarSubquery(_)
-                | Expr::OuterReferenceColumn(..) => plain = false,
-                _ => {}
+            if let Expr::Column(column) = expr {
+                let at = outer.input.schema().index_of_column(column)?;
+                *uses.entry(at).or_default() += 1;
             }
             Ok(TreeNodeRecursion::Continue)
         })?;

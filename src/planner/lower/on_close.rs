@@ -108,7 +108,7 @@ fn placed(
     }
     match plan {
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_)
-            if !has_other_reasons(plan)? =>
+            if !has_other_reasons(plan) =>
         {
             let input = plan.inputs().first().copied().ok_or_else(nothing_closes)?;
             let input = placed(input, resolve, condition)?;

@@ -11,7 +11,7 @@ use datafusion::common::{Column, Result as DfResult};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Projection, Union};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::expressions::may_fail;
+use super::expressions::{may_fail, reads_elsewhere};
 use super::lowering::Lowering;
 use super::merge::{projection_below, substituted};
 use crate::base::Result;
@@ -128,15 +128,11 @@ fn branch_of(plan: &LogicalPlan) -> Result<Option<Branch<'_>>> {
 fn hides_a_failure(exprs: &[Expr], input: &LogicalPlan, inner: &Projection) -> DfResult<bool> {
     let mut asked_for = vec![false; inner.expr.len()];
     for expr in exprs {
-        expr.apply(|expr| {
-            if let Expr::Column(column) = expr {
+        each_unconditional(expr, |part| {
+            if let Expr::Column(column) = part {
                 asked_for[input.schema().index_of_column(column)?] = true;
             }
-            Ok(if is_conditional(expr) {
-                TreeNodeRecursion::Jump
-            } else {
-                TreeNodeRecursion::Continue
-            })
+            Ok(())
         })?;
     }
     let schema = inner.input.schema();
@@ -146,19 +142,20 @@ fn hides_a_failure(exprs: &[Expr], input: &LogicalPlan, inner: &Projection) -> D
 
 /// Whether `expr` is the same wherever its columns are, and reads nothing else.
 fn is_plain(expr: &Expr) -> bool {
-    let mut plain = !expr.is_volatile();
-    let walked = expr.apply(|expr| {
-        plain &= !matches!(
-            expr,
-            Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-                | Expr::ScalarSubquery(_)
-                | Expr::OuterReferenceColumn(..)
-        );
-        Ok(TreeNodeRecursion::Continue)
-    });
-    plain && walked.is_ok()
+    !expr.is_volatile() && !reads_elsewhere(expr)
+}
+
+/// Calls `each` for the parts of `expr` that are computed on every row, `expr` itself first.
+fn each_unconditional(expr: &Expr, mut each: impl FnMut(&Expr) -> DfResult<()>) -> DfResult<()> {
+    expr.apply(|part| {
+        each(part)?;
+        Ok(if is_conditional(part) {
+            TreeNodeRecursion::Jump
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    })?;
+    Ok(())
 }
 
 /// What has to be computed once, each under a name, and `lists` over those names.
@@ -167,16 +164,12 @@ fn computed_once(lists: Vec<Vec<Expr>>) -> DfResult<(Vec<Vec<Expr>>, Vec<Expr>)>
     let mut uses: HashMap<Expr, (usize, usize)> = HashMap::new();
     for (number, list) in lists.iter().enumerate() {
         for expr in list {
-            expr.apply(|expr| {
-                let (count, last) = uses.entry(expr.clone()).or_default();
+            each_unconditional(expr, |part| {
+                let (count, last) = uses.entry(part.clone()).or_default();
                 if *count == 0 || *last != number {
                     (*count, *last) = (*count + 1, number);
                 }
-                Ok(if is_conditional(expr) {
-                    TreeNodeRecursion::Jump
-                } else {
-                    TreeNodeRecursion::Continue
-                })
+                Ok(())
             })?;
         }
     }
