@@ -307,6 +307,12 @@ pub(super) fn is_known(udaf: &AggregateUDF) -> bool {
     KNOWN.iter().any(|known| known.as_ref() == udaf)
 }
 
+/// The function that queries mean by the name of `theirs`, one of DataFusion's.
+pub(super) fn own(theirs: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
+    let own = KNOWN.iter().find(|own| own.name() == theirs.name());
+    Arc::clone(own.unwrap_or(theirs))
+}
+
 /// Lotic's own aggregates, and those of DataFusion whose answer is exact in any order as it is.
 static KNOWN: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     let mut known = all_udafs();

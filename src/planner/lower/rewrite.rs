@@ -10,16 +10,18 @@ use datafusion::logical_expr::logical_plan::Subquery;
 use super::hoist;
 use super::merge;
 use super::region::leads_to_sort;
+use super::scalars::join_counted;
 use super::temporal;
 use crate::base::Result;
 
-/// `plan` without the sorts that nothing reads, and with every expression that can fail on a row in a
-/// projection or a filter. Both modes run this plan, so a failing row is missing from the same place in both.
+/// `plan` without the sorts that nothing reads, with every expression that can fail on a row in a
+/// projection or a filter, and with the subqueries joined that may give more than the one row that is wanted. Both modes run this plan, so a failing row is missing from the same place in both.
 /// Applying it twice is the same as applying it once.
 pub(super) fn plan_for_both_modes(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let plan = without_idle_sorts(plan.clone(), false)?;
     let plan = plan.transform_up_with_subqueries(merge::merge)?.data;
     let plan = plan.transform_up_with_subqueries(hoist::hoist)?.data;
+    let plan = join_counted(plan)?;
     let plan = plan.transform_up_with_subqueries(temporal::split)?.data;
     Ok(plan)
 }

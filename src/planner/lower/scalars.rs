@@ -1,33 +1,55 @@
 //! Scalar subqueries as joins: `x > (SELECT max(y) FROM u)` becomes a left join without a key against one row.
 //!
-//! Only a subquery that cannot have a second row is turned: a second row must be an error, and a join would
-//! double rows instead. The rest is recomputed. A model alone runs this form; the batch plan keeps the subquery,
-//! which DataFusion evaluates once.
+//! A subquery that cannot have a second row is joined as it is, by the maintained model alone: the batch plan keeps it,
+//! and DataFusion evaluates it once. Of any other, rows are counted: what is joined is one row with their number and
+//! a value, and `one_row` fails on each row that asks for the value of several. So that batch leaves out the same rows, both modes
+//! run that form.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DataFusionError, JoinConstraint, JoinType, NullEquality};
+use datafusion::common::{
+    Column, DFSchema, DataFusionError, JoinConstraint, JoinType, NullEquality,
+};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SubqueryAlias,
+    Aggregate, Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SubqueryAlias, lit,
 };
 
+use super::aggregate::own;
 use super::hoist::columns_of;
+use super::keyed::without_order;
 use super::region::leads_to_sort;
 use crate::base::Result;
+use crate::planner::functions::one_row;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
 /// `plan` with its scalar subqueries joined, where they have at most one row.
 pub(super) fn join_scalars(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(join_node)?.data)
+    let join = |plan| join_node(plan, Rows::AtMostOne);
+    Ok(plan.transform_up_with_subqueries(join)?.data)
 }
 
-fn join_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
+/// `plan` with those joined that may have more rows.
+pub(super) fn join_counted(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let join = |plan| join_node(plan, Rows::Any);
+    Ok(plan.transform_up_with_subqueries(join)?.data)
+}
+
+/// How many rows the subqueries have that are joined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    AtMostOne,
+    Any,
+}
+
+fn join_node(plan: LogicalPlan, rows: Rows) -> Outcome<Transformed<LogicalPlan>> {
     match plan {
         LogicalPlan::Filter(filter) => {
-            let mut found = Found::default();
+            let mut found = Found::new(rows);
             let predicate = found.replace(filter.predicate.clone())?;
             if found.scalars.is_empty() {
                 return Ok(Transformed::no(LogicalPlan::Filter(filter)));
@@ -39,9 +61,10 @@ fn join_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
             let narrow = Projection::try_new_with_schema(exprs, Arc::new(filtered), schema)?;
             Ok(Transformed::yes(LogicalPlan::Projection(narrow)))
         }
+        LogicalPlan::Join(join) => join_in_join(join, rows),
         // Under LIMIT a projection must stay on the sort whose order it keeps.
         LogicalPlan::Projection(projection) if !leads_to_sort(&projection.input) => {
-            let mut found = Found::default();
+            let mut found = Found::new(rows);
             let exprs = projection
                 .expr
                 .iter()
@@ -58,20 +81,63 @@ fn join_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
     }
 }
 
+/// A join whose condition reads subqueries: their values stand beside the rows of the side that asks for them, and of the left one
+/// where the condition is of both.
+fn join_in_join(join: Join, rows: Rows) -> Outcome<Transformed<LogicalPlan>> {
+    let mut left = Found::new(rows);
+    let mut right = Found::new(rows);
+    right.prefix = "__lotic_right";
+    let pairs = join.on.iter();
+    let on = pairs.map(|(l, r)| Ok((left.replace(l.clone())?, right.replace(r.clone())?)));
+    let on = on.collect::<Outcome<Vec<(Expr, Expr)>>>()?;
+    let filter = join.filter.clone().map(|filter| left.replace(filter));
+    let filter = filter.transpose()?;
+    if left.scalars.is_empty() && right.scalars.is_empty() {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    }
+    let schema = Arc::clone(&join.schema);
+    let joined = LogicalPlan::Join(Join::try_new(
+        left.join(join.left)?,
+        right.join(join.right)?,
+        on,
+        filter,
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?);
+    let exprs = columns_of(&schema);
+    let narrow = Projection::try_new_with_schema(exprs, Arc::new(joined), schema)?;
+    Ok(Transformed::yes(LogicalPlan::Projection(narrow)))
+}
+
 /// The scalar subqueries of one node.
-#[derive(Default)]
 struct Found {
+    rows: Rows,
+    prefix: &'static str,
     scalars: Vec<Subquery>,
 }
 
 impl Found {
+    fn new(rows: Rows) -> Self {
+        let prefix = match rows {
+            Rows::AtMostOne => "__lotic_scalar",
+            Rows::Any => "__lotic_counted",
+        };
+        Self {
+            rows,
+            prefix,
+            scalars: Vec::new(),
+        }
+    }
+
     /// `expr` with columns in place of the subqueries.
     fn replace(&mut self, expr: Expr) -> Outcome<Expr> {
         let replaced = expr.transform_down(|expr| {
             let Expr::ScalarSubquery(subquery) = expr else {
                 return Ok(Transformed::no(expr));
             };
-            if !subquery.outer_ref_columns.is_empty() || !at_most_one_row(&subquery.subquery) {
+            if !subquery.outer_ref_columns.is_empty() || !self.takes(&subquery.subquery) {
                 return Ok(Transformed::no(Expr::ScalarSubquery(subquery)));
             }
             let known = self.scalars.iter().position(|known| *known == subquery);
@@ -79,32 +145,43 @@ impl Found {
                 self.scalars.push(subquery);
                 self.scalars.len() - 1
             });
-            Ok(Transformed::yes(Expr::Column(value_of(index))))
+            let value = self.column(index, "value");
+            Ok(Transformed::yes(match self.rows {
+                Rows::AtMostOne => value,
+                Rows::Any => one_row::function().call(vec![self.column(index, "count"), value]),
+            }))
         })?;
         Ok(replaced.data)
+    }
+
+    fn takes(&self, plan: &LogicalPlan) -> bool {
+        match self.rows {
+            Rows::AtMostOne => at_most_one_row(plan),
+            Rows::Any => !at_most_one_row(plan) && without_order(plan.schema().fields()).is_none(),
+        }
+    }
+
+    fn relation(&self, index: usize) -> String {
+        format!("{}_{}", self.prefix, index + 1)
+    }
+
+    fn column(&self, index: usize, name: &str) -> Expr {
+        Expr::Column(Column::new(Some(self.relation(index)), name))
     }
 
     /// `input` beside the value of every subquery, NULL for one without a row.
     fn join(self, input: Arc<LogicalPlan>) -> Outcome<Arc<LogicalPlan>> {
         let mut joined = input;
-        for (index, scalar) in self.scalars.into_iter().enumerate() {
-            let column = scalar.subquery.schema().iter().next().map(Column::from);
-            let column = column.ok_or_else(|| {
-                DataFusionError::Plan("a scalar subquery has no column".to_owned())
-            })?;
-            let target = value_of(index);
-            let value = Expr::Column(column).alias(target.name);
-            let value = Projection::try_new(vec![value], scalar.subquery)?;
-            let value = Arc::new(LogicalPlan::Projection(value));
-            let right = match target.relation {
-                Some(name) => Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(
-                    value, name,
-                )?)),
-                None => value,
+        for (index, scalar) in self.scalars.iter().enumerate() {
+            let subquery = Arc::clone(&scalar.subquery);
+            let row = match self.rows {
+                Rows::AtMostOne => valued(subquery)?,
+                Rows::Any => counted(subquery)?,
             };
+            let right = SubqueryAlias::try_new(Arc::new(row), self.relation(index))?;
             joined = Arc::new(LogicalPlan::Join(Join::try_new(
                 joined,
-                right,
+                Arc::new(LogicalPlan::SubqueryAlias(right)),
                 Vec::new(),
                 None,
                 JoinType::Left,
@@ -117,8 +194,38 @@ impl Found {
     }
 }
 
-fn value_of(index: usize) -> Column {
-    Column::new(Some(format!("__lotic_scalar_{}", index + 1)), "value")
+/// The one column of a subquery's plan.
+fn only_column(schema: &DFSchema) -> Outcome<Expr> {
+    let column = schema.iter().next().map(Column::from);
+    let column = column.map(Expr::Column);
+    column.ok_or_else(|| DataFusionError::Plan("a scalar subquery has no column".to_owned()))
+}
+
+/// The column `value`: that of `subquery`.
+fn valued(subquery: Arc<LogicalPlan>) -> Outcome<LogicalPlan> {
+    let value = only_column(subquery.schema())?.alias("value");
+    Ok(LogicalPlan::Projection(Projection::try_new(
+        vec![value],
+        subquery,
+    )?))
+}
+
+/// One row of the columns `count`, the number of `subquery`'s rows, and `value`, the least of its values.
+fn counted(subquery: Arc<LogicalPlan>) -> Outcome<LogicalPlan> {
+    let value = only_column(subquery.schema())?;
+    let calls = vec![
+        own(&count_udaf()).call(vec![lit(1_i64)]),
+        own(&min_udaf()).call(vec![value]),
+    ];
+    let counted = Aggregate::try_new(subquery, Vec::new(), calls)?;
+    let named = columns_of(&counted.schema)
+        .into_iter()
+        .zip(["count", "value"]);
+    let named = named.map(|(column, name)| column.alias(name)).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(
+        named,
+        Arc::new(LogicalPlan::Aggregate(counted)),
+    )?))
 }
 
 fn at_most_one_row(plan: &LogicalPlan) -> bool {
