@@ -3,6 +3,7 @@
 //! `base` imports nothing of Lotic. The seams (`clock`, `disk`, `rng`, `task`) are the only ways to
 //! time, files, randomness and threads, so that a test can own each of them.
 
+mod bytea;
 mod cancel;
 pub mod clock;
 pub mod copy_options;
@@ -16,6 +17,7 @@ pub mod rng;
 mod store_error;
 pub mod task;
 
+pub(crate) use bytea::bytea;
 pub use cancel::{CancelFlag, RaiseOnDrop};
 pub use error::{COPY_MARK, Error, Kind, Result};
 pub use ids::{Epoch, ObjectId, Offset, PartitionId, TopicId};

@@ -10,9 +10,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
-use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{
+    Between, Case, InList, InSubquery, ScalarFunction, SetComparison,
+};
+use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast,
+    BinaryExpr, Cast, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator,
+    Projection, Union, Values, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -35,10 +39,99 @@ impl AnalyzerRule for FloatOverDecimal {
 }
 
 fn rewrite_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
-    if let LogicalPlan::Union(union) = plan {
-        return rewrite_union(union);
+    match plan {
+        LogicalPlan::Union(union) => rewrite_union(union),
+        LogicalPlan::Values(values) => rewrite_values(values),
+        LogicalPlan::Join(join) => {
+            let (join, keys) = rewrite_keys(join);
+            let plan = rewrite_over_inputs(LogicalPlan::Join(join), rewrite)?;
+            let changed = plan.transformed || keys;
+            Ok(Transformed::new_transformed(plan.data, changed))
+        }
+        plan => rewrite_over_inputs(plan, rewrite),
     }
-    rewrite_over_inputs(plan, rewrite)
+}
+
+/// The keys of USING, INTERSECT and EXCEPT, which no expression compares.
+fn rewrite_keys(join: Join) -> (Join, bool) {
+    let (left, right) = (
+        Arc::clone(join.left.schema()),
+        Arc::clone(join.right.schema()),
+    );
+    let mut changed = false;
+    let on = join.on.into_iter().map(|(l, r)| {
+        let types = (l.get_type(&left), r.get_type(&right));
+        let mixed = matches!(&types, (Ok(l), Ok(r)) if meet(l, r));
+        changed |= mixed;
+        if mixed {
+            (as_double(l, &left), as_double(r, &right))
+        } else {
+            (l, r)
+        }
+    });
+    let on = on.collect();
+    (Join { on, ..join }, changed)
+}
+
+/// A column of VALUES with a float in one row and a decimal in another, which DataFusion has made a decimal.
+fn rewrite_values(values: Values) -> Outcome<Transformed<LogicalPlan>> {
+    let nothing = DFSchema::empty();
+    let float_below = |cell: &Expr| match cell {
+        Expr::Cast(Cast { expr, field }) => {
+            let from = expr.get_type(&nothing);
+            field.data_type().is_decimal() && from.is_ok_and(|from| from.is_floating())
+        }
+        _ => false,
+    };
+    let width = values.schema.fields().len();
+    let has_float = |place: usize| {
+        let mut cells = values.values.iter().filter_map(|row| row.get(place));
+        cells.any(float_below)
+    };
+    let mixed: Vec<bool> = (0..width).map(has_float).collect();
+    if !mixed.contains(&true) {
+        return Ok(Transformed::no(LogicalPlan::Values(values)));
+    }
+    let cell = |(cell, mixed): (Expr, &bool)| match cell {
+        Expr::Cast(Cast { expr, .. }) if *mixed => as_double(*expr, &nothing),
+        cell if *mixed => as_double(cell, &nothing),
+        cell => cell,
+    };
+    let rows = values.values.into_iter();
+    let rows = rows.map(|row| row.into_iter().zip(&mixed).map(cell).collect());
+    let plan = LogicalPlanBuilder::values(rows.collect())?.build()?;
+    Ok(Transformed::yes(plan))
+}
+
+/// `expr` and the one column of a subquery that it is compared with, where they are a float and a decimal.
+fn beside_subquery(
+    expr: Expr,
+    subquery: Subquery,
+    schema: &DFSchema,
+) -> Outcome<(Expr, Subquery, bool)> {
+    let inner = subquery.subquery.schema();
+    let theirs = inner.fields().first().map(|field| field.data_type());
+    let mixed =
+        matches!((expr.get_type(schema), theirs), (Ok(ours), Some(theirs)) if meet(&ours, theirs));
+    if !mixed {
+        return Ok((expr, subquery, false));
+    }
+    let columns = inner.columns().into_iter();
+    let columns = columns.map(|column| {
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        as_double(Expr::Column(column), inner).alias_qualified(relation, name)
+    });
+    let cast = Projection::try_new(columns.collect(), Arc::clone(&subquery.subquery))?;
+    let subquery = Subquery {
+        subquery: Arc::new(LogicalPlan::Projection(cast)),
+        ..subquery
+    };
+    Ok((as_double(expr, schema), subquery, true))
+}
+
+/// Whether one type is of floats and the other of decimals.
+fn meet(one: &DataType, other: &DataType) -> bool {
+    one.is_floating() && other.is_decimal() || one.is_decimal() && other.is_floating()
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
@@ -85,9 +178,25 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
             let list = InList::new(Box::new(expr), all, list.negated);
             Ok(Transformed::new_transformed(Expr::InList(list), mixed))
         }
+        Expr::InSubquery(test) => {
+            let (expr, subquery, mixed) = beside_subquery(*test.expr, test.subquery, schema)?;
+            let test = InSubquery::new(Box::new(expr), subquery, test.negated);
+            let test = Expr::InSubquery(test);
+            Ok(Transformed::new_transformed(test, mixed))
+        }
+        Expr::SetComparison(test) => {
+            let (expr, subquery, mixed) = beside_subquery(*test.expr, test.subquery, schema)?;
+            let expr = Box::new(expr);
+            let test = SetComparison::new(expr, subquery, test.op, test.quantifier);
+            let test = Expr::SetComparison(test);
+            Ok(Transformed::new_transformed(test, mixed))
+        }
         Expr::Case(case) => rewrite_case(case, schema),
         Expr::ScalarFunction(ScalarFunction { func, args })
-            if matches!(func.name(), "coalesce" | "nullif" | "greatest" | "least") =>
+            if matches!(
+                func.name(),
+                "coalesce" | "nullif" | "greatest" | "least" | "make_array"
+            ) =>
         {
             let (args, mixed) = together(args, schema);
             let call = Expr::ScalarFunction(ScalarFunction { func, args });

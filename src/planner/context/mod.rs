@@ -5,7 +5,7 @@
 //! stream choose the same rows; `multiset` gives INTERSECT ALL and EXCEPT ALL their multiplicities; `correlated` makes joins of
 //! subqueries that look at the row outside, and `missing_rows` says that one without a row is NULL; `floats` lets a float win over a
 //! decimal; `one_zero` lets -0.0 meet 0.0; `ordered_once` drops what an aggregate is ordered by twice; `duplicates` names the columns of
-//! derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON; `models` is the list of
+//! derived tables and `gap_fill` those of a GAP_FILL; `json` makes calls of the operators and casts of JSON, `array_operators` of those of arrays; `models` is the list of
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
@@ -15,6 +15,7 @@
 //! input from such rules, `each_node` what those have in common that look at one node at a time, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
+mod array_operators;
 mod cancel;
 mod casts;
 mod common_exprs;

@@ -13,6 +13,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::array_operators::ArrayOperators;
 use super::casts::CastsAsWritten;
 use super::common_exprs::share_rightly;
 use super::constant_keys::ConstantKeys;
@@ -134,10 +135,11 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
 
 /// What plans operators: our own first.
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let own: [Arc<dyn ExprPlanner>; 3] = [
+    let own: [Arc<dyn ExprPlanner>; 4] = [
         Arc::new(TextsBeside),
         Arc::new(LengthsOfTime),
         Arc::new(JsonOperators),
+        Arc::new(ArrayOperators),
     ];
     let theirs = SessionStateDefaults::default_expr_planners();
     own.into_iter().chain(theirs).collect()

@@ -1,14 +1,14 @@
 //! What a value becomes before Arrow casts it, where Arrow's cast is not PostgreSQL's.
 //!
 //! A decimal is rounded to the places of its new type, half away from zero, and a float that becomes an integer half to
-//! even; Arrow cuts both. A moment becomes the text that PostgreSQL writes. Arrow rounds from decimal to decimal as it should, but
+//! even; Arrow cuts both. A moment becomes the text that PostgreSQL writes, and `\x6162` two bytes, where Arrow takes the six of the text. Arrow rounds from decimal to decimal as it should, but
 //! a comparison with such a cast is turned by DataFusion into one with the value itself, as if the cast kept it; with a function it isn't.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, IntervalMonthDayNanoArray, ListArray,
-    PrimitiveArray, StringViewArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, IntervalMonthDayNanoArray,
+    ListArray, PrimitiveArray, StringViewArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -23,8 +23,8 @@ use datafusion::logical_expr::{
 };
 
 use super::moment_text::{has_text, text_of};
-use crate::base::Error;
 use crate::base::moments::{clock_in_words, days_and_micros, lacks_seconds, with_seconds};
+use crate::base::{Error, bytea};
 
 /// What is done before a cast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub(in crate::planner) enum Step {
     Days,
     /// Gives a text that is to be read as a moment the seconds that it may leave out.
     Seconds,
+    /// Reads a text as bytes.
+    Bytes,
 }
 
 /// What is to be done to a value of `from` before it is cast to `to`.
@@ -49,6 +51,11 @@ pub(in crate::planner) fn step(from: &DataType, to: &DataType) -> Option<Step> {
         (from, DataType::Interval(_)) if from.is_string() => Some(Step::Read),
         (DataType::Duration(_), DataType::Interval(_)) => Some(Step::Days),
         (from, DataType::Timestamp(..)) if from.is_string() => Some(Step::Seconds),
+        (from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+            if from.is_string() =>
+        {
+            Some(Step::Bytes)
+        }
         (from, to) if from.is_floating() && to.is_integer() => Some(Step::Round(0)),
         (from, to) => {
             let places = if to.is_integer() { 0 } else { scale(to)? };
@@ -118,6 +125,13 @@ impl Step {
                 let read: StringViewArray = all.iter().map(|text| text.map(with_seconds)).collect();
                 Ok(Arc::new(read))
             }
+            (Self::Bytes, _) => {
+                let texts = cast(array, &DataType::Utf8View)?;
+                let texts = texts.as_string_view().iter();
+                let bytes = texts.map(|text| text.map(bytea).transpose());
+                let bytes = bytes.collect::<crate::base::Result<BinaryArray>>()?;
+                Ok(Arc::new(bytes))
+            }
             (Self::Round(_), DataType::Float64) => {
                 Ok(whole::<Float64Type>(array, f64::round_ties_even))
             }
@@ -142,6 +156,7 @@ impl Step {
             }
             (Self::Write | Self::Read | Self::Seconds, _) => DataType::Utf8View,
             (Self::Days, _) => DataType::Interval(IntervalUnit::MonthDayNano),
+            (Self::Bytes, _) => DataType::Binary,
             // One digit more may be before the point.
             (Self::Round(places), DataType::Decimal32(..)) => DataType::Decimal32(9, places),
             (Self::Round(places), DataType::Decimal64(..)) => DataType::Decimal64(18, places),
@@ -189,6 +204,7 @@ impl ScalarUDFImpl for Prepared {
             Step::Read => "spelled_out",
             Step::Days => "in_days",
             Step::Seconds => "with_seconds",
+            Step::Bytes => "bytes_of",
         }
     }
 
@@ -230,7 +246,7 @@ impl ScalarUDFImpl for Prepared {
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
         Ok(match (self.step, inputs) {
             (Step::Round(_), [value]) => value.sort_properties,
-            (Step::Write | Step::Read | Step::Days | Step::Seconds, [value])
+            (Step::Write | Step::Read | Step::Days | Step::Seconds | Step::Bytes, [value])
                 if value.sort_properties == SortProperties::Singleton =>
             {
                 SortProperties::Singleton

@@ -1,14 +1,17 @@
-//! Arrays: as literal texts, as subqueries, and of columns.
+//! Arrays: as literal texts, as subqueries, of columns, and behind ANY and ALL.
 //!
 //! `'{1,2}'::INT[]` becomes `ARRAY['1', '2']::INT[]`. `ARRAY(SELECT ...)` becomes an aggregate in a subquery. `ARRAY[a, b]` over columns becomes
 //! `make_array(a, b)`: DataFusion plans the elements of a literal without the scopes around a subquery, so that a
-//! column of the row outside is unknown in it.
+//! column of the row outside is unknown in it. `x = ANY (a)` becomes `NOT x <> ALL (a)`: of the two DataFusion gives ALL alone the
+//! value NULL where an element that is NULL leaves it open.
 
 use sqlparser::ast::{
-    Array, ArrayElemTypeDef, DataType, Distinct, Expr, Function, FunctionArgumentClause,
-    FunctionArguments, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
+    Array, ArrayElemTypeDef, BinaryOperator, DataType, Distinct, Expr, Function,
+    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
 };
+
+use super::rows::{binary, not};
 
 use super::from_functions::{function, reads_columns};
 use super::table::{query as query_of, select as select_of};
@@ -42,6 +45,9 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             if let Some(array) = text_of(right).map(read).transpose()? {
                 **right = numbers_where_they_are(array);
             }
+            if let Some(made) = quantified(expr) {
+                *expr = made;
+            }
         }
         Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("array") => {
             if let FunctionArguments::Subquery(query) = &mut call.args {
@@ -51,6 +57,72 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// ANY or ALL of the elements of an array, as DataFusion gets them right; `None` where it is one of a subquery, or right as it is.
+fn quantified(expr: &Expr) -> Option<Expr> {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let (left, op, right, is_any) = match expr {
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } => (left, compare_op, right, true),
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => (left, compare_op, right, false),
+        _ => return None,
+    };
+    if matches!(**right, Expr::Subquery(_)) {
+        return None;
+    }
+    let elements = elements_of(right);
+    let opposite = match op {
+        // a list that DataFusion can look up, and prune files by
+        Eq if elements.is_some_and(|all| !all.iter().any(reads_columns)) => return None,
+        Eq => NotEq,
+        NotEq => Eq,
+        Lt => GtEq,
+        LtEq => Gt,
+        Gt => LtEq,
+        GtEq => Lt,
+        op => {
+            let each = elements?.iter();
+            let each = each.map(|element| binary((**left).clone(), op.clone(), element.clone()));
+            return Some(all_or_any(is_any, each));
+        }
+    };
+    is_any.then(|| {
+        not(Expr::AllOp {
+            left: left.clone(),
+            compare_op: opposite,
+            right: right.clone(),
+        })
+    })
+}
+
+/// The elements of an array that is written out.
+pub(super) fn elements_of(array: &Expr) -> Option<&[Expr]> {
+    match array {
+        Expr::Nested(inner) => elements_of(inner),
+        Expr::Array(array) => Some(&array.elem),
+        _ => None,
+    }
+}
+
+/// Whether one of `tests` is true, where `is_any`, else whether all are.
+pub(super) fn all_or_any(is_any: bool, tests: impl Iterator<Item = Expr>) -> Expr {
+    let op = if is_any {
+        BinaryOperator::Or
+    } else {
+        BinaryOperator::And
+    };
+    let all = tests.reduce(|left, right| binary(left, op.clone(), right));
+    let all = all.unwrap_or_else(|| Expr::Value(Value::Boolean(!is_any).into()));
+    Expr::Nested(Box::new(all))
 }
 
 /// The text of a literal.
@@ -104,7 +176,7 @@ fn numbers_where_they_are(all: Expr) -> Expr {
 }
 
 /// The array that a text such as `{1,"two, three",NULL,{4}}` says, its elements as texts.
-fn read(text: &str) -> Result<Expr> {
+pub(super) fn read(text: &str) -> Result<Expr> {
     let mut reader = Reader {
         text,
         rest: text.trim(),

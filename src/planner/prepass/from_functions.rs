@@ -7,11 +7,12 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Select, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, Value, visit_expressions,
+    ArrayElemTypeDef, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Select, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
+use super::build::{cast, number};
 use super::json;
 use super::table::{query, select as select_of};
 
@@ -212,20 +213,6 @@ fn series(name: &str, args: &[Expr]) -> Expr {
         }
         _ => array,
     }
-}
-
-fn cast(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
-    }
-}
-
-fn number(number: u8) -> Expr {
-    Expr::Value(Value::Number(number.to_string(), false).into())
 }
 
 /// The array of the numbers from 1 to the length of the longest array.

@@ -1,5 +1,5 @@
-//! Grouping sets that name their columns by number, and those within GROUPING SETS: `GROUP BY ROLLUP (1, 2)`,
-//! `GROUP BY GROUPING SETS (ROLLUP (a, b), c)`.
+//! Grouping sets that name their columns by number, those within GROUPING SETS, and the empty one alone: `GROUP BY ROLLUP (1, 2)`,
+//! `GROUP BY GROUPING SETS (ROLLUP (a, b), c)`, `GROUP BY ()`.
 
 use sqlparser::ast::{Expr, FunctionArguments, GroupByExpr, Select, SelectItem, Value};
 
@@ -14,6 +14,13 @@ pub(super) fn rewrite(select: &mut Select) -> Result<()> {
     let GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
         return Ok(());
     };
+    let empty = |group: &Expr| matches!(group, Expr::Tuple(keys) if keys.is_empty());
+    if groups.iter().any(empty) {
+        groups.retain(|group| !empty(group));
+        if groups.is_empty() {
+            groups.push(Expr::GroupingSets(vec![Vec::new()]));
+        }
+    }
     for group in groups {
         let sets = match group {
             Expr::GroupingSets(sets) => {

@@ -1,13 +1,15 @@
 //! One pass over a query's tree before DataFusion plans it, the same in batch and in stream.
 //!
 //! DataFusion parses some syntax and then ignores it, lacks some, and gets some wrong. `reject` and `whole_rows` refuse the first
-//! kind with a clear error; `window_tables`, `gap_fill`, `grouping_sets`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `using`, `order`, `ctes`, `numbers`, `operators`, `patterns`, `arrays`, `json`, `rows`, `values` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
+//! kind with a clear error; `window_tables`, `gap_fill`, `grouping_sets`, `outer_aggregates`, `named_windows`, `from_functions`, `select_functions`, `fetch`, `table`, `using`, `order`, `ctes`, `numbers`, `operators`, `patterns`, `percentiles`, `subscripts`, `arrays`, `array_calls`, `json`, `rows`, `values` and `names` rewrite the second, as do `asof` and `lookup`. (INTERSECT ALL and EXCEPT ALL are
 //! mended after planning, in `context::multiset`, where the columns of `*` are known. `cast_names` is for a query that is refused for two
 //! columns of one name.) `dependencies` collects
 //! what a query reads and `volatile` refuses in a model what would not give the same answer twice.
 
+mod array_calls;
 mod arrays;
 mod asof;
+mod build;
 mod cast_names;
 mod ctes;
 mod dependencies;
@@ -26,9 +28,11 @@ mod operators;
 mod order;
 mod outer_aggregates;
 mod patterns;
+mod percentiles;
 mod reject;
 mod rows;
 mod select_functions;
+mod subscripts;
 mod table;
 #[cfg(test)]
 mod tests;

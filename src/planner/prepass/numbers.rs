@@ -3,7 +3,9 @@
 //! DataFusion makes of `1e15` a decimal with a scale of -15, which later arithmetic does not expect, and none at all
 //! of `1e300`. So the digits are written out; a number that no decimal of 38 digits holds is a double.
 
-use sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, Value};
+use sqlparser::ast::{DataType, ExactNumberInfo, Expr, Value};
+
+use super::build::{cast, number};
 
 /// The most digits of a decimal.
 const MAX_DIGITS: usize = 38;
@@ -25,13 +27,13 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Some(Written::Whole(digits)) => {
             let precision = u64::try_from(digits.len()).unwrap_or(u64::MAX);
             let numeric = DataType::Numeric(ExactNumberInfo::PrecisionAndScale(precision, 0));
-            cast(Value::Number(digits, false), numeric)
+            cast(number(digits), numeric)
         }
-        Some(Written::Fraction(digits)) => Expr::Value(Value::Number(digits, false).into()),
-        None => cast(
-            Value::SingleQuotedString(text.clone()),
-            DataType::DoublePrecision,
-        ),
+        Some(Written::Fraction(digits)) => number(digits),
+        None => {
+            let text = Value::SingleQuotedString(text.clone());
+            cast(Expr::Value(text.into()), DataType::DoublePrecision)
+        }
     };
 }
 
@@ -74,14 +76,4 @@ fn written_out(mantissa: &str, exponent: i32) -> Option<Written> {
         }
         Ok(point) => format!("{}.{}", digits.get(..point)?, digits.get(point..)?),
     }))
-}
-
-fn cast(value: Value, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(Expr::Value(value.into())),
-        data_type,
-        array: false,
-        format: None,
-    }
 }

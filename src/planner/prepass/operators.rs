@@ -1,13 +1,15 @@
 //! What PostgreSQL writes as a call and DataFusion as an operator, and the other way round.
 //!
 //! `mod(a, b)` is `a % b`. `(s).f`, the field of a structure, is `get_field(s, 'f')`. `date_part('second', t)` is EXTRACT's as a float.
-//! `timezone('Asia/Tokyo', t)` is what `t AT TIME ZONE 'Asia/Tokyo'` means.
+//! `timezone('Asia/Tokyo', t)` is what `t AT TIME ZONE 'Asia/Tokyo'` means. Texts are compared by their bytes, so `COLLATE "C"` says
+//! nothing new.
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, DateTimeField, Expr, ExtractSyntax,
-    FunctionArguments, Value,
+    AccessExpr, BinaryOperator, DataType, DateTimeField, Expr, ExtractSyntax, FunctionArguments,
+    ObjectName, Value,
 };
 
+use super::build::cast;
 use super::from_functions::{function, plain};
 use crate::planner::parse::fold_ident;
 
@@ -35,6 +37,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 *expr = made;
             }
         }
+        Expr::Collate {
+            expr: inner,
+            collation,
+        } if is_of_bytes(collation) => *expr = Expr::Nested(inner.clone()),
         Expr::AtTimeZone {
             timestamp,
             time_zone,
@@ -70,6 +76,12 @@ pub(super) fn rewrite(expr: &mut Expr) {
     }
 }
 
+/// Whether the collation compares texts by their bytes.
+fn is_of_bytes(collation: &ObjectName) -> bool {
+    let name = collation.0.last().and_then(|part| part.as_ident());
+    name.is_some_and(|name| matches!(name.value.as_str(), "C" | "POSIX" | "ucs_basic" | "default"))
+}
+
 /// The parts of a moment that have a fraction, which DataFusion's `date_part` cuts.
 fn float_part(part: &Expr, moment: &Expr) -> Option<Expr> {
     let Expr::Value(value) = part else {
@@ -83,15 +95,10 @@ fn float_part(part: &Expr, moment: &Expr) -> Option<Expr> {
         "millisecond" | "milliseconds" => DateTimeField::Millisecond,
         _ => return None,
     };
-    Some(Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(Expr::Extract {
-            field,
-            syntax: ExtractSyntax::From,
-            expr: Box::new(moment.clone()),
-        }),
-        data_type: DataType::DoublePrecision,
-        array: false,
-        format: None,
-    })
+    let part = Expr::Extract {
+        field,
+        syntax: ExtractSyntax::From,
+        expr: Box::new(moment.clone()),
+    };
+    Some(cast(part, DataType::DoublePrecision))
 }

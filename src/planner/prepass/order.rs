@@ -8,10 +8,10 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Distinct, Expr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Value,
-    visit_expressions,
+    Distinct, Expr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, visit_expressions,
 };
 
+use super::build::number;
 use super::names::{copy_name, figure};
 use crate::planner::parse::fold_ident;
 
@@ -95,10 +95,6 @@ fn give_way(projection: &mut [SelectItem], keys: &mut [OrderByExpr]) {
             }
         }
     }
-}
-
-fn number(number: usize) -> Expr {
-    Expr::Value(Value::Number(number.to_string(), false).into())
 }
 
 /// The column names in `expr` without a table's name before them, or with one too.

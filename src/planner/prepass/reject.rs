@@ -225,6 +225,10 @@ pub(super) fn expr(expr: &Expr) -> Result<()> {
         Expr::Prior(_) => refuse("PRIOR"),
         Expr::OuterJoin(_) => refuse("the (+) outer join operator"),
         Expr::MatchAgainst { .. } => refuse("MATCH ... AGAINST"),
+        Expr::Collate { collation, .. } => Err(Error::unsupported(format!(
+            "the collation {collation} is not supported"
+        ))
+        .with_hint("texts are compared by their bytes, as with COLLATE \"C\"")),
         _ => Ok(()),
     }
 }

@@ -299,7 +299,7 @@ fn nested(expr: Expr) -> Expr {
     }
 }
 
-fn not(expr: Expr) -> Expr {
+pub(super) fn not(expr: Expr) -> Expr {
     Expr::UnaryOp {
         op: UnaryOperator::Not,
         expr: Box::new(nested(expr)),

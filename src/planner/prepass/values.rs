@@ -1,22 +1,64 @@
-//! Rows of VALUES of which one writes as a text what another says in its type: `VALUES (DATE '2024-01-01'), ('2024-01-02')`.
+//! Rows of VALUES that DataFusion does not plan: those of which one writes as a text what another says in its type,
+//! `VALUES (DATE '2024-01-01'), ('2024-01-02')`, and those with subqueries, which become SELECTs.
 //!
 //! DataFusion refuses a column of both. A text there becomes `coalesce('2024-01-02', DATE '2024-01-01')`, which is the text in the type
 //! of the other.
 
-use sqlparser::ast::{DataType, Expr, SetExpr, Value, Values};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    DataType, Expr, Ident, SelectItem, SetExpr, SetOperator, SetQuantifier, Value, Values,
+    visit_expressions,
+};
 
 use super::from_functions::function;
+use super::table::select;
 
 /// Rewrites `body` where it is VALUES.
 pub(super) fn rewrite(body: &mut SetExpr) {
     match body {
-        SetExpr::Values(values) => texts_in_type(values),
+        SetExpr::Values(values) => {
+            texts_in_type(values);
+            if let Some(selects) = as_selects(values) {
+                *body = selects;
+            }
+        }
         SetExpr::SetOperation { left, right, .. } => {
             rewrite(left);
             rewrite(right);
         }
         _ => {}
     }
+}
+
+/// The rows as SELECTs, where a subquery stands in one.
+fn as_selects(values: &Values) -> Option<SetExpr> {
+    let asks = |cell: &Expr| {
+        visit_expressions(cell, |part| match part {
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    };
+    if !values.rows.iter().flat_map(|row| &row.content).any(asks) {
+        return None;
+    }
+    let selects = values.rows.iter().map(|row| {
+        let cells = row.content.iter().zip(1..);
+        let cells = cells.map(|(cell, place)| SelectItem::ExprWithAlias {
+            expr: cell.clone(),
+            alias: Ident::new(format!("column{place}")),
+        });
+        SetExpr::Select(Box::new(select(cells.collect(), Vec::new())))
+    });
+    selects.reduce(|left, right| SetExpr::SetOperation {
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+        left: Box::new(left),
+        right: Box::new(right),
+    })
 }
 
 fn texts_in_type(values: &mut Values) {

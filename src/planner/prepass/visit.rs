@@ -6,9 +6,10 @@ use sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use super::dependencies::{self, Dependencies};
 use super::{
-    arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, grouping_sets, interval, json,
-    lookup, named_windows, names, numbers, operators, order, outer_aggregates, patterns, reject,
-    rows, select_functions, table, using, values, whole_rows, window_tables,
+    array_calls, arrays, asof, ctes, expansion, fetch, from_functions, gap_fill, grouping_sets,
+    interval, json, lookup, named_windows, names, numbers, operators, order, outer_aggregates,
+    patterns, percentiles, reject, rows, select_functions, subscripts, table, using, values,
+    whole_rows, window_tables,
 };
 use crate::base::{Error, Result};
 use crate::planner::stack::on_big_stack;
@@ -122,6 +123,9 @@ impl VisitorMut for Walk {
             return ControlFlow::Break(error);
         }
         json::rewrite(expr);
+        percentiles::rewrite(expr);
+        subscripts::rewrite(expr);
+        array_calls::rewrite(expr);
         operators::rewrite(expr);
         numbers::rewrite(expr);
         interval::spell_out(expr);

@@ -8,6 +8,7 @@ mod show;
 mod transaction;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -504,7 +505,7 @@ impl Session {
         match statement {
             Statement::Insert(insert) => {
                 public(&insert.table)?;
-                if !is_values(&insert.source) {
+                if reads_relations(&insert.source) {
                     // INSERT ... SELECT reads what the session wrote before
                     self.world().await?;
                 }
@@ -638,8 +639,9 @@ fn rows(batch: RecordBatch, tag: &'static str) -> Response {
     }
 }
 
-fn is_values(query: &ast::Query) -> bool {
-    matches!(query.body.as_ref(), ast::SetExpr::Values(_))
+/// Whether `query` names a relation. That of a plain list of values does not, and need not wait for what it would read.
+fn reads_relations(query: &ast::Query) -> bool {
+    ast::visit_relations(query, |_| ControlFlow::Break(())).is_break()
 }
 
 fn public(name: &parse::Name) -> Result<()> {

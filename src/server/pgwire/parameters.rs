@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 use super::encode::{EPOCH_DAYS, EPOCH_MICROS, numeric_from_binary};
 use super::frontend::Format;
 use super::types;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, Result, bytea};
 
 /// The most elements that an array parameter may have.
 const MOST_ELEMENTS: usize = 10_000_000;
@@ -88,39 +88,6 @@ fn boolean(text: &str) -> Result<bool> {
             shortened(text)
         ))),
     }
-}
-
-/// A bytea in hex (`\xff`) or escape (`\377`) form.
-fn bytea(text: &str) -> Result<Vec<u8>> {
-    let bad = || Error::bad_value("invalid input syntax for type bytea");
-    if let Some(digits) = text.strip_prefix("\\x") {
-        let nibble = |byte: &u8| {
-            char::from(*byte)
-                .to_digit(16)
-                .and_then(|n| u8::try_from(n).ok())
-        };
-        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-        let byte = |[high, low]: &[u8; 2]| Some(nibble(high)? << 4 | nibble(low)?);
-        let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>();
-        return bytes.filter(|_| rest.is_empty()).ok_or_else(bad);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'\\' {
-            bytes.push(*byte);
-        } else if let Some(after) = rest.strip_prefix(b"\\") {
-            bytes.push(b'\\');
-            rest = after;
-        } else {
-            let (digits, after) = rest.split_first_chunk::<3>().ok_or_else(bad)?;
-            let digits = std::str::from_utf8(digits).map_err(|_| bad())?;
-            bytes.push(u8::from_str_radix(digits, 8).map_err(|_| bad())?);
-            rest = after;
-        }
-    }
-    Ok(bytes)
 }
 
 fn list(elements: Vec<Option<String>>) -> ScalarValue {
@@ -341,8 +308,6 @@ mod tests {
         );
         let list = DataType::new_list(DataType::Int32, true);
         assert_eq!(text(1007, "{1,NULL, 3}", &list).unwrap(), "[1, , 3]");
-        assert_eq!(bytea("\\x00ff").unwrap(), [0, 255]);
-        assert_eq!(bytea("a\\\\\\001").unwrap(), [b'a', b'\\', 1]);
     }
 
     #[test]
