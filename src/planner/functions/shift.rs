@@ -72,11 +72,9 @@ impl WindowUDFImpl for Shift {
         self.theirs.field(args)
     }
 
+    /// The same function: its evaluator is told when rows come the other way round, and then looks the other way.
     fn reverse_expr(&self) -> ReversedUDWF {
-        ReversedUDWF::Reversed(shift(match self.direction {
-            Direction::Lead => Direction::Lag,
-            Direction::Lag => Direction::Lead,
-        }))
+        ReversedUDWF::Reversed(shift(self.direction))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

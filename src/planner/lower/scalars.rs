@@ -86,7 +86,10 @@ fn join_node(plan: LogicalPlan, rows: Rows) -> Outcome<Transformed<LogicalPlan>>
 fn join_in_join(join: Join, rows: Rows) -> Outcome<Transformed<LogicalPlan>> {
     let mut left = Found::new(rows);
     let mut right = Found::new(rows);
-    right.prefix = "__lotic_right";
+    right.prefix = match rows {
+        Rows::AtMostOne => "__lotic_scalar_right",
+        Rows::Any => "__lotic_counted_right",
+    };
     let pairs = join.on.iter();
     let on = pairs.map(|(l, r)| Ok((left.replace(l.clone())?, right.replace(r.clone())?)));
     let on = on.collect::<Outcome<Vec<(Expr, Expr)>>>()?;
