@@ -9,6 +9,7 @@ pub mod clock;
 pub mod copy_options;
 pub mod disk;
 pub mod error;
+pub(crate) mod floats;
 pub mod ids;
 pub mod memory;
 pub mod meter;

@@ -14,8 +14,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use arrow::temporal_conversions::date32_to_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::BytesMut;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
+use crate::base::floats::{float4, float8};
 use crate::base::{Error, Result};
 
 /// How values are written where PostgreSQL's form is not the one files want.
@@ -118,59 +120,18 @@ fn show(out: &mut String, value: impl std::fmt::Display) {
     debug_assert!(written.is_ok(), "writing to a String does not fail");
 }
 
-/// PostgreSQL's shortest form: the exponent shows below -4 and from 15 digits on.
 fn float(out: &mut String, value: f64) {
-    shortest(out, value.is_nan(), value, &format!("{value:e}"), 15);
+    written(out, |text| float8(value, text));
 }
 
 fn float32(out: &mut String, value: f32) {
-    shortest(
-        out,
-        value.is_nan(),
-        f64::from(value),
-        &format!("{value:e}"),
-        6,
-    );
+    written(out, |text| float4(value, text));
 }
 
-/// `scientific` is the shortest text that reads back to the same bits, as `1.5e-7`.
-fn shortest(out: &mut String, nan: bool, value: f64, scientific: &str, digits: i32) {
-    if nan {
-        out.push_str("NaN");
-        return;
-    }
-    if value.is_infinite() {
-        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
-        return;
-    }
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if exponent < -4 || exponent >= digits {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        show(out, format_args!("{mantissa}e{sign}{:02}", exponent.abs()));
-        return;
-    }
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    out.push_str(sign);
-    let figures: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let point = exponent + 1;
-    if point <= 0 {
-        out.push_str("0.");
-        (0..-point).for_each(|_| out.push('0'));
-        out.push_str(&figures);
-        return;
-    }
-    for (place, figure) in (0_i32..).zip(figures.chars()) {
-        if place == point {
-            out.push('.');
-        }
-        out.push(figure);
-    }
-    let length = i32::try_from(figures.len()).unwrap_or(point);
-    (length..point).for_each(|_| out.push('0'));
+fn written(out: &mut String, write: impl FnOnce(&mut BytesMut)) {
+    let mut text = BytesMut::new();
+    write(&mut text);
+    out.push_str(&String::from_utf8_lossy(&text));
 }
 
 fn hex(out: &mut String, bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! What a value becomes before Arrow casts it, where Arrow's cast is not PostgreSQL's.
 //!
 //! A decimal is rounded to the places of its new type, half away from zero, and a float that becomes an integer half to
-//! even; Arrow cuts both. A moment becomes the text that PostgreSQL writes, and `\x6162` two bytes, where Arrow takes the six of the text. Arrow rounds from decimal to decimal as it should, but
+//! even; Arrow cuts both. A moment and a float become the texts that PostgreSQL writes, and `\x6162` two bytes, where Arrow takes the six of the text. Arrow rounds from decimal to decimal as it should, but
 //! a comparison with such a cast is turned by DataFusion into one with the value itself, as if the cast kept it; with a function it isn't.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::moment_text::{has_text, text_of};
+use super::value_text::{has_text, text_of};
 use crate::base::moments::{clock_in_words, days_and_micros, lacks_seconds, with_seconds};
 use crate::base::{Error, bytea};
 
@@ -31,7 +31,7 @@ use crate::base::{Error, bytea};
 pub(in crate::planner) enum Step {
     /// Rounds to so many places behind the point.
     Round(i8),
-    /// Writes a moment or a length of time.
+    /// Writes a moment, a length of time or a float.
     Write,
     /// Makes a text ready to be read as a length of time.
     Read,

@@ -5,7 +5,7 @@
 //! * [`ordered_set`]: percentiles, mode, median, any_value, and exact answers for the approximate functions.
 //! * `nth`: `nth_value` of rows that it sorts itself.
 //! * [`arithmetic`], [`checked`]: integer and decimal arithmetic that raises an error where DataFusion wraps.
-//! * [`casts`], `moment_text`: what values become before a cast that would cut them, or write them otherwise.
+//! * [`casts`], `value_text`: what values become before a cast that would cut them, or write them otherwise.
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
 //! * `cast_name`: the mark that gives a cast a name of its own.
@@ -35,7 +35,6 @@ pub mod exact;
 pub mod guard;
 pub mod joined;
 pub(in crate::planner) mod length_order;
-mod moment_text;
 mod now;
 mod nth;
 pub mod one_row;
@@ -49,6 +48,7 @@ mod shift;
 pub mod sizes;
 mod texts_yield;
 mod timezone;
+mod value_text;
 
 #[cfg(test)]
 mod tests;

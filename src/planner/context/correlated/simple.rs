@@ -41,8 +41,8 @@ pub(super) fn in_expression(node: &LogicalPlan, expr: &Expr) -> Outcome<bool> {
 }
 
 /// Whether it makes a difference somewhere in `predicate` that `test`, an IN, is NULL and not false. DataFusion's joins
-/// mark a row or do not; only NOT IN as a condition of its own has an anti join that knows NULL, for one key and
-/// without another condition.
+/// mark a row or do not; only NOT IN as a condition of its own has an anti join that knows NULL, for one key that is
+/// no constant and without another condition.
 fn reads_null(predicate: &Expr, test: &Expr, correlated: bool) -> bool {
     let all = count(predicate, test);
     let mut plain = 0_usize;
@@ -53,12 +53,43 @@ fn reads_null(predicate: &Expr, test: &Expr, correlated: bool) -> bool {
         };
         match tested {
             Expr::InSubquery(found) if tested == test => {
-                plain += usize::from(found.negated == flipped || !correlated);
+                let keyed = !correlated && stays_a_key(&found.expr);
+                plain += usize::from(found.negated == flipped || keyed);
             }
             _ => plain += count_below_or(condition, test),
         }
     }
     plain != all
+}
+
+/// Whether `expr` is a key of the anti join for sure. One that DataFusion folds to a constant, NULL above all, is none: the join is then
+/// one by a condition, for which NULL is as good as false.
+fn stays_a_key(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => true,
+        Expr::Alias(alias) => stays_a_key(&alias.expr),
+        Expr::Cast(cast) => stays_a_key(&cast.expr),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            matches!(op, Operator::Plus | Operator::Minus)
+                && one_stays_a_key([left.as_ref(), right.as_ref()])
+        }
+        Expr::ScalarFunction(call) => {
+            !matches!(call.func.name(), "coalesce" | "nullif" | "nvl" | "nvl2")
+                && one_stays_a_key(&call.args)
+        }
+        _ => false,
+    }
+}
+
+/// The same of what makes one value of `parts`.
+fn one_stays_a_key<'a>(parts: impl IntoIterator<Item = &'a Expr>) -> bool {
+    let mut any = false;
+    let all = parts.into_iter().all(|part| {
+        let stays = stays_a_key(part);
+        any |= stays;
+        stays || matches!(part, Expr::Literal(value, _) if !value.is_null())
+    });
+    all && any
 }
 
 fn count(expr: &Expr, test: &Expr) -> usize {

@@ -13,9 +13,10 @@ use arrow::datatypes::{
 };
 use bytes::{BufMut, BytesMut};
 
-use super::number::{Digits, float4, float8, integer, unsigned};
+use super::number::{Digits, integer, unsigned};
 use super::{Writer, bytes, dictionary, mistyped, nested, primitive};
 use crate::base::Result;
+use crate::base::floats::{float4, float8};
 use crate::base::moments::{self, SECOND, Zone, scaled};
 use crate::server::pgwire::types::extension;
 

@@ -1,19 +1,20 @@
-//! Moments and lengths of time as text, as PostgreSQL's casts write them. The zone is UTC, whatever a session shows: a model has no session.
+//! Moments, lengths of time and floats as text, as PostgreSQL's casts write them. The zone is UTC, whatever a session shows: a model has no session.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewBuilder};
 use arrow::datatypes::{
     DataType, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
-    DurationSecondType, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
-    IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
-    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DurationSecondType, Float16Type, Float32Type, Float64Type, IntervalDayTimeType,
+    IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, Time32MillisecondType,
+    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use bytes::BytesMut;
 
 use crate::base::moments::{self, SECOND, Zone, scaled};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, floats};
 
 /// Whether values of this type are written here. A date's text is Arrow's.
 pub(super) fn has_text(data_type: &DataType) -> bool {
@@ -24,6 +25,9 @@ pub(super) fn has_text(data_type: &DataType) -> bool {
             | DataType::Time64(_)
             | DataType::Interval(_)
             | DataType::Duration(_)
+            | DataType::Float16
+            | DataType::Float32
+            | DataType::Float64
     )
 }
 
@@ -72,7 +76,19 @@ pub(super) fn text_of(array: &ArrayRef) -> Result<ArrayRef> {
             Ok(())
         }),
         DataType::Duration(unit) => durations(array, *unit),
-        other => Err(Error::internal(format!("{other} is no moment"))),
+        DataType::Float16 => written::<Float16Type>(array, |value, out| {
+            floats::float4(value.to_f32(), out);
+            Ok(())
+        }),
+        DataType::Float32 => written::<Float32Type>(array, |value, out| {
+            floats::float4(value, out);
+            Ok(())
+        }),
+        DataType::Float64 => written::<Float64Type>(array, |value, out| {
+            floats::float8(value, out);
+            Ok(())
+        }),
+        other => Err(Error::internal(format!("{other} has no text here"))),
     }
 }
 
@@ -134,7 +150,7 @@ fn written<T: ArrowPrimitiveType>(
         out.clear();
         write(value, &mut out)?;
         let text = std::str::from_utf8(&out)
-            .map_err(|_| Error::internal("a moment was written in no UTF-8"))?;
+            .map_err(|_| Error::internal("a value was written in no UTF-8"))?;
         texts.append_value(text);
     }
     Ok(Arc::new(texts.finish()))
