@@ -66,12 +66,7 @@ fn shortest(scientific: &str, exponent_from: i32, out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(write: impl FnOnce(&mut BytesMut)) -> String {
-        let mut out = BytesMut::new();
-        write(&mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    }
+    use crate::base::moments::text;
 
     #[test]
     fn floats_are_written_as_postgres_writes_them() {

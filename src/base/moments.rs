@@ -313,15 +313,17 @@ pub(crate) fn out_of_range() -> Error {
     Error::new(Kind::Invalid, "22008", "date or time out of range")
 }
 
+/// The text that `write` appends.
+#[cfg(test)]
+pub(crate) fn text(write: impl FnOnce(&mut BytesMut)) -> String {
+    let mut out = BytesMut::new();
+    write(&mut out);
+    String::from_utf8(out.to_vec()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(write: impl FnOnce(&mut BytesMut)) -> String {
-        let mut out = BytesMut::new();
-        write(&mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    }
 
     #[test]
     fn dates_and_times_are_iso_also_before_christ() {

@@ -17,6 +17,9 @@ impl ExprPlanner for ArrayOperators {
         expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>, DataFusionError> {
+        if !matches!(expr.op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt) {
+            return Ok(PlannerResult::Original(expr));
+        }
         let is_array = |side: &Expr| {
             side.get_type(schema).is_ok_and(|data_type| {
                 matches!(
@@ -30,8 +33,7 @@ impl ExprPlanner for ArrayOperators {
         }
         let (whole, part) = match expr.op {
             BinaryOperator::AtArrow => (expr.left, expr.right),
-            BinaryOperator::ArrowAt => (expr.right, expr.left),
-            _ => return Ok(PlannerResult::Original(expr)),
+            _ => (expr.right, expr.left),
         };
         let null = array_position(part.clone(), lit(ScalarValue::Null), lit(1_i64));
         let contains = when(whole.clone().is_null(), lit(ScalarValue::Boolean(None)))

@@ -116,14 +116,8 @@ fn beside_subquery(
     if !mixed {
         return Ok((expr, subquery, false));
     }
-    let columns = inner.columns().into_iter();
-    let columns = columns.map(|column| {
-        let (relation, name) = (column.relation.clone(), column.name.clone());
-        as_double(Expr::Column(column), inner).alias_qualified(relation, name)
-    });
-    let cast = Projection::try_new(columns.collect(), Arc::clone(&subquery.subquery))?;
     let subquery = Subquery {
-        subquery: Arc::new(LogicalPlan::Projection(cast)),
+        subquery: columns_as_doubles(&subquery.subquery, &[true])?,
         ..subquery
     };
     Ok((as_double(expr, schema), subquery, true))
@@ -260,28 +254,26 @@ fn rewrite_union(union: Union) -> Outcome<Transformed<LogicalPlan>> {
     let inputs = union
         .inputs
         .into_iter()
-        .map(|input| {
-            let exprs = input
-                .schema()
-                .columns()
-                .into_iter()
-                .zip(&mixed)
-                .map(|(column, mixed)| {
-                    let (relation, name) = (column.relation.clone(), column.name.clone());
-                    let column = Expr::Column(column);
-                    if *mixed {
-                        as_double(column, input.schema()).alias_qualified(relation, name)
-                    } else {
-                        column
-                    }
-                })
-                .collect();
-            let cast = Projection::try_new(exprs, input)?;
-            Ok(Arc::new(LogicalPlan::Projection(cast)))
-        })
+        .map(|input| columns_as_doubles(&input, &mixed))
         .collect::<Outcome<Vec<_>>>()?;
     let union = Union::try_new_with_loose_types(inputs)?;
     Ok(Transformed::yes(LogicalPlan::Union(union)))
+}
+
+/// `input` with doubles in the columns that are `mixed`, under the names that they have.
+fn columns_as_doubles(input: &Arc<LogicalPlan>, mixed: &[bool]) -> Outcome<Arc<LogicalPlan>> {
+    let columns = input.schema().columns().into_iter().zip(mixed);
+    let columns = columns.map(|(column, mixed)| {
+        let (relation, name) = (column.relation.clone(), column.name.clone());
+        let column = Expr::Column(column);
+        if *mixed {
+            as_double(column, input.schema()).alias_qualified(relation, name)
+        } else {
+            column
+        }
+    });
+    let cast = Projection::try_new(columns.collect(), Arc::clone(input))?;
+    Ok(Arc::new(LogicalPlan::Projection(cast)))
 }
 
 fn brings_together(op: Operator) -> bool {

@@ -116,7 +116,7 @@ pub(super) fn columns_of(schema: &DFSchema) -> Vec<Expr> {
 }
 
 /// `plan` cut back to the columns of `schema`.
-fn only(schema: DFSchemaRef, plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
+pub(super) fn only(schema: DFSchemaRef, plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
     let exprs = columns_of(&schema);
     let projection = Projection::try_new_with_schema(exprs, Arc::new(plan), schema)?;
     Ok(Transformed::yes(LogicalPlan::Projection(projection)))

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 
 use super::aggregate::own;
-use super::hoist::columns_of;
+use super::hoist::{columns_of, only};
 use super::keyed::without_order;
 use super::region::leads_to_sort;
 use crate::base::Result;
@@ -57,9 +57,7 @@ fn join_node(plan: LogicalPlan, rows: Rows) -> Outcome<Transformed<LogicalPlan>>
             let schema = Arc::clone(filter.input.schema());
             let joined = found.join(filter.input)?;
             let filtered = LogicalPlan::Filter(Filter::try_new(predicate, joined)?);
-            let exprs = columns_of(&schema);
-            let narrow = Projection::try_new_with_schema(exprs, Arc::new(filtered), schema)?;
-            Ok(Transformed::yes(LogicalPlan::Projection(narrow)))
+            only(schema, filtered)
         }
         LogicalPlan::Join(join) => join_in_join(join, rows),
         // Under LIMIT a projection must stay on the sort whose order it keeps.
@@ -109,9 +107,7 @@ fn join_in_join(join: Join, rows: Rows) -> Outcome<Transformed<LogicalPlan>> {
         join.null_equality,
         join.null_aware,
     )?);
-    let exprs = columns_of(&schema);
-    let narrow = Projection::try_new_with_schema(exprs, Arc::new(joined), schema)?;
-    Ok(Transformed::yes(LogicalPlan::Projection(narrow)))
+    only(schema, joined)
 }
 
 /// The scalar subqueries of one node.

@@ -11,9 +11,9 @@ use sqlparser::ast::{
     SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
 };
 
-use super::rows::{binary, not};
-
+use super::build::number;
 use super::from_functions::{function, reads_columns};
+use super::rows::{binary, not};
 use super::table::{query as query_of, select as select_of};
 use crate::base::{Error, Result};
 
@@ -169,7 +169,7 @@ fn numbers_where_they_are(all: Expr) -> Expr {
         let text = text_of(element)?;
         let is_number = text.parse::<f64>().is_ok_and(f64::is_finite)
             && text.starts_with(|first: char| first.is_ascii_digit());
-        is_number.then(|| Expr::Value(Value::Number(text.to_owned(), false).into()))
+        is_number.then(|| number(text))
     });
     let numbers: Option<Vec<Expr>> = numbers.collect();
     array(numbers.unwrap_or(elem))

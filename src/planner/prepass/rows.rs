@@ -4,11 +4,11 @@
 //! In SQL a comparison of rows is what the comparisons of their columns make of it: unknown where those leave it open.
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator,
-    Value,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 
+use super::build::cast;
 use super::table::{from, query, select};
 use crate::base::{Error, Result};
 
@@ -307,13 +307,7 @@ pub(super) fn not(expr: Expr) -> Expr {
 }
 
 fn null() -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(Expr::Value(Value::Null.into())),
-        data_type: DataType::Boolean,
-        array: false,
-        format: None,
-    }
+    cast(Expr::Value(Value::Null.into()), DataType::Boolean)
 }
 
 fn unequal() -> Error {

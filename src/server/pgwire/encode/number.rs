@@ -217,12 +217,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     use super::*;
-
-    fn text(write: impl FnOnce(&mut BytesMut)) -> String {
-        let mut out = BytesMut::new();
-        write(&mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    }
+    use crate::base::moments::text;
 
     #[test]
     fn decimals_keep_every_digit_at_every_scale() {
