@@ -1,9 +1,9 @@
-//! Dates beside moments: timestamps of microseconds where a function of time takes them, and dates still where a constant moment is compared with them.
+//! Dates beside moments: dates still where a constant moment is compared with them.
 //!
-//! DataFusion's own coercion makes them timestamps of nanoseconds for functions, which end in the year 2262 and begin in 1677. In a comparison
-//! it casts the column, so that parts of files cannot be passed over by their dates: `day < DATE '1994-01-01' + INTERVAL '1 year'`.
+//! DataFusion's own coercion casts the column, so that parts of files cannot be passed over by their dates: `day < DATE '1994-01-01' + INTERVAL
+//! '1 year'`.
 
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
@@ -36,7 +36,7 @@ impl AnalyzerRule for DatesAsMoments {
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     match expr {
-        Expr::ScalarFunction(call) => Ok(moments_of(call, schema)),
+        Expr::ScalarFunction(call) => Ok(part_of(call, schema)),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let by_date = if is_date(&left, schema) {
                 bound(op, &right)
@@ -70,22 +70,16 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     }
 }
 
-/// A function of time over moments: a date becomes one, and a length between two an interval, which knows days from hours.
-fn moments_of(call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+/// A part of a length between two moments is that of an interval, which knows days from hours.
+fn part_of(call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let ScalarFunction { func, args } = call;
-    let of_moments = matches!(func.name(), "date_bin" | "date_trunc");
-    let of_parts = func.name() == "date_part";
     let mut changed = false;
-    let args = args.into_iter().map(|arg| {
-        let to = match arg.get_type(schema) {
-            Ok(DataType::Date32 | DataType::Date64) if of_moments => {
-                DataType::Timestamp(TimeUnit::Microsecond, None)
-            }
-            Ok(DataType::Duration(_)) if of_parts => DataType::Interval(IntervalUnit::MonthDayNano),
-            _ => return arg,
-        };
-        changed = true;
-        cast(arg, to)
+    let args = args.into_iter().map(|arg| match arg.get_type(schema) {
+        Ok(DataType::Duration(_)) if func.name() == "date_part" => {
+            changed = true;
+            cast(arg, DataType::Interval(IntervalUnit::MonthDayNano))
+        }
+        _ => arg,
     });
     let args = args.collect();
     let call = Expr::ScalarFunction(ScalarFunction { func, args });

@@ -10,22 +10,24 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::functions;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    Signature, Volatility,
 };
 
-use super::date_trunc::{DAY_US, is_plain, of_each, out_of_range};
+use super::date_trunc::{DAY_US, coerced, is_plain, of_each, out_of_range};
 use crate::base::Error;
 
 /// The function, to be registered over DataFusion's.
 pub(super) fn date_bin() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(DateBin {
         inner: functions::datetime::date_bin(),
+        signature: Signature::user_defined(Volatility::Immutable),
     }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DateBin {
     inner: Arc<ScalarUDF>,
+    signature: Signature,
 }
 
 /// Bins of one length, in microseconds.
@@ -85,7 +87,11 @@ impl ScalarUDFImpl for DateBin {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        coerced(&self.inner, arg_types)
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {

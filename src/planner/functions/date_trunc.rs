@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::functions;
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    Signature, Volatility,
 };
 
 use crate::base::{Error, Kind};
@@ -23,12 +24,29 @@ pub(super) const DAY_US: i64 = 86_400 * SECOND_US;
 pub(super) fn date_trunc() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(DateTrunc {
         inner: functions::datetime::date_trunc(),
+        signature: Signature::user_defined(Volatility::Immutable),
     }))
+}
+
+/// The types that `inner`, a function of a unit or a stride and a time, is called with. A date or a text becomes a time in
+/// microseconds, and not in nanoseconds as in DataFusion: when a query is bound already, so that what stands above knows the type.
+pub(super) fn coerced(inner: &ScalarUDF, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+    let mut arg_types = arg_types.to_vec();
+    if let Some(time) = arg_types.get_mut(1)
+        && (time.is_string() || matches!(time, DataType::Date32 | DataType::Date64))
+    {
+        *time = DataType::Timestamp(TimeUnit::Microsecond, None);
+    }
+    let field = |of| Arc::new(Field::new("argument", of, true));
+    let fields: Vec<FieldRef> = arg_types.into_iter().map(field).collect();
+    let fields = fields_with_udf(&fields, inner)?;
+    Ok(fields.iter().map(|of| of.data_type().clone()).collect())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DateTrunc {
     inner: Arc<ScalarUDF>,
+    signature: Signature,
 }
 
 /// What a timestamp is cut to.
@@ -143,7 +161,11 @@ impl ScalarUDFImpl for DateTrunc {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        coerced(&self.inner, arg_types)
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {

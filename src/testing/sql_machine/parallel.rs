@@ -83,7 +83,7 @@ pub(super) fn check(plan: Plan, case: fn(&Bench, u64) -> Verdict) {
     for (why, (count, seed)) in reasons.iter().take(20) {
         println!("not compared: {count} x {why} (seed {seed})");
     }
-    let told: Vec<&str> = wrong.iter().take(3).map(String::as_str).collect();
+    let told: Vec<&str> = wrong.iter().take(10).map(String::as_str).collect();
     assert!(
         wrong.is_empty(),
         "{} cases differ\n{}",

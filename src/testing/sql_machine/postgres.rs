@@ -48,6 +48,11 @@ const AMBIGUOUS: [&str; 17] = [
     "corr(",
     "regr_",
 ];
+/// With grouping sets, a key of constants: PostgreSQL before 18 folds it before it could be NULL.
+const SETS: [&str; 3] = ["GROUPING SETS", "ROLLUP", "CUBE"];
+const CONSTANT_KEY: &str = "coalesce('";
+/// Of intervals of one length only one form is compared: PostgreSQL groups them together, Lotic as they are written.
+const OTHER_FORMS: [&str; 2] = ["'1 months 0 days", "0 days 86400000000 "];
 /// What is left where floats that cancel out are rounded.
 const ROUNDED_AWAY: f64 = 1e-12;
 
@@ -240,14 +245,20 @@ fn same_in_postgres(bench: &Bench, seed: u64) -> Verdict {
     if let Some(word) = AMBIGUOUS.iter().find(|word| sql.contains(**word)) {
         return Verdict::Skipped(format!("it has {word}"));
     }
+    if sql.contains(CONSTANT_KEY) && SETS.iter().any(|word| sql.contains(word)) {
+        return Verdict::Skipped("it may have a constant key in grouping sets".to_owned());
+    }
     let epochs = history(&mut Choices::random(seed ^ 0x9b05_688c), &tables_of(&sql));
     let mut world = bench.world.clone();
     for epoch in epochs {
-        // times that no literal names
+        // without times that no literal names
         let named = |change: &Change| {
             let of = &TABLES[change.table];
             let mut values = of.columns.iter().zip(&change.row);
-            !values.any(|((_, kind, _), value)| text(*kind, value).contains("arrow_cast"))
+            !values.any(|((_, kind, _), value)| {
+                let text = text(*kind, value);
+                text.contains("arrow_cast") || OTHER_FORMS.iter().any(|form| text.contains(form))
+            })
         };
         let epoch: Vec<Change> = epoch.into_iter().filter(named).collect();
         apply(&mut world, &by_table(&epoch));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::JoinType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Projection};
 
 use super::Outcome;
@@ -18,8 +19,11 @@ pub(super) fn rewrite(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPla
         .into_iter()
         .filter(|column| join.left.schema().has_column(column))
         .collect();
+    if outer.is_empty() {
+        return plain(join);
+    }
     let fits = matches!(join.join_type, JoinType::Inner | JoinType::Left);
-    if outer.is_empty() || !fits || simple::lateral(&join)? {
+    if !fits || simple::lateral(&join)? {
         return Ok(LogicalPlan::Join(join));
     }
     if let Some(chain) = row_wise::rewrite(&join, &rewriter.name())? {
@@ -46,4 +50,22 @@ pub(super) fn rewrite(rewriter: &mut Rewriter, join: Join) -> Outcome<LogicalPla
         columns,
         Arc::new(joined),
     )?))
+}
+
+/// A join whose right side does not read the left one. DataFusion asks its mark for references of any scope, and takes those
+/// of a LATERAL within it for its own.
+fn plain(join: Join) -> Outcome<LogicalPlan> {
+    let right = Arc::new(unmarked(Arc::unwrap_or_clone(join.right))?);
+    Ok(LogicalPlan::Join(Join { right, ..join }))
+}
+
+/// What [`super::scope::is_lateral`] knows, without the mark that it goes by.
+fn unmarked(plan: LogicalPlan) -> Outcome<LogicalPlan> {
+    match plan {
+        LogicalPlan::Subquery(subquery) => Ok(Arc::unwrap_or_clone(subquery.subquery)),
+        plan => {
+            let below = |plan| Ok(Transformed::yes(unmarked(plan)?));
+            Ok(plan.map_children(below)?.data)
+        }
+    }
 }

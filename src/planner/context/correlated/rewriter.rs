@@ -6,10 +6,10 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::logical_plan::Subquery;
-use datafusion::logical_expr::{AggregateUDF, LogicalPlan};
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan};
 
 use super::domain::{Domain, plan_size};
-use super::scope::{has_subquery, is_lateral, subquery_of};
+use super::scope::{free_columns, has_subquery, is_lateral, subquery_of};
 use super::{Outcome, lateral, values};
 use crate::base::{Error, Result};
 use crate::planner::parse::too_deep;
@@ -120,8 +120,15 @@ impl Rewriter {
 
     fn subquery(&mut self, subquery: Subquery) -> Outcome<Subquery> {
         let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
+        // What a LATERAL within it reads is no look outside, for which DataFusion would take it.
+        let free = free_columns(&plan)?;
+        let mut outer_ref_columns = plan.all_out_ref_exprs();
+        outer_ref_columns.retain(
+            |expr| matches!(expr, Expr::OuterReferenceColumn(_, column) if free.contains(column)),
+        );
         Ok(Subquery {
             subquery: Arc::new(plan),
+            outer_ref_columns,
             ..subquery
         })
     }

@@ -7,7 +7,7 @@
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection};
 
 use super::Outcome;
 use super::scope::{free_columns, has_subquery};
@@ -153,9 +153,9 @@ fn pulls_up(plan: &LogicalPlan, conditions: Conditions) -> Outcome<bool> {
         return Ok(true);
     }
     match plan {
-        LogicalPlan::Projection(projection) => {
-            Ok(no_look_outside(&projection.expr)? && pulls_up(&projection.input, conditions)?)
-        }
+        LogicalPlan::Projection(projection) => Ok(no_look_outside(&projection.expr)?
+            && !hides_a_column(projection)
+            && pulls_up(&projection.input, conditions)?),
         // a derived table: what DataFusion pulls out of it keeps names that have no meaning outside of it
         LogicalPlan::SubqueryAlias(_) => Ok(false),
         LogicalPlan::Filter(filter) => {
@@ -185,6 +185,17 @@ fn pulls_up(plan: &LogicalPlan, conditions: Conditions) -> Outcome<bool> {
         }
         _ => Ok(false),
     }
+}
+
+/// Whether a column has a name that a column below has: what is pulled up asks for columns from below, beside it.
+fn hides_a_column(projection: &Projection) -> bool {
+    let below = projection.input.schema();
+    projection.expr.iter().any(|expr| match expr {
+        Expr::Alias(alias) => {
+            alias.relation.is_none() && below.has_column_with_unqualified_name(&alias.name)
+        }
+        _ => false,
+    })
 }
 
 fn no_look_outside(exprs: &[Expr]) -> Outcome<bool> {
