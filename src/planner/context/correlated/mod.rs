@@ -8,7 +8,8 @@
 //!
 //! `scope` finds what a subquery reads of the rows outside, `domain` makes the distinct values, `push` carries them
 //! down, `values` puts results in the place of subqueries in expressions, `join_conditions`
-//! moves them out of joins first, with `outer_joins` where that takes a union; `lateral` does so for FROM, `row_wise` where no join is needed for it, and `simple`
+//! moves them out of joins first, with `outer_joins` where that takes a union; `lateral` does so for FROM, `row_wise` where no join is needed for it, `row_tests` holds values
+//! against all rows of a subquery, and `simple`
 //! says which subqueries DataFusion turns into cheaper joins by itself; these are left to it.
 
 mod domain;
@@ -18,6 +19,7 @@ mod limit;
 mod outer_joins;
 mod push;
 mod rewriter;
+mod row_tests;
 mod row_wise;
 mod scope;
 mod simple;

@@ -53,6 +53,7 @@ fn holds_any(plan: &LogicalPlan) -> Outcome<bool> {
 pub(super) struct Calls {
     pub(super) count: Arc<AggregateUDF>,
     pub(super) min: Arc<AggregateUDF>,
+    pub(super) max: Arc<AggregateUDF>,
     pub(super) bool_or: Arc<AggregateUDF>,
     pub(super) bool_and: Arc<AggregateUDF>,
 }
@@ -66,6 +67,7 @@ impl Calls {
         Ok(Self {
             count: call("count")?,
             min: call("min")?,
+            max: call("max")?,
             bool_or: call("bool_or")?,
             bool_and: call("bool_and")?,
         })

@@ -137,13 +137,13 @@ pub(super) fn map_subquery(
 }
 
 /// The subqueries of one node.
-struct Found<'a> {
-    rewriter: &'a mut Rewriter,
+pub(super) struct Found<'a> {
+    pub(super) rewriter: &'a mut Rewriter,
     node: &'a LogicalPlan,
     /// The node's input as it was.
-    base: LogicalPlan,
+    pub(super) base: LogicalPlan,
     /// The input beside the results so far.
-    joined: LogicalPlan,
+    pub(super) joined: LogicalPlan,
 }
 
 impl Found<'_> {
@@ -151,6 +151,9 @@ impl Found<'_> {
         let replaced = expr.transform_down(|expr| {
             if subquery_of(&expr).is_none() || simple::in_expression(self.node, &expr)? {
                 return Ok(Transformed::no(expr));
+            }
+            if let Some(value) = self.tested(&expr)? {
+                return Ok(Transformed::yes(value));
             }
             let scalar = self.as_scalar(expr)?;
             match scalar {
@@ -275,9 +278,9 @@ impl Found<'_> {
         Ok(seen.data)
     }
 
-    /// What takes the place of a scalar subquery, whose result is joined to the input.
-    fn value(&mut self, plan: LogicalPlan) -> Outcome<Expr> {
-        let free = free_columns(&plan)?;
+    /// The values of the outer columns that `plan`, a subquery of the node, reads.
+    pub(super) fn domain_of(&mut self, plan: &LogicalPlan) -> Outcome<Domain> {
+        let free = free_columns(plan)?;
         let input = {
             let known = free
                 .iter()
@@ -289,7 +292,12 @@ impl Found<'_> {
             .filter(|column| input.schema().has_column(column))
             .collect();
         let input = input.clone();
-        let domain = self.rewriter.domain(outer, &input)?;
+        self.rewriter.domain(outer, &input)
+    }
+
+    /// What takes the place of a scalar subquery, whose result is joined to the input.
+    fn value(&mut self, plan: LogicalPlan) -> Outcome<Expr> {
+        let domain = self.domain_of(&plan)?;
         match plan {
             LogicalPlan::Projection(projection) => match Arc::unwrap_or_clone(projection.input) {
                 LogicalPlan::Aggregate(aggregate)
@@ -375,6 +383,17 @@ impl Found<'_> {
         results: Vec<Expr>,
         domain: &Domain,
     ) -> Outcome<Vec<Expr>> {
+        self.join_where(plan, results, domain, &|_| None)
+    }
+
+    /// The same of the rows alone for which what `condition` makes of the names holds.
+    pub(super) fn join_where(
+        &mut self,
+        plan: LogicalPlan,
+        results: Vec<Expr>,
+        domain: &Domain,
+        condition: &dyn Fn(&[Expr]) -> Option<Expr>,
+    ) -> Outcome<Vec<Expr>> {
         let name = self.rewriter.name();
         let mut exprs = domain.exprs();
         exprs.extend(results.into_iter().enumerate().map(|(place, column)| {
@@ -389,7 +408,8 @@ impl Found<'_> {
             .zip(domain.columns())
             .collect();
         let left = self.joined.clone();
-        self.joined = join_on_values(left, right, JoinType::Left, pairs, None)?;
+        let condition = condition(&columns);
+        self.joined = join_on_values(left, right, JoinType::Left, pairs, condition)?;
         Ok(columns)
     }
 }
