@@ -76,12 +76,14 @@ impl Test {
             (Operator::Eq, true) | (Operator::NotEq, false) => {
                 one_to_one(wanted, value).then_some(By::Member)
             }
-            (Operator::Gt | Operator::GtEq, _) if has_extremes(value) => {
-                Some(By::Extreme { least: self.is_any })
+            (Operator::Gt | Operator::GtEq, _) => {
+                let least = self.is_any;
+                one_order(wanted, value).then_some(By::Extreme { least })
             }
-            (Operator::Lt | Operator::LtEq, _) if has_extremes(value) => Some(By::Extreme {
-                least: !self.is_any,
-            }),
+            (Operator::Lt | Operator::LtEq, _) => {
+                let least = !self.is_any;
+                one_order(wanted, value).then_some(By::Extreme { least })
+            }
             _ => None,
         }
     }
@@ -99,11 +101,12 @@ fn one_to_one(wanted: &DataType, value: &DataType) -> bool {
             || (wanted.is_string() && value.is_string()))
 }
 
-/// Whether the order of min and max is that of comparisons, also once values are brought to a wider type.
-fn has_extremes(value: &DataType) -> bool {
-    value.is_numeric()
-        || value.is_string()
-        || matches!(value, DataType::Date32 | DataType::Timestamp(..))
+/// Whether min and max of the second type go by the order in which its values are compared with the first.
+fn one_order(wanted: &DataType, value: &DataType) -> bool {
+    let moment = |of: &DataType| matches!(of, DataType::Date32 | DataType::Timestamp(..));
+    (wanted.is_numeric() && value.is_numeric())
+        || (wanted.is_string() && value.is_string())
+        || (moment(wanted) && moment(value))
 }
 
 /// Whether `plan` may have other rows when it is computed a second time.
@@ -184,11 +187,7 @@ impl Found<'_> {
         self.rewriter.copied(&test.rows)?;
         let domain = self.rewriter.again(&domain)?;
         let (rows, known, _) = self.counted(&test, &domain, None)?;
-        let unknown = rows
-            .clone()
-            .gt(known)
-            .or(test.wanted.is_null().and(rows.gt(lit(0_i64))));
-        decided(found, unknown, test.is_any)
+        decided(&test, found, rows, known)
     }
 
     /// The distinct rows of a subquery for each of the domain's.
@@ -205,17 +204,13 @@ impl Found<'_> {
         let (rows, known, bound) = self.counted(&test, &domain, Some(least))?;
         let compared = Box::new(test.wanted.clone());
         let compared = Expr::BinaryExpr(BinaryExpr::new(compared, test.op, Box::new(bound)));
-        let unknown = rows
-            .clone()
-            .gt(known)
-            .or(test.wanted.is_null().and(rows.gt(lit(0_i64))));
         let found = if test.is_any {
             compared
         } else {
             // no bound, no row that is not NULL: nothing speaks against it
             compared.is_false()
         };
-        decided(found, unknown, test.is_any)
+        decided(&test, found, rows, known)
     }
 
     /// How many rows a subquery has for an outer row, how many of them are not NULL, and the least or greatest.
@@ -253,9 +248,13 @@ impl Found<'_> {
     }
 }
 
-/// ANY where `found` is true, else ALL where it is false: then NULL where something is unknown.
-fn decided(found: Expr, unknown: Expr, is_any: bool) -> Outcome<Expr> {
-    when(found, lit(is_any))
+/// ANY where `found` is true, else ALL where it is false: then NULL where the value or one of the rows is NULL.
+fn decided(test: &Test, found: Expr, rows: Expr, known: Expr) -> Outcome<Expr> {
+    let any_row = rows.clone().gt(lit(0_i64));
+    let unknown = rows
+        .gt(known)
+        .or(test.wanted.clone().is_null().and(any_row));
+    when(found, lit(test.is_any))
         .when(unknown, Expr::Literal(ScalarValue::Boolean(None), None))
-        .otherwise(lit(!is_any))
+        .otherwise(lit(!test.is_any))
 }
