@@ -120,9 +120,11 @@ fn dataflow(sql: &str, on_close: bool) -> Dataflow {
     };
     let state = session_state(&options).expect("a session");
     let parsed = parse(sql).expect(sql).into_iter().next();
-    let Some(Statement::Query(mut query)) = parsed.map(|parsed| parsed.statement) else {
-        panic!("{sql} is no query");
-    };
+    let query = parsed.and_then(|parsed| match parsed.statement {
+        Statement::Query(query) => Some(query),
+        _ => None,
+    });
+    let mut query = query.expect(sql);
     prepare_query(&mut query).expect(sql);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

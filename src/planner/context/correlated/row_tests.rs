@@ -144,8 +144,8 @@ impl Found<'_> {
         let sure = !field.is_nullable() && !test.wanted.nullable(self.base.schema())?;
         self.keep_wanted(&mut test)?;
         let value = match by {
-            By::Member => self.member(test, sure)?,
-            By::Extreme { least } => self.extreme(test, least)?,
+            By::Member => self.member(&test, sure)?,
+            By::Extreme { least } => self.extreme(&test, least)?,
         };
         Ok(Some(value))
     }
@@ -168,7 +168,7 @@ impl Found<'_> {
     }
 
     /// Equality with one of the rows: `sure` says that nothing is NULL.
-    fn member(&mut self, test: Test, sure: bool) -> Outcome<Expr> {
+    fn member(&mut self, test: &Test, sure: bool) -> Outcome<Expr> {
         let domain = self.domain_of(&test.rows)?;
         let distinct = self.distinct(test.rows.clone(), &domain)?;
         let results = columns_from(&distinct, domain.outer().len());
@@ -186,8 +186,8 @@ impl Found<'_> {
         }
         self.rewriter.copied(&test.rows)?;
         let domain = self.rewriter.again(&domain)?;
-        let (rows, known, _) = self.counted(&test, &domain, None)?;
-        decided(&test, found, rows, known)
+        let (rows, known, _) = self.counted(test, &domain, None)?;
+        decided(test, found, rows, known)
     }
 
     /// The distinct rows of a subquery for each of the domain's.
@@ -199,9 +199,9 @@ impl Found<'_> {
     }
 
     /// A place in the order of the rows: above the least is above one, above the greatest is above all.
-    fn extreme(&mut self, test: Test, least: bool) -> Outcome<Expr> {
+    fn extreme(&mut self, test: &Test, least: bool) -> Outcome<Expr> {
         let domain = self.domain_of(&test.rows)?;
-        let (rows, known, bound) = self.counted(&test, &domain, Some(least))?;
+        let (rows, known, bound) = self.counted(test, &domain, Some(least))?;
         let compared = Box::new(test.wanted.clone());
         let compared = Expr::BinaryExpr(BinaryExpr::new(compared, test.op, Box::new(bound)));
         let found = if test.is_any {
@@ -210,7 +210,7 @@ impl Found<'_> {
             // no bound, no row that is not NULL: nothing speaks against it
             compared.is_false()
         };
-        decided(&test, found, rows, known)
+        decided(test, found, rows, known)
     }
 
     /// How many rows a subquery has for an outer row, how many of them are not NULL, and the least or greatest.
