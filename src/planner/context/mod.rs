@@ -29,6 +29,7 @@ mod far_moments;
 mod floats;
 mod forgotten;
 mod gap_fill;
+mod join_keys;
 mod join_order;
 mod join_sides;
 mod json;

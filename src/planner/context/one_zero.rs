@@ -327,8 +327,10 @@ impl<'a> Found<'a> {
                 let case = Case::new(Some(operand), when_then_expr, else_expr);
                 Ok(Transformed::new_transformed(Expr::Case(case), changed))
             }
-            Expr::ScalarFunction(ScalarFunction { func, mut args }) if func.name() == "nullif" => {
-                // the first one is also the answer, where it may be -0.0 as before
+            Expr::ScalarFunction(ScalarFunction { func, mut args })
+                if matches!(func.name(), "nullif" | "greatest" | "least") =>
+            {
+                // one of them is also the answer, which is 0.0 where it was -0.0
                 let changed = self.all(&mut args);
                 let call = ScalarFunction { func, args };
                 Ok(Transformed::new_transformed(

@@ -23,6 +23,7 @@ use super::enforced::enforce_at_the_end;
 use super::far_moments::FarMoments;
 use super::floats::FloatOverDecimal;
 use super::forgotten::forget_in_time;
+use super::join_keys::find_keys_rightly;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
 use super::left_out::leave_out_where_they_fail;
@@ -105,6 +106,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         PlanFor::Query => Optimizer::new().rules,
     };
     rules.retain(|rule| !RULES_OFF.contains(&rule.name()));
+    find_keys_rightly(&mut rules);
     push_down_rightly(&mut rules);
     share_rightly(&mut rules);
     rules.insert(0, Arc::new(PushBelowAsof));

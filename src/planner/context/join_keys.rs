@@ -1,0 +1,125 @@
+//! Keys of joins found in conditions, with one rule for NULL.
+//!
+//! DataFusion makes keys of `a.x IS NOT DISTINCT FROM b.x` by letting NULL equal NULL in the whole join. Later it adds equalities to these
+//! keys, from WHERE (`.. WHERE a.y = b.y`), and merges joins under the rule of the outermost: `a.y = b.y` then holds where both are
+//! NULL. Here such a condition becomes two plain keys instead: both sides are NULL or neither, and the values are equal with something else
+//! in the place of NULL. The other rule is left to INTERSECT and EXCEPT.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator};
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+type Outcome<T> = Result<T, DataFusionError>;
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// `rules` with this one in the place of DataFusion's.
+pub(super) fn find_keys_rightly(rules: &mut [Rule]) {
+    let theirs = ExtractEquijoinPredicate::new();
+    for rule in rules {
+        if rule.name() == theirs.name() {
+            *rule = Arc::new(PlainKeys(ExtractEquijoinPredicate::new()));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PlainKeys(ExtractEquijoinPredicate);
+
+impl OptimizerRule for PlainKeys {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> Outcome<Transformed<LogicalPlan>> {
+        match plan {
+            LogicalPlan::Join(mut join) if join.filter.is_some() && !join.null_aware => {
+                let changed = with_plain_keys(&mut join)?;
+                let found = self.0.rewrite(LogicalPlan::Join(join), config)?;
+                Ok(Transformed::new(
+                    found.data,
+                    found.transformed || changed,
+                    found.tnr,
+                ))
+            }
+            plan => self.0.rewrite(plan, config),
+        }
+    }
+}
+
+/// Writes the condition of `join` with plain equalities. Says whether that changed anything.
+fn with_plain_keys(join: &mut Join) -> Outcome<bool> {
+    let (left, right) = (join.left.schema(), join.right.schema());
+    let (mut changed, mut all) = (false, Vec::new());
+    for condition in join
+        .filter
+        .iter()
+        .cloned()
+        .flat_map(split_conjunction_owned)
+    {
+        match plain(&condition, left, right)? {
+            Some(keys) => {
+                changed = true;
+                all.extend(keys);
+            }
+            None => all.push(condition),
+        }
+    }
+    if changed {
+        join.filter = conjunction(all);
+    }
+    Ok(changed)
+}
+
+/// The equalities that say what `condition` does, if it is one of a value of each side with NULL equal to NULL.
+fn plain(condition: &Expr, left: &DFSchema, right: &DFSchema) -> Outcome<Option<Vec<Expr>>> {
+    let Expr::BinaryExpr(BinaryExpr {
+        left: one,
+        op: Operator::IsNotDistinctFrom,
+        right: other,
+    }) = condition
+    else {
+        return Ok(None);
+    };
+    let (one, other) = match (of(one, left), of(other, right)) {
+        (true, true) => (one.as_ref(), other.as_ref()),
+        _ if of(one, right) && of(other, left) => (other.as_ref(), one.as_ref()),
+        _ => return Ok(None),
+    };
+    let data_type = one.get_type(left)?;
+    if data_type != other.get_type(right)? {
+        return Ok(None);
+    }
+    if !one.nullable(left)? && !other.nullable(right)? {
+        return Ok(Some(vec![one.clone().eq(other.clone())]));
+    }
+    let Ok(filling) = ScalarValue::new_default(&data_type) else {
+        return Ok(None);
+    };
+    let filled = |value: &Expr| coalesce(vec![value.clone(), Expr::Literal(filling.clone(), None)]);
+    Ok(Some(vec![
+        one.clone().is_null().eq(other.clone().is_null()),
+        filled(one).eq(filled(other)),
+    ]))
+}
+
+/// Whether `expr` is a value of the side that has the columns `schema`.
+fn of(expr: &Expr, schema: &DFSchema) -> bool {
+    let columns = expr.column_refs();
+    !columns.is_empty()
+        && columns.iter().all(|column| schema.has_column(column))
+        && !expr.is_volatile()
+}
