@@ -21,7 +21,8 @@ use super::live::{LiveTable, Rows};
 use super::tables::{TABLES, VIEWS};
 use crate::base::{Error, Result};
 use crate::planner::context::{
-    ContextOptions, OneZero, PlanFor, optimize, plan_query, push_down_rightly, session_state,
+    ContextOptions, OneZero, PlanFor, find_keys_rightly, optimize, plan_query, push_down_rightly,
+    session_state,
 };
 use crate::planner::explain::render;
 use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
@@ -64,6 +65,7 @@ impl Bench {
         let state = session(catalog, partitions);
         // It is wrong there, and the rest is what is compared with.
         let mut plain_rules = Optimizer::new().rules;
+        find_keys_rightly(&mut plain_rules);
         push_down_rightly(&mut plain_rules);
         // A NaN with a sign is below every number there.
         plain_rules.push(Arc::new(OneZero));
