@@ -19,14 +19,18 @@ const PHYSICAL: &str = "aggregate_statistics";
 type Logical = Arc<dyn OptimizerRule + Send + Sync>;
 type Physical = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// Puts such a rule in the place of DataFusion's.
-pub(super) fn leave_out_where_they_fail(logical: &mut [Logical], physical: &mut [Physical]) {
-    for rule in logical {
+/// Puts the one that may fail in the place of DataFusion's rule of plans.
+pub(super) fn leave_out_where_it_fails(rules: &mut [Logical]) {
+    for rule in rules {
         if rule.name() == LOGICAL {
             *rule = Arc::new(UnlessItFails(Arc::clone(rule)));
         }
     }
-    for rule in physical {
+}
+
+/// Puts the one that may fail in the place of DataFusion's rule of physical plans.
+pub(super) fn leave_out_physical_where_it_fails(rules: &mut [Physical]) {
+    for rule in rules {
         if rule.name() == PHYSICAL {
             *rule = Arc::new(UnlessItFails(Arc::clone(rule)));
         }

@@ -9,7 +9,7 @@
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
-//! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files,
+//! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `float_groups` groups by floats out of a heap of the first groups,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
 //! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
 //! input from such rules, `each_node` what those have in common that look at one node at a time, `recursive_reads` refuses a recursion that is read
@@ -26,6 +26,7 @@ mod duplicates;
 mod each_node;
 mod enforced;
 mod far_moments;
+mod float_groups;
 mod floats;
 mod forgotten;
 mod gap_fill;

@@ -9,7 +9,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
@@ -21,12 +22,13 @@ use super::dates::DatesAsMoments;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
 use super::far_moments::FarMoments;
+use super::float_groups::FLOAT_GROUPS;
 use super::floats::FloatOverDecimal;
 use super::forgotten::forget_in_time;
 use super::join_keys::find_keys_rightly;
 use super::join_sides::after_join_selection;
 use super::json::{JsonCasts, JsonOperators};
-use super::left_out::leave_out_where_they_fail;
+use super::left_out::{leave_out_physical_where_it_fails, leave_out_where_it_fails};
 use super::length_order::LengthOrder;
 use super::lengths::LengthsOfTime;
 use super::models::model_optimizer;
@@ -100,8 +102,20 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_type_planner(Arc::new(OwnTypes))
         .with_query_planner(Arc::new(LoticQueryPlanner))
-        .with_analyzer_rules(analyzer.rules);
-    let mut rules = match options.plan_for {
+        .with_analyzer_rules(analyzer.rules)
+        .with_optimizer_rules(optimizer_rules(options.plan_for))
+        .with_physical_optimizer_rules(physical_rules());
+    // Later registrations of a name replace earlier ones.
+    extend(builder.scalar_functions(), &marks());
+    extend(builder.scalar_functions(), &options.scalar_functions);
+    extend(builder.aggregate_functions(), &options.aggregates);
+    extend(builder.window_functions(), &all_udwfs());
+    extend(builder.window_functions(), &options.windows);
+    Ok(builder.build())
+}
+
+fn optimizer_rules(plan_for: PlanFor) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = match plan_for {
         PlanFor::Model => model_optimizer().rules,
         PlanFor::Query => Optimizer::new().rules,
     };
@@ -114,25 +128,22 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
     rules.push(Arc::new(OrderedOnce));
     rules.push(Arc::new(ConstantKeys));
     rules.push(Arc::new(FarMoments));
-    let mut physical = after_join_selection(PhysicalOptimizer::new().rules);
-    leave_out_where_they_fail(&mut rules, &mut physical);
-    enforce_at_the_end(&mut physical);
-    push_filters_rightly(&mut physical);
-    forget_in_time(&mut physical);
-    physical.push(Arc::new(PRUNE_FLOATS));
-    physical.push(Arc::new(WHOLE_FRAMES));
-    settle_peers(&mut physical);
-    physical.push(Arc::new(RoundLimit::default()));
-    builder = builder
-        .with_optimizer_rules(rules)
-        .with_physical_optimizer_rules(physical);
-    // Later registrations of a name replace earlier ones.
-    extend(builder.scalar_functions(), &marks());
-    extend(builder.scalar_functions(), &options.scalar_functions);
-    extend(builder.aggregate_functions(), &options.aggregates);
-    extend(builder.window_functions(), &all_udwfs());
-    extend(builder.window_functions(), &options.windows);
-    Ok(builder.build())
+    leave_out_where_it_fails(&mut rules);
+    rules
+}
+
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = after_join_selection(PhysicalOptimizer::new().rules);
+    leave_out_physical_where_it_fails(&mut rules);
+    enforce_at_the_end(&mut rules);
+    push_filters_rightly(&mut rules);
+    forget_in_time(&mut rules);
+    rules.push(Arc::new(PRUNE_FLOATS));
+    rules.push(Arc::new(FLOAT_GROUPS));
+    rules.push(Arc::new(WHOLE_FRAMES));
+    settle_peers(&mut rules);
+    rules.push(Arc::new(RoundLimit::default()));
+    rules
 }
 
 /// What plans operators: our own first.
