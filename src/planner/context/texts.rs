@@ -61,7 +61,8 @@ impl ExprPlanner for TextsBeside {
     }
 }
 
-fn is_text(expr: &Expr) -> bool {
+/// Whether `expr` is a text as it was written.
+pub(super) fn is_text(expr: &Expr) -> bool {
     matches!(
         expr,
         Expr::Literal(

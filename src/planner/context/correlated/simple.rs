@@ -11,6 +11,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Pr
 
 use super::Outcome;
 use super::scope::{free_columns, has_subquery};
+use crate::planner::functions::length_order::is_length;
 
 /// Whether DataFusion plans the subquery in `expr`, which stands in `node`.
 pub(super) fn in_expression(node: &LogicalPlan, expr: &Expr) -> Outcome<bool> {
@@ -204,7 +205,8 @@ fn no_look_outside(exprs: &[Expr]) -> Outcome<bool> {
         .any(|expr| expr.contains_outer() || has_subquery(expr)))
 }
 
-/// `inner = outer` in either order, with one plain reference on the outer side.
+/// `inner = outer` in either order, with one plain reference on the outer side. Lengths of time are compared by their numbers, which
+/// are no plain reference.
 fn is_equality(condition: &Expr) -> bool {
     let Expr::BinaryExpr(BinaryExpr {
         left,
@@ -214,7 +216,7 @@ fn is_equality(condition: &Expr) -> bool {
     else {
         return false;
     };
-    let outer = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(..));
+    let outer = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(field, _) if !is_length(field.data_type()));
     let inner = |expr: &Expr| !expr.contains_outer() && !expr.column_refs().is_empty();
     (outer(left) && inner(right)) || (inner(left) && outer(right))
 }
