@@ -1,13 +1,14 @@
 //! What is acknowledged is on disk, encrypted, and comes back, also after `kill -9`.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lotic::base::rng::{Rng, SystemRng};
 use lotic::runtime::{Lotic, Options, Secret};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
+
+use super::server_process::{Server, connect, free_port};
 
 fn options(folder: &Path, key: &str) -> Options {
     Options {
@@ -84,53 +85,6 @@ async fn rows_and_models_survive_a_restart_and_no_value_lies_readable_on_disk() 
     lotic.shutdown().await;
 }
 
-struct Server(Child);
-
-impl Server {
-    fn start(folder: &Path, port: u16) -> Self {
-        let built = env!("CARGO_BIN_EXE_lotic").to_owned();
-        let child = Command::new(std::env::var("LOTIC_BIN").unwrap_or(built))
-            .args(["serve", "--http", "off", "--quiet", "--trust", "--pg"])
-            .arg(format!("127.0.0.1:{port}"))
-            .arg("--data")
-            .arg(folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    async fn connect(&self, port: u16) -> Client {
-        for _ in 0..600 {
-            let url = format!("host=127.0.0.1 port={port} user=lotic dbname=lotic");
-            if let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await {
-                #[expect(clippy::disallowed_methods, reason = "a test's own connection")]
-                let task = tokio::spawn(connection);
-                drop(task);
-                return client;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("the server did not start");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 async fn number(client: &Client, sql: &str) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
@@ -144,7 +98,7 @@ async fn acknowledged_rows_survive_kill_nine() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut server = Server::start(folder.path(), port);
-    let mut client = server.connect(port).await;
+    let mut client = connect(port).await;
     client
         .batch_execute(
             "CREATE TABLE t (id BIGINT PRIMARY KEY, part INT);
@@ -170,7 +124,7 @@ async fn acknowledged_rows_survive_kill_nine() {
         ended.await.unwrap_err();
         drop(server); // SIGKILL
         server = Server::start(folder.path(), port);
-        client = server.connect(port).await;
+        client = connect(port).await;
         let rows = number(&client, "SELECT count(*) FROM t").await;
         let known = format!("SELECT count(*) FROM t WHERE id < {acknowledged}");
         assert_eq!(number(&client, &known).await, acknowledged, "round {round}");

@@ -28,6 +28,7 @@ mod postgres_server;
 mod remote;
 mod rights;
 mod row_errors;
+mod server_process;
 mod serving;
 mod tail;
 mod temporal;
