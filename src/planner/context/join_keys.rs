@@ -4,11 +4,14 @@
 //! keys, from WHERE (`.. WHERE a.y = b.y`), and merges joins under the rule of the outermost: `a.y = b.y` then holds where both are
 //! NULL. Here such a condition becomes two plain keys instead: both sides are NULL or neither, and the values are equal with something else
 //! in the place of NULL. The other rule is left to INTERSECT and EXCEPT.
+//!
+//! A key may become a constant once more is known, as `b.x IS NULL` does where `b.x` cannot be. DataFusion's rule that orders inner joins drops
+//! a key without columns on one of its sides, so such a key becomes a condition again.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, NullEquality, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator};
@@ -46,8 +49,9 @@ impl OptimizerRule for PlainKeys {
         config: &dyn OptimizerConfig,
     ) -> Outcome<Transformed<LogicalPlan>> {
         match plan {
-            LogicalPlan::Join(mut join) if join.filter.is_some() && !join.null_aware => {
-                let changed = with_plain_keys(&mut join)?;
+            LogicalPlan::Join(mut join) if !join.null_aware => {
+                let released = release_constants(&mut join);
+                let changed = with_plain_keys(&mut join)? || released;
                 let found = self.0.rewrite(LogicalPlan::Join(join), config)?;
                 Ok(Transformed::new(
                     found.data,
@@ -58,6 +62,25 @@ impl OptimizerRule for PlainKeys {
             plan => self.0.rewrite(plan, config),
         }
     }
+}
+
+/// Makes conditions of the keys that are constant on one side. Says whether there are any.
+fn release_constants(join: &mut Join) -> bool {
+    let is_constant = |expr: &Expr| !expr.any_column_refs();
+    let (constant, keys): (Vec<_>, Vec<_>) = std::mem::take(&mut join.on)
+        .into_iter()
+        .partition(|(left, right)| is_constant(left) != is_constant(right));
+    join.on = keys;
+    let op = match join.null_equality {
+        NullEquality::NullEqualsNothing => Operator::Eq,
+        NullEquality::NullEqualsNull => Operator::IsNotDistinctFrom,
+    };
+    let any = !constant.is_empty();
+    let conditions = constant.into_iter().map(|(left, right)| {
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+    });
+    join.filter = conjunction(join.filter.take().into_iter().chain(conditions));
+    any
 }
 
 /// Writes the condition of `join` with plain equalities. Says whether that changed anything.
@@ -103,7 +126,8 @@ fn plain(condition: &Expr, left: &DFSchema, right: &DFSchema) -> Outcome<Option<
     if data_type != other.get_type(right)? {
         return Ok(None);
     }
-    if !one.nullable(left)? && !other.nullable(right)? {
+    // NULL would have to meet NULL
+    if !one.nullable(left)? || !other.nullable(right)? {
         return Ok(Some(vec![one.clone().eq(other.clone())]));
     }
     let Ok(filling) = ScalarValue::new_default(&data_type) else {

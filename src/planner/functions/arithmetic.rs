@@ -1,9 +1,10 @@
-//! `+`, `-`, `*` and unary minus over integers and decimals that raise an error where DataFusion's wrap.
+//! `+`, `-`, `*` and unary minus over integers and decimals that raise an error where DataFusion's wrap, and `%` over decimals, which
+//! DataFusion takes for 0 beside a 1, as if they had no places.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Datum};
-use arrow::compute::kernels::numeric::{add, mul, neg, sub};
+use arrow::compute::kernels::numeric::{add, mul, neg, rem, sub};
 use arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Field,
     FieldRef,
@@ -28,15 +29,17 @@ pub(super) enum Operation {
     Subtract,
     Multiply,
     Negate,
+    Remainder,
 }
 
 /// The functions, one an operation. They never appear in SQL text: a rule puts them in the operators' place.
-static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 4]> = LazyLock::new(|| {
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 5]> = LazyLock::new(|| {
     [
         Operation::Add,
         Operation::Subtract,
         Operation::Multiply,
         Operation::Negate,
+        Operation::Remainder,
     ]
     .map(|operation| Arc::new(ScalarUDF::new_from_impl(Checked::new(operation))))
 });
@@ -49,15 +52,21 @@ impl Operation {
                 Self::Subtract => 1,
                 Self::Multiply => 2,
                 Self::Negate => 3,
+                Self::Remainder => 4,
             }],
         )
     }
 
-    pub(super) fn of(operator: Operator) -> Option<Self> {
+    /// What is computed in the place of `operator` between operands of these types; none where DataFusion's answer is right.
+    pub(super) fn of(operator: Operator, left: &DataType, right: &DataType) -> Option<Self> {
+        if !is_exact_number(left) || !is_exact_number(right) {
+            return None;
+        }
         Some(match operator {
             Operator::Plus => Self::Add,
             Operator::Minus => Self::Subtract,
             Operator::Multiply => Self::Multiply,
+            Operator::Modulo if left.is_decimal() => Self::Remainder,
             _ => return None,
         })
     }
@@ -67,6 +76,7 @@ impl Operation {
             Self::Add => Operator::Plus,
             Self::Subtract | Self::Negate => Operator::Minus,
             Self::Multiply => Operator::Multiply,
+            Self::Remainder => Operator::Modulo,
         }
     }
 
@@ -76,6 +86,7 @@ impl Operation {
             Self::Subtract => "checked_subtract",
             Self::Multiply => "checked_multiply",
             Self::Negate => "checked_negate",
+            Self::Remainder => "checked_remainder",
         }
     }
 }
@@ -175,6 +186,7 @@ impl ScalarUDFImpl for Checked {
             (Operation::Add, [left, right]) => apply(left, right, kernel(add)),
             (Operation::Subtract, [left, right]) => apply(left, right, kernel(sub)),
             (Operation::Multiply, [left, right]) => apply(left, right, kernel(mul)),
+            (Operation::Remainder, [left, right]) => apply(left, right, kernel(rem)),
             _ => return Err(Error::internal("arithmetic takes one operand or two").into()),
         };
         let result = result.map_err(|error| named(error, result_type))?;
@@ -185,6 +197,9 @@ impl ScalarUDFImpl for Checked {
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         match inputs {
             [arg] => arg.arithmetic_negate(),
+            [left, right] if self.operation == Operation::Remainder => {
+                Interval::make_unbounded(&self.return_type(&[left.data_type(), right.data_type()])?)
+            }
             [left, right] => apply_operator(&self.operation.operator(), left, right),
             _ => Interval::make_unbounded(&DataType::Null),
         }

@@ -20,8 +20,9 @@ pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(CheckedArithmetic)
 }
 
-/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, and `||` over text (whose size is checked). An interval of time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and
-/// remainder raise errors by themselves.
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, `%` over decimals, and `||` over text (whose size is checked). An interval of
+/// time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and the remainder of integers raise
+/// errors by themselves.
 #[derive(Debug, Default)]
 pub struct CheckedArithmetic;
 
@@ -107,23 +108,11 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     right,
                 })));
             }
-            let operation = match Operation::of(op) {
-                Some(operation)
-                    if is_exact_number(&kind) && is_exact_number(&right.get_type(schema)?) =>
-                {
-                    operation
-                }
-                _ => {
-                    return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr {
-                        left,
-                        op,
-                        right,
-                    })));
-                }
-            };
-            Ok(Transformed::yes(
-                operation.function().call(vec![*left, *right]),
-            ))
+            let operation = Operation::of(op, &kind, &right.get_type(schema)?);
+            Ok(match operation {
+                Some(operation) => Transformed::yes(operation.function().call(vec![*left, *right])),
+                None => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+            })
         }
         Expr::Negative(inner) if is_exact_number(&inner.get_type(schema)?) => Ok(Transformed::yes(
             Operation::Negate.function().call(vec![*inner]),
