@@ -22,7 +22,7 @@ type Outcome<T> = Result<T, DataFusionError>;
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// `rules` with this one in the place of DataFusion's.
-pub(crate) fn find_keys_rightly(rules: &mut [Rule]) {
+pub(super) fn find_keys_rightly(rules: &mut [Rule]) {
     let theirs = ExtractEquijoinPredicate::new();
     for rule in rules {
         if rule.name() == theirs.name() {

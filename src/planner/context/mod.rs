@@ -64,7 +64,6 @@ mod whole_frames;
 
 pub use cancel::make_cancellable;
 #[cfg(test)]
-pub(crate) use join_keys::find_keys_rightly;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 #[cfg(test)]
