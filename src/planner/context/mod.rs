@@ -63,7 +63,6 @@ mod veil;
 mod whole_frames;
 
 pub use cancel::make_cancellable;
-#[cfg(test)]
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -12,6 +13,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::{Operation, is_exact_number, plain};
 use super::durations::as_duration;
+use super::half_even;
 use super::joined::{self, joins_text};
 
 /// The rule, to be registered after DataFusion's own analyzer rules: operands have their final types then, and
@@ -20,7 +22,7 @@ pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(CheckedArithmetic)
 }
 
-/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, `%` over decimals, and `||` over text (whose size is checked). An interval of
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, `%` over decimals, `||` over text (whose size is checked), and `round` of floats. An interval of
 /// time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and the remainder of integers raise
 /// errors by themselves.
 #[derive(Debug, Default)]
@@ -117,6 +119,14 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Negative(inner) if is_exact_number(&inner.get_type(schema)?) => Ok(Transformed::yes(
             Operation::Negate.function().call(vec![*inner]),
         )),
+        Expr::ScalarFunction(mut call) if call.func.name() == "round" && call.args.len() == 1 => {
+            let kind = call.args[0].get_type(schema)?;
+            if !matches!(kind, DataType::Float32 | DataType::Float64) {
+                return Ok(Transformed::no(Expr::ScalarFunction(call)));
+            }
+            let float = std::mem::take(&mut call.args[0]);
+            Ok(Transformed::yes(half_even::call(float)))
+        }
         other => Ok(Transformed::no(other)),
     }
 }

@@ -12,6 +12,7 @@
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * `texts_yield`: functions in which texts become what the other values are.
+//! * `half_even`: `round` of floats.
 //! * `length_order`: lengths of time as numbers that compare as they do.
 //! * `scaled`: lengths of time times or divided by a number.
 //! * `seconds`: the seconds of a moment with their fraction.
@@ -33,6 +34,7 @@ mod date_trunc;
 mod durations;
 pub mod exact;
 pub mod guard;
+mod half_even;
 pub mod joined;
 pub(in crate::planner) mod length_order;
 mod now;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewBuilder};
 use arrow::datatypes::{
-    DataType, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
+    DataType, Date32Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
     DurationSecondType, Float16Type, Float32Type, Float64Type, IntervalDayTimeType,
     IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, Time32MillisecondType,
     Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
@@ -16,11 +16,12 @@ use bytes::BytesMut;
 use crate::base::moments::{self, SECOND, Zone, scaled};
 use crate::base::{Error, Result, floats};
 
-/// Whether values of this type are written here. A date's text is Arrow's.
+/// Whether values of this type are written here.
 pub(super) fn has_text(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::Timestamp(..)
+            | DataType::Date32
             | DataType::Time32(_)
             | DataType::Time64(_)
             | DataType::Interval(_)
@@ -38,6 +39,10 @@ pub(super) fn has_text(data_type: &DataType) -> bool {
 pub(super) fn text_of(array: &ArrayRef) -> Result<ArrayRef> {
     match array.data_type() {
         DataType::Timestamp(unit, zone) => timestamps(array, *unit, zone.is_some()),
+        DataType::Date32 => written::<Date32Type>(array, |days, out| {
+            moments::date(i64::from(days), out);
+            Ok(())
+        }),
         DataType::Interval(IntervalUnit::YearMonth) => {
             written::<IntervalYearMonthType>(array, |months, out| {
                 moments::interval(months, 0, 0, out);
