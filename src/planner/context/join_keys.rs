@@ -6,15 +6,19 @@
 //! in the place of NULL. The other rule is left to INTERSECT and EXCEPT.
 //!
 //! A key may become a constant once more is known, as `b.x IS NULL` does where `b.x` cannot be. DataFusion's rule that orders inner joins drops
-//! a key without columns on one of its sides, so such a key becomes a condition again.
+//! a key without columns on one of its sides, so such a key becomes a condition again. It also drops a key of which one side reads two of the
+//! joined relations, where it joins one of them last. Where it has dropped any, the joins stay as they were.
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, NullEquality, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator,
+};
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -27,8 +31,79 @@ pub(super) fn find_keys_rightly(rules: &mut [Rule]) {
     for rule in rules {
         if rule.name() == theirs.name() {
             *rule = Arc::new(PlainKeys(ExtractEquijoinPredicate::new()));
+        } else if rule.name() == EliminateCrossJoin::new().name() {
+            *rule = Arc::new(KeepKeys(EliminateCrossJoin::new()));
         }
     }
+}
+
+/// DataFusion's order of inner joins, where it loses no key.
+#[derive(Debug)]
+struct KeepKeys(EliminateCrossJoin);
+
+impl OptimizerRule for KeepKeys {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> Outcome<Transformed<LogicalPlan>> {
+        let keys = equalities(&plan, false)?;
+        if keys.is_empty() {
+            return self.0.rewrite(plan, config);
+        }
+        let ordered = self.0.rewrite(plan.clone(), config)?;
+        let kept = equalities(&ordered.data, true)?;
+        let is_kept = |(left, right): &(Expr, Expr)| {
+            kept.iter()
+                .any(|(one, other)| one == left && other == right || one == right && other == left)
+        };
+        Ok(if keys.iter().all(is_kept) {
+            ordered
+        } else {
+            Transformed::no(plan)
+        })
+    }
+}
+
+/// The keys of all inner joins of `plan`, and of all joins and the equalities of all conditions if `all`.
+fn equalities(plan: &LogicalPlan, all: bool) -> Outcome<Vec<(Expr, Expr)>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Join(join) = node
+            && (all || join.join_type == JoinType::Inner)
+        {
+            found.extend(join.on.iter().cloned());
+        }
+        let condition = match node {
+            LogicalPlan::Join(join) => join.filter.as_ref(),
+            LogicalPlan::Filter(filter) => Some(&filter.predicate),
+            _ => None,
+        };
+        for part in condition
+            .filter(|_| all)
+            .into_iter()
+            .flat_map(split_conjunction)
+        {
+            if let Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::Eq,
+                right,
+            }) = part
+            {
+                found.push((left.as_ref().clone(), right.as_ref().clone()));
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 #[derive(Debug)]

@@ -326,7 +326,6 @@ mod tests {
             (Decimal128(10, 2), Decimal128(12, 3)),
             (Decimal128(10, 2), Float64),
             (Decimal128(10, 0), Int64),
-            (DataType::Date32, Utf8View),
             (DataType::Timestamp(TimeUnit::Second, None), LargeUtf8),
             (Utf8View, Int32),
         ] {
