@@ -4,50 +4,28 @@
 //! `min('1970-01-01'::timestamp)`, and a plan of mixed types come of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-type Outcome<T> = Result<T, DataFusionError>;
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::around::{Outcome, Rule, put_around};
 
-/// `rules` with this one in the place of DataFusion's.
+/// Sets DataFusion's rule right.
 pub(super) fn share_rightly(rules: &mut [Rule]) {
-    let theirs = CommonSubexprEliminate::new();
-    for rule in rules {
-        if rule.name() == theirs.name() {
-            *rule = Arc::new(Share(CommonSubexprEliminate::new()));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Share(CommonSubexprEliminate);
-
-impl OptimizerRule for Share {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        config: &dyn OptimizerConfig,
-    ) -> Outcome<Transformed<LogicalPlan>> {
-        if has_alike(&plan)? {
-            return Ok(Transformed::no(plan));
-        }
-        self.0.rewrite(plan, config)
-    }
+    put_around(
+        rules,
+        CommonSubexprEliminate::new().name(),
+        |theirs, plan, config| {
+            if has_alike(&plan)? {
+                return Ok(Transformed::no(plan));
+            }
+            theirs.rewrite(plan, config)
+        },
+    );
 }
 
 /// Whether two constants of `plan` are equal but of different types.

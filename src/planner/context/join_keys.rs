@@ -9,10 +9,8 @@
 //! a key without columns on one of its sides, so such a key becomes a condition again. It also drops a key of which one side reads two of the
 //! joined relations, where it joins one of them last. Where it has dropped any, the joins stay as they were.
 
-use std::sync::Arc;
-
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, NullEquality, ScalarValue};
+use datafusion::common::{DFSchema, NullEquality, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
@@ -20,57 +18,37 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-type Outcome<T> = Result<T, DataFusionError>;
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::around::{Outcome, Rule, put_around};
 
-/// `rules` with this one in the place of DataFusion's.
+/// Sets right the rule that finds keys and the one that orders inner joins by them.
 pub(super) fn find_keys_rightly(rules: &mut [Rule]) {
-    let theirs = ExtractEquijoinPredicate::new();
-    for rule in rules {
-        if rule.name() == theirs.name() {
-            *rule = Arc::new(PlainKeys(ExtractEquijoinPredicate::new()));
-        } else if rule.name() == EliminateCrossJoin::new().name() {
-            *rule = Arc::new(KeepKeys(EliminateCrossJoin::new()));
-        }
-    }
+    put_around(rules, ExtractEquijoinPredicate::new().name(), find_plain);
+    put_around(rules, EliminateCrossJoin::new().name(), order_with_all);
 }
 
 /// DataFusion's order of inner joins, where it loses no key.
-#[derive(Debug)]
-struct KeepKeys(EliminateCrossJoin);
-
-impl OptimizerRule for KeepKeys {
-    fn name(&self) -> &str {
-        self.0.name()
+fn order_with_all(
+    theirs: &Rule,
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Outcome<Transformed<LogicalPlan>> {
+    let keys = equalities(&plan, false)?;
+    if keys.is_empty() {
+        return theirs.rewrite(plan, config);
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        config: &dyn OptimizerConfig,
-    ) -> Outcome<Transformed<LogicalPlan>> {
-        let keys = equalities(&plan, false)?;
-        if keys.is_empty() {
-            return self.0.rewrite(plan, config);
-        }
-        let ordered = self.0.rewrite(plan.clone(), config)?;
-        let kept = equalities(&ordered.data, true)?;
-        let is_kept = |(left, right): &(Expr, Expr)| {
-            kept.iter()
-                .any(|(one, other)| one == left && other == right || one == right && other == left)
-        };
-        Ok(if keys.iter().all(is_kept) {
-            ordered
-        } else {
-            Transformed::no(plan)
-        })
-    }
+    let ordered = theirs.rewrite(plan.clone(), config)?;
+    let kept = equalities(&ordered.data, true)?;
+    let is_kept = |(left, right): &(Expr, Expr)| {
+        kept.iter()
+            .any(|(one, other)| one == left && other == right || one == right && other == left)
+    };
+    Ok(if keys.iter().all(is_kept) {
+        ordered
+    } else {
+        Transformed::no(plan)
+    })
 }
 
 /// The keys of all inner joins of `plan`, and of all joins and the equalities of all conditions if `all`.
@@ -106,36 +84,23 @@ fn equalities(plan: &LogicalPlan, all: bool) -> Outcome<Vec<(Expr, Expr)>> {
     Ok(found)
 }
 
-#[derive(Debug)]
-struct PlainKeys(ExtractEquijoinPredicate);
-
-impl OptimizerRule for PlainKeys {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        config: &dyn OptimizerConfig,
-    ) -> Outcome<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Join(mut join) if !join.null_aware => {
-                let released = release_constants(&mut join);
-                let changed = with_plain_keys(&mut join)? || released;
-                let found = self.0.rewrite(LogicalPlan::Join(join), config)?;
-                Ok(Transformed::new(
-                    found.data,
-                    found.transformed || changed,
-                    found.tnr,
-                ))
-            }
-            plan => self.0.rewrite(plan, config),
+fn find_plain(
+    theirs: &Rule,
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Outcome<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Join(mut join) if !join.null_aware => {
+            let released = release_constants(&mut join);
+            let changed = with_plain_keys(&mut join)? || released;
+            let found = theirs.rewrite(LogicalPlan::Join(join), config)?;
+            Ok(Transformed::new(
+                found.data,
+                found.transformed || changed,
+                found.tnr,
+            ))
         }
+        plan => theirs.rewrite(plan, config),
     }
 }
 

@@ -8,27 +8,25 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+
+use super::around::{Rule, put_around};
 
 const LOGICAL: &str = "eliminate_group_by_constant";
 const PHYSICAL: &str = "aggregate_statistics";
 
-type Logical = Arc<dyn OptimizerRule + Send + Sync>;
 type Physical = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// Puts the one that may fail in the place of DataFusion's rule of plans.
-pub(super) fn leave_out_where_it_fails(rules: &mut [Logical]) {
-    for rule in rules {
-        if rule.name() == LOGICAL {
-            *rule = Arc::new(UnlessItFails(Arc::clone(rule)));
-        }
-    }
+/// Leaves the rule of plans out where it fails.
+pub(super) fn leave_out_where_it_fails(rules: &mut [Rule]) {
+    put_around(rules, LOGICAL, |theirs, plan, config| {
+        let rewritten = theirs.rewrite(plan.clone(), config);
+        Ok(rewritten.unwrap_or_else(|_| Transformed::no(plan)))
+    });
 }
 
-/// Puts the one that may fail in the place of DataFusion's rule of physical plans.
+/// Leaves the rule of physical plans out where it fails.
 pub(super) fn leave_out_physical_where_it_fails(rules: &mut [Physical]) {
     for rule in rules {
         if rule.name() == PHYSICAL {
@@ -38,28 +36,9 @@ pub(super) fn leave_out_physical_where_it_fails(rules: &mut [Physical]) {
 }
 
 #[derive(Debug)]
-struct UnlessItFails<R>(R);
+struct UnlessItFails(Physical);
 
-impl OptimizerRule for UnlessItFails<Logical> {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        config: &dyn OptimizerConfig,
-    ) -> Result<Transformed<LogicalPlan>> {
-        let rewritten = self.0.rewrite(plan.clone(), config);
-        Ok(rewritten.unwrap_or_else(|_| Transformed::no(plan)))
-    }
-}
-
-impl PhysicalOptimizerRule for UnlessItFails<Physical> {
+impl PhysicalOptimizerRule for UnlessItFails {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,

@@ -12,9 +12,10 @@
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `float_groups` groups by floats out of a heap of the first groups,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
 //! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
-//! input from such rules, `each_node` what those have in common that look at one node at a time, `recursive_reads` refuses a recursion that is read
+//! input from such rules, `each_node` what those have in common that look at one node at a time, `around` those that set a rule of DataFusion's right, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
+mod around;
 mod array_operators;
 mod cancel;
 mod casts;
@@ -62,6 +63,8 @@ mod types;
 mod veil;
 mod whole_frames;
 
+#[cfg(test)]
+pub(crate) use around::{Rule, put_around};
 pub use cancel::make_cancellable;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;

@@ -22,9 +22,9 @@ pub fn checked_arithmetic_rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(CheckedArithmetic)
 }
 
-/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, `%` over decimals, `||` over text (whose size is checked), and `round` of floats. An interval of
-/// time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and the remainder of integers raise
-/// errors by themselves.
+/// Rewrites `+`, `-`, `*` and unary minus over integers and decimals, `%` over decimals, `||` over text (whose size is checked), and `round` of
+/// floats. An interval of time alone becomes a number beside a timestamp. Dates and floats keep DataFusion's operators; division and the
+/// remainder of integers raise errors by themselves.
 #[derive(Debug, Default)]
 pub struct CheckedArithmetic;
 

@@ -15,7 +15,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, Operator};
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
-use datafusion::optimizer::{ApplyOrder, Optimizer, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{self, ExecutionPlan, displayable};
 
@@ -23,7 +23,8 @@ use super::live::{LiveTable, Rows};
 use super::tables::{TABLES, VIEWS};
 use crate::base::{Error, Result};
 use crate::planner::context::{
-    ContextOptions, OneZero, PlanFor, optimize, plan_query, push_down_rightly, session_state,
+    ContextOptions, OneZero, PlanFor, Rule, optimize, plan_query, push_down_rightly, put_around,
+    session_state,
 };
 use crate::planner::explain::render;
 use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
@@ -66,7 +67,7 @@ impl Bench {
         let state = session(catalog, partitions);
         // It is wrong there, and the rest is what is compared with.
         let mut plain_rules = Optimizer::new().rules;
-        NoKeysOfNull::put_in_place(&mut plain_rules);
+        find_no_keys_of_null(&mut plain_rules);
         push_down_rightly(&mut plain_rules);
         // A NaN with a sign is below every number there.
         plain_rules.push(Arc::new(OneZero));
@@ -289,46 +290,26 @@ fn bag(batches: &[RecordBatch], plan: &LogicalPlan) -> Result<Bag> {
     Ok(bag)
 }
 
-/// DataFusion's rule that finds keys, but for joins with a condition by which NULL meets NULL: it is wrong there, and Lotic's own rule would be
+/// Keeps DataFusion's rule that finds keys from joins with a condition by which NULL meets NULL: it is wrong there, and Lotic's own rule would be
 /// wrong in what is compared and in what it is compared with. Without keys the whole condition is asked of every pair.
-#[derive(Debug)]
-struct NoKeysOfNull(ExtractEquijoinPredicate);
-
-impl NoKeysOfNull {
-    fn put_in_place(rules: &mut [Arc<dyn OptimizerRule + Send + Sync>]) {
-        let ours = Self(ExtractEquijoinPredicate::new());
-        if let Some(rule) = rules.iter_mut().find(|rule| rule.name() == ours.name()) {
-            *rule = Arc::new(ours);
-        }
-    }
-}
-
-impl OptimizerRule for NoKeysOfNull {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        config: &dyn OptimizerConfig,
-    ) -> datafusion::common::Result<Transformed<LogicalPlan>> {
-        let meets_null = |expr: &Expr| match expr {
-            Expr::BinaryExpr(binary) => binary.op == Operator::IsNotDistinctFrom,
-            _ => false,
-        };
-        let has_one = |condition: &Expr| condition.exists(|part| Ok(meets_null(part)));
-        match &plan {
-            LogicalPlan::Join(join) if join.filter.as_ref().map_or(Ok(false), has_one)? => {
-                Ok(Transformed::no(plan))
+fn find_no_keys_of_null(rules: &mut [Rule]) {
+    put_around(
+        rules,
+        ExtractEquijoinPredicate::new().name(),
+        |theirs, plan, config| {
+            let meets_null = |part: &Expr| match part {
+                Expr::BinaryExpr(binary) => binary.op == Operator::IsNotDistinctFrom,
+                _ => false,
+            };
+            let has_one = |condition: &Expr| condition.exists(|part| Ok(meets_null(part)));
+            match &plan {
+                LogicalPlan::Join(join) if join.filter.as_ref().map_or(Ok(false), has_one)? => {
+                    Ok(Transformed::no(plan))
+                }
+                _ => theirs.rewrite(plan, config),
             }
-            _ => self.0.rewrite(plan, config),
-        }
-    }
+        },
+    );
 }
 
 /// A session as models have it.
