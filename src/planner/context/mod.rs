@@ -11,7 +11,7 @@
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `float_groups` groups by floats out of a heap of the first groups,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
-//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `veil` is the node that hides its
+//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `chosen_in_lists` compares with the values of an IN that a CASE chooses, `veil` is the node that hides its
 //! input from such rules, `each_node` what those have in common that look at one node at a time, `around` those that set a rule of DataFusion's right, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
@@ -19,6 +19,7 @@ mod around;
 mod array_operators;
 mod cancel;
 mod casts;
+mod chosen_in_lists;
 mod common_exprs;
 mod constant_keys;
 mod correlated;
@@ -66,13 +67,15 @@ mod whole_frames;
 #[cfg(test)]
 pub(crate) use around::{Rule, put_around};
 pub use cancel::make_cancellable;
+#[cfg(test)]
+pub(crate) use chosen_in_lists::compare_chosen;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 #[cfg(test)]
 pub(crate) use one_zero::OneZero;
 pub use options::{ContextOptions, PlanFor};
 pub(crate) use peers::{aggregate_of, is_open_to_peers, peer_order};
-pub use plan::{check_size, optimize, physical_plan, plan_expression, plan_query};
+pub use plan::{check_size, optimize, physical_plan, plan_query};
 #[cfg(test)]
 pub(crate) use push_down::push_down_rightly;
 pub(crate) use range_frames::distance;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as DfStatement;
-use sqlparser::ast::{self, ExprWithAlias};
+use sqlparser::ast;
 
 use super::{correlated, missing_rows, multiset, recursive_reads};
 use crate::base::Result;
@@ -76,20 +76,6 @@ pub fn check_size(plan: &LogicalPlan) -> Result<()> {
     }
     Err(too_deep()
         .with_hint("its views make the query too large: make some of them materialized views"))
-}
-
-/// Plans an expression over the columns of `schema`, as in UPDATE ... SET or a watermark.
-///
-/// # Errors
-/// As [`plan_query`].
-pub fn plan_expression(state: &SessionState, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
-    on_big_stack(|| {
-        let expr = ExprWithAlias {
-            expr: expr.clone(),
-            alias: None,
-        };
-        Ok(state.create_logical_expr_from_sql_expr(expr, schema)?)
-    })
 }
 
 /// Analyses and optimises a plan with the session's rules. `now()` is left as it is, so a plan of a model does not

@@ -16,6 +16,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::array_operators::ArrayOperators;
 use super::casts::CastsAsWritten;
+use super::chosen_in_lists::compare_chosen;
 use super::common_exprs::share_rightly;
 use super::constant_keys::ConstantKeys;
 use super::dates::DatesAsMoments;
@@ -123,6 +124,7 @@ fn optimizer_rules(plan_for: PlanFor) -> Vec<Arc<dyn OptimizerRule + Send + Sync
     find_keys_rightly(&mut rules);
     push_down_rightly(&mut rules);
     share_rightly(&mut rules);
+    compare_chosen(&mut rules);
     rules.insert(0, Arc::new(PushBelowAsof));
     rules.push(Arc::new(OneZero));
     rules.push(Arc::new(OrderedOnce));

@@ -23,8 +23,8 @@ use super::live::{LiveTable, Rows};
 use super::tables::{TABLES, VIEWS};
 use crate::base::{Error, Result};
 use crate::planner::context::{
-    ContextOptions, OneZero, PlanFor, Rule, optimize, plan_query, push_down_rightly, put_around,
-    session_state,
+    ContextOptions, OneZero, PlanFor, Rule, compare_chosen, optimize, plan_query,
+    push_down_rightly, put_around, session_state,
 };
 use crate::planner::explain::render;
 use crate::planner::functions::{all_udafs, all_udfs, checked_arithmetic_rule};
@@ -69,6 +69,7 @@ impl Bench {
         let mut plain_rules = Optimizer::new().rules;
         find_no_keys_of_null(&mut plain_rules);
         push_down_rightly(&mut plain_rules);
+        compare_chosen(&mut plain_rules);
         // A NaN with a sign is below every number there.
         plain_rules.push(Arc::new(OneZero));
         let mut bench = Self {
