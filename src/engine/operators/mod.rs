@@ -26,7 +26,7 @@ pub use distinct::Distinct;
 pub use expand::Expand;
 pub use filter::Filter;
 pub use group_top_k::{GroupTopK, GroupTopKConfig, Numbering, RankColumn};
-pub use join::{Join, JoinConfig, JoinKind, WaitingJoin};
+pub use join::{Bound, Join, JoinConfig, JoinKind, WaitingJoin};
 pub use lookup::{Lookup, LookupConfig};
 pub use on_close::OnClose;
 pub use project::Project;

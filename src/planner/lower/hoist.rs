@@ -12,10 +12,11 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, LogicalPlan, Projection, Sort, SortExpr, Window,
+    Aggregate, Expr, Filter, Join, LogicalPlan, Projection, Sort, SortExpr, Window, binary_expr,
 };
 
 use super::expressions::{is_subquery, may_fail};
+use super::join::sides_of;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -289,6 +290,12 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
         (JoinType::Inner, Some(filter)) => {
             let (above, kept): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(filter)
                 .into_iter()
+                .map(|conjunct| match on.is_empty() {
+                    true => compare_below(conjunct, &mut left, &mut right),
+                    false => Ok(conjunct),
+                })
+                .collect::<Outcome<Vec<_>>>()?
+                .into_iter()
                 .partition(|conjunct| may_fail(conjunct, &join.schema));
             (conjunction(kept), conjunction(above))
         }
@@ -320,6 +327,17 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
     } else {
         Ok(Transformed::yes(joined))
     }
+}
+
+/// `conjunct`, if it compares a value of the one input with one of the other by order, with what may fail in it computed below: pairs of a join
+/// without a key are found by it.
+fn compare_below(conjunct: Expr, left: &mut Below<'_>, right: &mut Below<'_>) -> Outcome<Expr> {
+    let schemas = [left.schema, right.schema];
+    let Some((of_left, op, of_right)) = sides_of(&conjunct, schemas)? else {
+        return Ok(conjunct);
+    };
+    let of_left = left.value(of_left.clone());
+    Ok(binary_expr(of_left, op, right.value(of_right.clone())))
 }
 
 fn hoist_window(window: Window) -> Outcome<Transformed<LogicalPlan>> {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{JoinType, NullEquality, ScalarValue};
-use datafusion::logical_expr::{ExprSchemable, Filter, Join};
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, DataFusionError, JoinType, NullEquality, ScalarValue};
+use datafusion::logical_expr::utils::{check_all_columns_from_schema, split_conjunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, Join, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 use super::bounds::inner_join;
-use super::expressions::{NoForm, columns_as};
+use super::expressions::{NoForm, columns_as, may_fail};
 use super::lowering::{Formed, Lowering};
 use crate::base::Result;
-use crate::engine::operators::{self, JoinConfig, JoinKind, WaitingJoin};
+use crate::engine::operators::{self, Bound, JoinConfig, JoinKind, WaitingJoin};
 use crate::engine::{Closing, NodeId};
 
 type Keys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
@@ -72,7 +74,11 @@ impl Lowering<'_> {
             Ok(residual) => residual,
             Err(reason) => return Ok(Err(reason)),
         };
+        let bounds = self.join_bounds(join, swapped)?;
         let line = self.explain.current();
+        if !bounds.is_empty() {
+            self.explain.note(line, "pairs are found by order");
+        }
         if closing.iter().any(Option::is_some) {
             self.explain.note(line, "closed rows are let go");
         }
@@ -103,14 +109,14 @@ impl Lowering<'_> {
                     return Ok(Ok(self.add(WaitingJoin::new(config), &[left, right])));
                 }
                 let operator = operators::Join::new(config).with_closing(closing);
-                self.add(operator, &[left, right])
+                self.add(operator.with_bounds(bounds), &[left, right])
             }
             Form::Swapped(kind) => {
                 let config = JoinConfig { kind, ..config };
                 let operator = operators::Join::new(config).with_closing(closing);
-                self.add(operator, &[right, left])
+                self.add(operator.with_bounds(bounds), &[right, left])
             }
-            Form::Mark => self.mark_join(config, &closing, [left, right]),
+            Form::Mark => self.mark_join(config, &bounds, &closing, [left, right]),
         }))
     }
 
@@ -129,6 +135,7 @@ impl Lowering<'_> {
     fn mark_join(
         &mut self,
         config: JoinConfig,
+        bounds: &[Bound],
         closing: &[Option<Closing>; 2],
         inputs: [NodeId; 2],
     ) -> NodeId {
@@ -153,7 +160,7 @@ impl Lowering<'_> {
                 schema: Arc::clone(&left),
             };
             let operator = operators::Join::new(config).with_closing(closing.clone());
-            let rows = self.add(operator, &inputs);
+            let rows = self.add(operator.with_bounds(bounds.to_vec()), &inputs);
             let mut exprs = columns_as(&left, &left);
             exprs.push(Arc::new(Literal::new(ScalarValue::Boolean(Some(mark)))));
             sides.push(self.add(operators::Project::new(exprs, Arc::clone(&schema)), &[rows]));
@@ -202,6 +209,84 @@ impl Lowering<'_> {
         };
         Ok(self.physical(filter, &pair)?.map(Some))
     }
+
+    /// What the condition of a join without a key compares, in the order in which the engine has the inputs. A pair that is left out
+    /// for it is not asked for the rest of the condition, which may not fail therefore.
+    fn join_bounds(&self, join: &Join, swapped: bool) -> Result<Vec<Bound>> {
+        let schemas = match swapped {
+            true => [join.right.schema(), join.left.schema()],
+            false => [join.left.schema(), join.right.schema()],
+        };
+        let (Some(filter), Ok(pair)) = (&join.filter, schemas[0].join(schemas[1])) else {
+            return Ok(Vec::new());
+        };
+        if !join.on.is_empty() || may_fail(filter, &pair) {
+            return Ok(Vec::new());
+        }
+        let mut bounds = Vec::new();
+        for conjunct in split_conjunction(filter) {
+            let Some((left, op, right)) = sides_of(conjunct, [schemas[0], schemas[1]])? else {
+                continue;
+            };
+            let kind = left.get_type(schemas[0])?;
+            if !is_in_order(&kind) || right.get_type(schemas[1])? != kind {
+                continue;
+            }
+            let sides = [
+                self.physical(left, schemas[0])?,
+                self.physical(right, schemas[1])?,
+            ];
+            if let [Ok(left), Ok(right)] = sides {
+                bounds.push(Bound { left, op, right });
+            }
+        }
+        Ok(bounds)
+    }
+}
+
+/// Whether two values are compared by which comes first.
+fn is_order(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+    )
+}
+
+/// The values of `conjunct`, a comparison by order, and which is of which input; `None` where it is no such.
+pub(super) fn sides_of<'a>(
+    conjunct: &'a Expr,
+    [first, second]: [&DFSchema; 2],
+) -> Result<Option<(&'a Expr, Operator, &'a Expr)>, DataFusionError> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = conjunct else {
+        return Ok(None);
+    };
+    let is_of = |expr: &Expr, schema: &DFSchema| {
+        let columns = expr.column_refs();
+        Ok::<_, DataFusionError>(
+            !columns.is_empty() && check_all_columns_from_schema(&columns, schema)?,
+        )
+    };
+    if !is_order(*op) {
+        return Ok(None);
+    }
+    if is_of(left, first)? && is_of(right, second)? {
+        return Ok(Some((left, *op, right)));
+    }
+    let swapped = is_of(left, second)? && is_of(right, first)?;
+    Ok(op
+        .swap()
+        .filter(|_| swapped)
+        .map(|op| (&**right, op, &**left)))
+}
+
+/// Whether arrow's rows of this type stand as DataFusion compares its values.
+fn is_in_order(kind: &DataType) -> bool {
+    let is_number = kind.is_primitive() && !matches!(kind, DataType::Interval(_));
+    is_number
+        || matches!(
+            kind,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        )
 }
 
 /// How the engine computes a join.

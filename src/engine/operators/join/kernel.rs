@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::config::{JoinConfig, JoinKind};
 use super::pairs::Pairing;
+use super::ranges::Bound;
 use super::side::{Piece, Side};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::frontier::Closing;
@@ -27,6 +28,8 @@ pub struct Join {
     /// Whether all rows of the left, the right side come in the first step: the other side's rows meet them there and then,
     /// and are not kept.
     fixed: [bool; 2],
+    /// What every pair's values must be to each other, where there is no key.
+    bounds: Vec<Bound>,
     /// Why the keys make no sense, told by every step.
     defect: Option<Error>,
 }
@@ -69,6 +72,7 @@ impl Join {
             right: Side::new(right, right_keys, types, keys_only).with(nulls, kind.counts_right()),
             pair_schema: Arc::new(Schema::new(pair_fields)),
             fixed: [false; 2],
+            bounds: Vec::new(),
             defect,
             config,
         }
@@ -80,6 +84,13 @@ impl Join {
     pub fn with_closing(mut self, [left, right]: [Option<Closing>; 2]) -> Self {
         self.left.close_by(left);
         self.right.close_by(right);
+        self
+    }
+
+    /// As it is, but candidates of a join without a key are found by comparisons that its residual condition asks for.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Vec<Bound>) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -142,6 +153,8 @@ impl Join {
             kind,
             schema,
             residual,
+            left,
+            right,
             ..
         } = &self.config;
         Pairing {
@@ -149,6 +162,11 @@ impl Join {
             other,
             own_is_left,
             residual: residual.as_ref(),
+            bounds: &self.bounds,
+            schemas: match own_is_left {
+                true => [left, right],
+                false => [right, left],
+            },
             pair_schema: &self.pair_schema,
             output: kind.gives_pairs().then_some(schema),
             budget: cx.budget.as_deref(),

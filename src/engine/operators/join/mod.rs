@@ -14,9 +14,11 @@
 mod config;
 mod kernel;
 mod pairs;
+mod ranges;
 mod side;
 mod waiting;
 
 pub use config::{JoinConfig, JoinKind};
 pub use kernel::Join;
+pub use ranges::Bound;
 pub use waiting::WaitingJoin;

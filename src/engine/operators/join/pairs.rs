@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use super::ranges::{Bound, Ranges};
 use super::side::{Piece, Side};
 use crate::base::Result;
 use crate::engine::budget::Budget;
@@ -27,6 +28,10 @@ pub(super) struct Pairing<'a> {
     /// Whether the delta is the left side.
     pub(super) own_is_left: bool,
     pub(super) residual: Option<&'a Arc<dyn PhysicalExpr>>,
+    /// What the residual condition compares, where there is no key.
+    pub(super) bounds: &'a [Bound],
+    /// The columns of the delta's side, and of the other.
+    pub(super) schemas: [&'a SchemaRef; 2],
     /// The columns of a pair: left then right.
     pub(super) pair_schema: &'a SchemaRef,
     /// The schema under which pairs come out, if they do.
@@ -50,8 +55,10 @@ impl Pairing<'_> {
     /// All pairs of `piece`, on several threads when it is large.
     pub(super) fn find(&self, piece: &Piece) -> Result<Found> {
         let rows = piece.rows.rows();
-        if rows <= RANGE {
-            return self.find_all(piece);
+        let candidates = self.ranges(piece)?;
+        let can_be_split = candidates.as_ref().is_none_or(Ranges::can_be_split);
+        if rows <= RANGE || !can_be_split {
+            return self.find_range(piece, 0..rows, candidates.as_ref());
         }
         let ranges: Vec<Range<usize>> = (0..rows)
             .step_by(RANGE)
@@ -59,7 +66,7 @@ impl Pairing<'_> {
             .collect();
         let parts = ranges
             .into_par_iter()
-            .map(|range| self.find_range(piece, range))
+            .map(|range| self.find_range(piece, range, candidates.as_ref()))
             .collect::<Result<Vec<_>>>()?;
         let mut all = Found::default();
         for part in parts {
@@ -73,10 +80,21 @@ impl Pairing<'_> {
 
     /// As [`Pairing::find`], on this thread alone.
     pub(super) fn find_all(&self, piece: &Piece) -> Result<Found> {
-        self.find_range(piece, 0..piece.rows.rows())
+        let candidates = self.ranges(piece)?;
+        self.find_range(piece, 0..piece.rows.rows(), candidates.as_ref())
     }
 
-    fn find_range(&self, piece: &Piece, range: Range<usize>) -> Result<Found> {
+    fn ranges(&self, piece: &Piece) -> Result<Option<Ranges>> {
+        let sides = [self.own, self.other];
+        Ranges::new(self.bounds, piece, sides, self.schemas, self.own_is_left)
+    }
+
+    fn find_range(
+        &self,
+        piece: &Piece,
+        range: Range<usize>,
+        candidates: Option<&Ranges>,
+    ) -> Result<Found> {
         let from = range.start;
         let own_matches = if self.own.counts {
             vec![0; range.len()]
@@ -87,25 +105,27 @@ impl Pairing<'_> {
             own_matches,
             ..Found::default()
         };
-        self.other
-            .state
-            .probe(piece.keys(), range, &mut |rows, slots| {
-                let passed = self.pass(piece, rows, slots, &mut found)?;
-                for (pair, (row, slot)) in rows.iter().zip(slots).enumerate() {
-                    if passed.as_ref().is_some_and(|passed| !passed[pair]) {
-                        continue;
-                    }
-                    let row = usize::try_from(*row).unwrap_or(usize::MAX);
-                    if self.own.counts {
-                        let matches = &mut found.own_matches[row - from];
-                        *matches = add_weights(*matches, self.other.state.weight(*slot))?;
-                    }
-                    if self.other.counts {
-                        found.touched.push((*slot, piece.rows.weights[row]));
-                    }
+        let mut take = |rows: &[u32], slots: &[u32]| {
+            let passed = self.pass(piece, rows, slots, &mut found)?;
+            for (pair, (row, slot)) in rows.iter().zip(slots).enumerate() {
+                if passed.as_ref().is_some_and(|passed| !passed[pair]) {
+                    continue;
                 }
-                Ok(())
-            })?;
+                let row = usize::try_from(*row).unwrap_or(usize::MAX);
+                if self.own.counts {
+                    let matches = &mut found.own_matches[row - from];
+                    *matches = add_weights(*matches, self.other.state.weight(*slot))?;
+                }
+                if self.other.counts {
+                    found.touched.push((*slot, piece.rows.weights[row]));
+                }
+            }
+            Ok(())
+        };
+        match candidates {
+            Some(candidates) => candidates.give(range, &mut take)?,
+            None => self.other.state.probe(piece.keys(), range, &mut take)?,
+        }
         Ok(found)
     }
 
