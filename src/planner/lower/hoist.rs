@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 };
 
 use super::expressions::{is_subquery, may_fail};
-use super::join::sides_of;
+use super::join::{is_order, sides_of};
 
 type Outcome<T> = Result<T, DataFusionError>;
 
@@ -290,10 +290,12 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
         (JoinType::Inner, Some(filter)) => {
             let (above, kept): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(filter)
                 .into_iter()
-                .map(|conjunct| match on.is_empty() {
-                    true => compare_below(conjunct, &mut left, &mut right),
-                    false => Ok(conjunct),
-                })
+                .map(
+                    |conjunct| match on.is_empty() && may_fail(&conjunct, &join.schema) {
+                        true => compare_below(conjunct, &mut left, &mut right),
+                        false => Ok(conjunct),
+                    },
+                )
                 .collect::<Outcome<Vec<_>>>()?
                 .into_iter()
                 .partition(|conjunct| may_fail(conjunct, &join.schema));
@@ -333,8 +335,9 @@ fn hoist_join(join: Join) -> Outcome<Transformed<LogicalPlan>> {
 /// without a key are found by it.
 fn compare_below(conjunct: Expr, left: &mut Below<'_>, right: &mut Below<'_>) -> Outcome<Expr> {
     let schemas = [left.schema, right.schema];
-    let Some((of_left, op, of_right)) = sides_of(&conjunct, schemas)? else {
-        return Ok(conjunct);
+    let (of_left, op, of_right) = match sides_of(&conjunct, schemas)? {
+        Some((of_left, op, of_right)) if is_order(op) => (of_left, op, of_right),
+        _ => return Ok(conjunct),
     };
     let of_left = left.value(of_left.clone());
     Ok(binary_expr(of_left, op, right.value(of_right.clone())))

@@ -229,7 +229,7 @@ impl Lowering<'_> {
                 continue;
             };
             let kind = left.get_type(schemas[0])?;
-            if !is_in_order(&kind) || right.get_type(schemas[1])? != kind {
+            if !is_order(op) || !is_in_order(&kind) || right.get_type(schemas[1])? != kind {
                 continue;
             }
             let sides = [
@@ -245,14 +245,14 @@ impl Lowering<'_> {
 }
 
 /// Whether two values are compared by which comes first.
-fn is_order(op: Operator) -> bool {
+pub(super) fn is_order(op: Operator) -> bool {
     matches!(
         op,
         Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
     )
 }
 
-/// The values of `conjunct`, a comparison by order, and which is of which input; `None` where it is no such.
+/// The values of `conjunct`, an operation on one of each input, the first input's first; `None` where it is no such.
 pub(super) fn sides_of<'a>(
     conjunct: &'a Expr,
     [first, second]: [&DFSchema; 2],
@@ -266,9 +266,6 @@ pub(super) fn sides_of<'a>(
             !columns.is_empty() && check_all_columns_from_schema(&columns, schema)?,
         )
     };
-    if !is_order(*op) {
-        return Ok(None);
-    }
     if is_of(left, first)? && is_of(right, second)? {
         return Ok(Some((left, *op, right)));
     }

@@ -5,21 +5,26 @@
 //! a value, and `one_row` fails on each row that asks for the value of several. So that batch leaves out the same rows, both modes
 //! run that form.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
-    Column, DFSchema, DataFusionError, JoinConstraint, JoinType, NullEquality,
+    Column, DFSchema, DataFusionError, JoinConstraint, JoinType, NullEquality, TableReference,
 };
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SubqueryAlias, lit,
+    Aggregate, Expr, ExprSchemable, FetchType, Filter, Join, Limit, LogicalPlan, Operator,
+    Projection, SubqueryAlias, lit,
 };
 
 use super::aggregate::own;
+use super::expressions::may_fail;
 use super::hoist::{columns_of, only};
+use super::join::{is_order, sides_of};
 use super::keyed::without_order;
 use super::region::leads_to_sort;
 use crate::base::Result;
@@ -55,7 +60,11 @@ fn join_node(plan: LogicalPlan, rows: Rows) -> Outcome<Transformed<LogicalPlan>>
                 return Ok(Transformed::no(LogicalPlan::Filter(filter)));
             }
             let schema = Arc::clone(filter.input.schema());
-            let joined = found.join(filter.input)?;
+            let (input, predicate) = found.compare(filter.input, predicate)?;
+            let Some(predicate) = predicate else {
+                return Ok(Transformed::yes(Arc::unwrap_or_clone(input)));
+            };
+            let joined = found.join(input)?;
             let filtered = LogicalPlan::Filter(Filter::try_new(predicate, joined)?);
             only(schema, filtered)
         }
@@ -115,6 +124,8 @@ struct Found {
     rows: Rows,
     prefix: &'static str,
     scalars: Vec<Subquery>,
+    /// Those that need no join any more.
+    done: Vec<usize>,
 }
 
 impl Found {
@@ -127,6 +138,7 @@ impl Found {
             rows,
             prefix,
             scalars: Vec::new(),
+            done: Vec::new(),
         }
     }
 
@@ -168,19 +180,63 @@ impl Found {
         Expr::Column(Column::new(Some(self.relation(index)), name))
     }
 
+    /// The rows of `input` that pass those conjuncts of `predicate` which compare a value of the row with that of one subquery, and the other
+    /// conjuncts. Such rows are those of a semi-join: where the subquery's value moves, only rows between the old one and the new come or go.
+    fn compare(
+        &mut self,
+        input: Arc<LogicalPlan>,
+        predicate: Expr,
+    ) -> Outcome<(Arc<LogicalPlan>, Option<Expr>)> {
+        if self.rows == Rows::Any {
+            return Ok((input, Some(predicate)));
+        }
+        let mut passing = input;
+        let mut others = Vec::new();
+        for conjunct in split_conjunction_owned(predicate) {
+            let columns = conjunct.column_refs();
+            let asked = (0..self.scalars.len()).find(|index| self.is_asked(*index, &columns));
+            let joined = match asked {
+                Some(index) => semi_join(&passing, self.row(index)?, &conjunct)?,
+                None => None,
+            };
+            match joined {
+                Some(join) => passing = Arc::new(LogicalPlan::Join(join)),
+                None => others.push(conjunct),
+            }
+        }
+        let rest = conjunction(others);
+        let columns = rest.as_ref().map(Expr::column_refs).unwrap_or_default();
+        self.done = (0..self.scalars.len())
+            .filter(|index| !self.is_asked(*index, &columns))
+            .collect();
+        Ok((passing, rest))
+    }
+
+    fn is_asked(&self, index: usize, columns: &HashSet<&Column>) -> bool {
+        let relation = TableReference::bare(self.relation(index));
+        columns
+            .iter()
+            .any(|column| column.relation.as_ref() == Some(&relation))
+    }
+
+    /// The row of a subquery, under the name by which it is asked for.
+    fn row(&self, index: usize) -> Outcome<LogicalPlan> {
+        let subquery = Arc::clone(&self.scalars[index].subquery);
+        let row = match self.rows {
+            Rows::AtMostOne => valued(subquery)?,
+            Rows::Any => counted(subquery)?,
+        };
+        let named = SubqueryAlias::try_new(Arc::new(row), self.relation(index))?;
+        Ok(LogicalPlan::SubqueryAlias(named))
+    }
+
     /// `input` beside the value of every subquery, NULL for one without a row.
     fn join(self, input: Arc<LogicalPlan>) -> Outcome<Arc<LogicalPlan>> {
         let mut joined = input;
-        for (index, scalar) in self.scalars.iter().enumerate() {
-            let subquery = Arc::clone(&scalar.subquery);
-            let row = match self.rows {
-                Rows::AtMostOne => valued(subquery)?,
-                Rows::Any => counted(subquery)?,
-            };
-            let right = SubqueryAlias::try_new(Arc::new(row), self.relation(index))?;
+        for index in (0..self.scalars.len()).filter(|index| !self.done.contains(index)) {
             joined = Arc::new(LogicalPlan::Join(Join::try_new(
                 joined,
-                Arc::new(LogicalPlan::SubqueryAlias(right)),
+                Arc::new(self.row(index)?),
                 Vec::new(),
                 None,
                 JoinType::Left,
@@ -191,6 +247,35 @@ impl Found {
         }
         Ok(joined)
     }
+}
+
+/// The rows of `left` for which `test` holds, a comparison of a value of theirs with one of the one row `right`; `None` where it is no such test, or
+/// may fail.
+fn semi_join(left: &Arc<LogicalPlan>, right: LogicalPlan, test: &Expr) -> Outcome<Option<Join>> {
+    let schemas = [left.schema().as_ref(), right.schema().as_ref()];
+    let Some((of_left, op, of_right)) = sides_of(test, schemas)? else {
+        return Ok(None);
+    };
+    let same = of_left.get_type(schemas[0])? == of_right.get_type(schemas[1])?;
+    let fails = may_fail(of_left, schemas[0]) || may_fail(of_right, schemas[1]);
+    if !same || fails || !(op == Operator::Eq || is_order(op)) {
+        return Ok(None);
+    }
+    let (on, filter) = match op {
+        Operator::Eq => (vec![(of_left.clone(), of_right.clone())], None),
+        _ => (Vec::new(), Some(test.clone())),
+    };
+    Join::try_new(
+        Arc::clone(left),
+        Arc::new(right),
+        on,
+        filter,
+        JoinType::LeftSemi,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNothing,
+        false,
+    )
+    .map(Some)
 }
 
 /// The one column of a subquery's plan.
