@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::Operator as Binary;
+use datafusion::physical_expr::PhysicalExpr;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, TestCaseError, any, prop_assume, prop_oneof, proptest,
 };
@@ -35,6 +36,8 @@ fn right() -> SchemaRef {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum On {
     Nothing,
+    /// No key, but `v <= w AND w < v + 3`.
+    Within,
     Column,
     /// `k + 1` on both sides: a key that must be computed.
     Computed,
@@ -52,7 +55,7 @@ struct Case {
 fn config(case: Case) -> JoinConfig {
     let computed = || binary(column(0), Binary::Plus, literal(1));
     let on = match case.on {
-        On::Nothing => vec![],
+        On::Nothing | On::Within => vec![],
         On::Column => vec![(column(0), column(0))],
         On::Computed => vec![(computed(), computed())],
         On::Both => vec![(column(0), column(0)), (column(1), column(1))],
@@ -68,37 +71,54 @@ fn config(case: Case) -> JoinConfig {
         right: right(),
         on,
         null_equals_null: case.nulls,
-        // v < w
-        residual: case
-            .residual
-            .then(|| binary(column(1), Binary::Lt, column(4))),
+        residual: match case.on {
+            On::Within => Some(binary(
+                binary(column(1), Binary::LtEq, column(4)),
+                Binary::And,
+                binary(column(4), Binary::Lt, soon()),
+            )),
+            // v < w
+            _ => case
+                .residual
+                .then(|| binary(column(1), Binary::Lt, column(4))),
+        },
         schema: Arc::new(arrow::datatypes::Schema::new(fields)),
     }
 }
 
+/// `v + 3`
+fn soon() -> Arc<dyn PhysicalExpr> {
+    binary(column(1), Binary::Plus, literal(3))
+}
+
 /// A join that finds its pairs by order where there is no key.
 fn join(case: Case) -> Join {
-    let compared = case.residual && matches!(case.on, On::Nothing);
-    let bound = Bound {
-        left: column(1),
-        op: Binary::Lt,
+    let bound = |left, op| Bound {
+        left,
+        op,
         right: column(1),
     };
-    Join::new(config(case)).with_bounds(Vec::from_iter(compared.then_some(bound)))
+    let bounds = match case.on {
+        On::Within => vec![bound(column(1), Binary::LtEq), bound(soon(), Binary::Gt)],
+        On::Nothing if case.residual => vec![bound(column(1), Binary::Lt)],
+        _ => Vec::new(),
+    };
+    Join::new(config(case)).with_bounds(bounds)
 }
 
 fn pair(case: Case, left: &Row, right: &Row) -> bool {
     let equal = |a: &Cell, b: &Cell| a == b && (case.nulls || *a != Cell::Null);
     let keys = match case.on {
-        On::Nothing => true,
+        On::Nothing | On::Within => true,
         On::Column | On::Computed => equal(&left[0], &right[0]),
         On::Both => equal(&left[0], &right[0]) && equal(&left[1], &right[1]),
     };
     let residual = match (&left[1], &right[1]) {
+        (Cell::Int(v), Cell::Int(w)) if case.on == On::Within => v <= w && *w < v + 3,
         (Cell::Int(v), Cell::Int(w)) => v < w,
         _ => false,
     };
-    keys && (residual || !case.residual)
+    keys && (residual || !(case.residual || case.on == On::Within))
 }
 
 fn nested_loops(case: Case, left: &Table, right: &Table) -> Table {
@@ -148,6 +168,7 @@ fn cases() -> impl Strategy<Value = Case> {
     ];
     let keys = prop_oneof![
         Just(On::Nothing),
+        Just(On::Within),
         Just(On::Column),
         Just(On::Computed),
         Just(On::Both)
