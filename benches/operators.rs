@@ -253,8 +253,16 @@ fn joins(c: &mut Criterion) {
             "SELECT t.at, s.at FROM t JOIN s ON s.at BETWEEN t.v AND t.v + 2",
         ),
         (
+            "join on a range, its points change",
+            "SELECT t.at, s.at FROM s JOIN t ON t.at BETWEEN s.v AND s.v + 2",
+        ),
+        (
             "join with one row",
             "SELECT at FROM t WHERE v > (SELECT avg(v) FROM s)",
+        ),
+        (
+            "join with one row that moves",
+            "SELECT at FROM s WHERE v > (SELECT avg(v) FROM t)",
         ),
         (
             "asof join",
