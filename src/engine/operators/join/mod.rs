@@ -9,7 +9,8 @@
 //! takes the other side's: `dL * R + (L + dL) * dR`, which is the bilinear form without its third
 //! term. A side whose unmatched rows matter keeps `m` beside every stored row; when the other side's
 //! delta moves it across zero, the row is given or taken back. A key with a NULL matches nothing
-//! (unless NULL equals NULL): such rows need no state at all. State: both sides.
+//! (unless NULL equals NULL): such rows need no state at all. Without a key every pair is a candidate, but for those that an
+//! inequality of the condition rules out by the order of its values (`ranges`). State: both sides.
 
 mod config;
 mod kernel;

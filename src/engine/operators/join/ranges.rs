@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::logical_expr::Operator;
@@ -47,7 +48,7 @@ impl Bound {
 /// The values of one comparison for the rows that search.
 struct Limit {
     values: Rows,
-    nulls: Option<arrow::buffer::NullBuffer>,
+    nulls: Option<NullBuffer>,
     /// `sorted op value`.
     op: Operator,
 }
