@@ -111,9 +111,11 @@ fn dataflow(sql: &str, on_close: bool) -> Dataflow {
     catalog
         .register_schema("public", tables)
         .expect("a new schema");
+    let mut functions = all_udfs();
+    functions.extend(lotic_udfs::all().into_iter().map(Arc::new));
     let options = ContextOptions {
         plan_for: PlanFor::Model,
-        scalar_functions: all_udfs(),
+        scalar_functions: functions,
         aggregates: all_udafs(),
         analyzer_rules: vec![checked_arithmetic_rule()],
         ..ContextOptions::new(catalog)
