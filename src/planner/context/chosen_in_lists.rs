@@ -9,42 +9,27 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::logical_expr::{Expr, lit};
+use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use super::around::Rule;
+use super::each_node::EachPlan;
 use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
 /// The optimizer rule.
-#[derive(Debug)]
-pub(crate) struct ChosenInLists;
+const CHOSEN_IN_LISTS: EachPlan = EachPlan {
+    name: "lotic_chosen_in_lists",
+    change: |plan| rewrite_over_inputs(plan, split),
+};
 
 /// Puts it where what is compared several times is computed once.
 pub(crate) fn compare_chosen(rules: &mut Vec<Rule>) {
     let shared = CommonSubexprEliminate::new();
     let at = rules.iter().position(|rule| rule.name() == shared.name());
-    rules.insert(at.unwrap_or(rules.len()), Arc::new(ChosenInLists));
-}
-
-impl OptimizerRule for ChosenInLists {
-    fn name(&self) -> &str {
-        "lotic_chosen_in_lists"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _config: &dyn OptimizerConfig,
-    ) -> Outcome<Transformed<LogicalPlan>> {
-        rewrite_over_inputs(plan, split)
-    }
+    rules.insert(at.unwrap_or(rules.len()), Arc::new(CHOSEN_IN_LISTS));
 }
 
 fn split(expr: Expr, _schema: &DFSchema) -> Outcome<Transformed<Expr>> {

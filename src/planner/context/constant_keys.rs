@@ -9,41 +9,29 @@ use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Sort, lit};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use super::each_node::EachPlan;
 use super::total_order::{constants, is_constant};
 
 /// The optimizer rule. It runs behind those that simplify.
-#[derive(Debug)]
-pub(super) struct ConstantKeys;
+pub(super) const CONSTANT_KEYS: EachPlan = EachPlan {
+    name: "lotic_constant_keys",
+    change: without_constant_keys,
+};
 
-impl OptimizerRule for ConstantKeys {
-    fn name(&self) -> &str {
-        "lotic_constant_keys"
+fn without_constant_keys(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    let join = match plan {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Sort(sort) => return Ok(without_constants(sort)),
+        other => return Ok(Transformed::no(other)),
+    };
+    let says_nothing = join.on.iter().any(holds);
+    // Without any key some kinds of join have no plan.
+    if !says_nothing || join.on.iter().all(holds) {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _config: &dyn OptimizerConfig,
-    ) -> Result<Transformed<LogicalPlan>, DataFusionError> {
-        let join = match plan {
-            LogicalPlan::Join(join) => join,
-            LogicalPlan::Sort(sort) => return Ok(without_constants(sort)),
-            other => return Ok(Transformed::no(other)),
-        };
-        let says_nothing = join.on.iter().any(holds);
-        // Without any key some kinds of join have no plan.
-        if !says_nothing || join.on.iter().all(holds) {
-            return Ok(Transformed::no(LogicalPlan::Join(join)));
-        }
-        let on = join.on.into_iter().filter(|pair| !holds(pair)).collect();
-        Ok(Transformed::yes(LogicalPlan::Join(Join { on, ..join })))
-    }
+    let on = join.on.into_iter().filter(|pair| !holds(pair)).collect();
+    Ok(Transformed::yes(LogicalPlan::Join(Join { on, ..join })))
 }
 
 /// The sort without its constant keys. Where all are, one that cannot fail is left: a LIMIT above looks for its sort.

@@ -1,16 +1,45 @@
-//! Physical rules that look at one node at a time, from the leaves up, and keep the schema.
+//! Rules that look at one node at a time, from the leaves up: of the optimizer, and physical ones, which keep the schema.
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 type Node = Arc<dyn ExecutionPlan>;
 
-/// Such a rule.
+/// Such a rule of the optimizer.
+#[derive(Debug)]
+pub(super) struct EachPlan {
+    /// What the rule is called in DataFusion's errors and traces.
+    pub(super) name: &'static str,
+    /// What it makes of a node whose inputs it has seen.
+    pub(super) change: fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+}
+
+impl OptimizerRule for EachPlan {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        (self.change)(plan)
+    }
+}
+
+/// Such a physical rule.
 #[derive(Debug)]
 pub(super) struct EachNode {
     /// What the rule is called in DataFusion's errors and traces.

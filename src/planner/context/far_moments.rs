@@ -8,37 +8,21 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use super::each_node::EachPlan;
 use crate::planner::functions::canonical;
 use crate::planner::functions::checked::rewrite_over_inputs;
 
 type Outcome<T> = Result<T, DataFusionError>;
 
 /// The optimizer rule.
-#[derive(Debug)]
-pub(super) struct FarMoments;
-
-impl OptimizerRule for FarMoments {
-    fn name(&self) -> &str {
-        "lotic_far_moments"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _config: &dyn OptimizerConfig,
-    ) -> Outcome<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Filter(_) => rewrite_over_inputs(plan, hide),
-            other => Ok(Transformed::no(other)),
-        }
-    }
-}
+pub(super) const FAR_MOMENTS: EachPlan = EachPlan {
+    name: "lotic_far_moments",
+    change: |plan| match plan {
+        LogicalPlan::Filter(_) => rewrite_over_inputs(plan, hide),
+        other => Ok(Transformed::no(other)),
+    },
+};
 
 fn hide(expr: Expr, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {

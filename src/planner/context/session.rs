@@ -18,11 +18,11 @@ use super::array_operators::ArrayOperators;
 use super::casts::CastsAsWritten;
 use super::chosen_in_lists::compare_chosen;
 use super::common_exprs::share_rightly;
-use super::constant_keys::ConstantKeys;
+use super::constant_keys::CONSTANT_KEYS;
 use super::dates::DatesAsMoments;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
-use super::far_moments::FarMoments;
+use super::far_moments::FAR_MOMENTS;
 use super::float_groups::FLOAT_GROUPS;
 use super::floats::FloatOverDecimal;
 use super::forgotten::forget_in_time;
@@ -128,8 +128,8 @@ fn optimizer_rules(plan_for: PlanFor) -> Vec<Arc<dyn OptimizerRule + Send + Sync
     rules.insert(0, Arc::new(PushBelowAsof));
     rules.push(Arc::new(OneZero));
     rules.push(Arc::new(OrderedOnce));
-    rules.push(Arc::new(ConstantKeys));
-    rules.push(Arc::new(FarMoments));
+    rules.push(Arc::new(CONSTANT_KEYS));
+    rules.push(Arc::new(FAR_MOMENTS));
     leave_out_where_it_fails(&mut rules);
     rules
 }
