@@ -19,7 +19,8 @@ use hashbrown::HashTable;
 
 use super::arrangement::{Emit, Keys};
 use super::chains::{Chains, NONE, Removed};
-use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::changes::{ChangeLog, SlotChanges};
+use super::chunks::{CHUNK_ROWS, Chunk, Chunks, at, number};
 use super::renumber::Renumbering;
 use super::search::{Equals, RowIndex};
 use super::slot_weights::SlotWeights;
@@ -67,6 +68,7 @@ pub struct Keyed {
     /// Slots that were looked at in search of a row, and rows that came without being looked for far
     /// enough: what an index would have spared.
     spent: usize,
+    changes: ChangeLog,
 }
 
 impl Keyed {
@@ -89,6 +91,7 @@ impl Keyed {
             below_zero: 0,
             index: None,
             spent: 0,
+            changes: ChangeLog::default(),
         }
     }
 
@@ -124,6 +127,7 @@ impl Keyed {
             + self.free.capacity() * 4
             + self.heads.allocation_size()
             + index
+            + self.changes.bytes()
     }
 
     /// The weight of a row that [`Keyed::probe`] gave.
@@ -148,6 +152,22 @@ impl Keyed {
             .ok_or_else(|| Error::internal("matches are not counted here"))?;
         *count = add_weights(*count, change)?;
         Ok(())
+    }
+
+    /// What changed since this was asked before; the first time, most.
+    pub fn take_changes(&mut self) -> SlotChanges {
+        self.changes.take()
+    }
+
+    /// Whether [`Keyed::take_changes`] would say [`SlotChanges::Most`].
+    pub fn most_changed(&self) -> bool {
+        self.changes.is_most()
+    }
+
+    /// The slots that hold a row.
+    pub fn slots(&self) -> Vec<u32> {
+        let rows = self.chunks.iter().flat_map(Chunk::live);
+        rows.map(|(_, slot)| slot).collect()
     }
 
     /// Takes rows in that come once each and may be equal. [`Keyed::takes_unmerged`] must hold.
@@ -278,11 +298,13 @@ impl Keyed {
     /// Lets go of memory that more rows needed than are here.
     fn shrink(&mut self) -> Result<()> {
         if self.live == 0 {
-            *self = Self::new(
+            let empty = Self::new(
                 SchemaRef::clone(&self.schema),
                 std::mem::take(&mut self.key),
                 self.counts,
             );
+            let changes = self.changes.emptied();
+            *self = Self { changes, ..empty };
             return Ok(());
         }
         let Some(slots) = Renumbering::due(self.key_hashes.len(), &self.free)? else {
@@ -301,6 +323,7 @@ impl Keyed {
         }
         self.chunks.renumber(&slots);
         self.free = Vec::new();
+        self.changes.lose();
         Ok(())
     }
 
@@ -491,6 +514,7 @@ impl Keyed {
                 self.matches[at(slot)] = matches.map_or(0, |matches| matches[row]);
             }
             slots.push(slot);
+            self.changes.note(slot, true, self.live);
         }
         self.chunks.admit(columns, rows, slots.clone())?;
         self.live += slots.len();
@@ -548,6 +572,7 @@ impl Keyed {
 
     /// Takes a row whose weight became 0 out of its chain and the index: nothing finds it any more.
     fn unlink(&mut self, slot: u32) {
+        self.changes.note(slot, false, self.live);
         let hash = spread(self.key_hashes[at(slot)]);
         match self.chains.remove(slot) {
             Removed::Inside => {}

@@ -4,12 +4,14 @@
 //! a key. A [`Keyed`] finds them by key alone, and takes rows in without looking for equal ones. `chunks` holds
 //! the columns; the tables and the arrays a row live beside it. An [`Ordered`] keeps them in a total order, for
 //! operators that ask which rows stand around one. A [`Sorted`] keeps them in groups, each in order, for operators that
-//! ask which rows of a group come first.
+//! ask which rows of a group come first. [`ByNumbers`] finds the slots of a [`Keyed`] by what numbers they have, for joins that compare.
 
 mod against;
 mod arrangement;
 mod blocks;
+mod by_numbers;
 mod chains;
+mod changes;
 mod chunks;
 mod keyed;
 mod ordered;
@@ -25,6 +27,8 @@ mod tests;
 pub use against::{Against, Peers};
 pub use arrangement::{Arrangement, Emit, Keys};
 pub use blocks::Place;
+pub use by_numbers::{ByNumbers, Window};
+pub use changes::SlotChanges;
 pub use keyed::Keyed;
 pub use ordered::{Change, OrderKey, Ordered, OrderedRows, Standing};
 pub use sorted::{Arrival, Run, Sorted};

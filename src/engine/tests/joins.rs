@@ -103,7 +103,7 @@ fn join(case: Case) -> Join {
         On::Nothing if case.residual => vec![bound(column(1), Binary::Lt)],
         _ => Vec::new(),
     };
-    Join::new(config(case)).with_bounds(bounds)
+    Join::new(config(case)).with_bounds(&bounds)
 }
 
 fn pair(case: Case, left: &Row, right: &Row) -> bool {

@@ -109,12 +109,12 @@ impl Lowering<'_> {
                     return Ok(Ok(self.add(WaitingJoin::new(config), &[left, right])));
                 }
                 let operator = operators::Join::new(config).with_closing(closing);
-                self.add(operator.with_bounds(bounds), &[left, right])
+                self.add(operator.with_bounds(&bounds), &[left, right])
             }
             Form::Swapped(kind) => {
                 let config = JoinConfig { kind, ..config };
                 let operator = operators::Join::new(config).with_closing(closing);
-                self.add(operator.with_bounds(bounds), &[right, left])
+                self.add(operator.with_bounds(&bounds), &[right, left])
             }
             Form::Mark => self.mark_join(config, &bounds, &closing, [left, right]),
         }))
@@ -160,7 +160,7 @@ impl Lowering<'_> {
                 schema: Arc::clone(&left),
             };
             let operator = operators::Join::new(config).with_closing(closing.clone());
-            let rows = self.add(operator.with_bounds(bounds.to_vec()), &inputs);
+            let rows = self.add(operator.with_bounds(bounds), &inputs);
             let mut exprs = columns_as(&left, &left);
             exprs.push(Arc::new(Literal::new(ScalarValue::Boolean(Some(mark)))));
             sides.push(self.add(operators::Project::new(exprs, Arc::clone(&schema)), &[rows]));

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::config::{JoinConfig, JoinKind};
 use super::pairs::Pairing;
-use super::ranges::Bound;
+use super::ranges::{Bound, Comparisons};
 use super::side::{Piece, Side};
 use crate::base::{Error, ObjectId, Result};
 use crate::engine::frontier::Closing;
@@ -29,8 +29,8 @@ pub struct Join {
     /// and are not kept.
     fixed: [bool; 2],
     /// What every pair's values must be to each other, where there is no key.
-    bounds: Vec<Bound>,
-    /// Why the keys make no sense, told by every step.
+    comparisons: Option<Comparisons>,
+    /// Why the keys or comparisons make no sense, told by every step.
     defect: Option<Error>,
 }
 
@@ -72,7 +72,7 @@ impl Join {
             right: Side::new(right, right_keys, types, keys_only).with(nulls, kind.counts_right()),
             pair_schema: Arc::new(Schema::new(pair_fields)),
             fixed: [false; 2],
-            bounds: Vec::new(),
+            comparisons: None,
             defect,
             config,
         }
@@ -89,14 +89,26 @@ impl Join {
 
     /// As it is, but candidates of a join without a key are found by comparisons that its residual condition asks for.
     #[must_use]
-    pub fn with_bounds(mut self, bounds: Vec<Bound>) -> Self {
-        self.bounds = bounds;
+    pub fn with_bounds(mut self, bounds: &[Bound]) -> Self {
+        let JoinConfig { residual, left, .. } = &self.config;
+        match Comparisons::new(bounds, residual.as_ref(), left) {
+            Ok(None) => {}
+            Ok(Some((comparisons, [left, right]))) => {
+                self.comparisons = Some(comparisons);
+                self.left.compared = Some(left);
+                self.right.compared = Some(right);
+            }
+            Err(error) => self.defect = Some(error),
+        }
         self
     }
 
     /// Takes the delta of one side against the state of the other, and into its own.
     fn half(&mut self, is_left: bool, deltas: &[Delta], cx: &mut StepContext) -> Result<Deltas> {
         let mut output = Deltas::new();
+        if !deltas.is_empty() {
+            self.side_mut(!is_left).follow()?;
+        }
         let (own, other) = self.sides(is_left);
         let counts = own.counts || other.counts;
         if self.fixed[usize::from(is_left)] && !counts {
@@ -153,8 +165,6 @@ impl Join {
             kind,
             schema,
             residual,
-            left,
-            right,
             ..
         } = &self.config;
         Pairing {
@@ -162,11 +172,7 @@ impl Join {
             other,
             own_is_left,
             residual: residual.as_ref(),
-            bounds: &self.bounds,
-            schemas: match own_is_left {
-                true => [left, right],
-                false => [right, left],
-            },
+            comparisons: self.comparisons.as_ref(),
             pair_schema: &self.pair_schema,
             output: kind.gives_pairs().then_some(schema),
             budget: cx.budget.as_deref(),
@@ -365,7 +371,7 @@ impl Operator for Join {
     }
 
     fn state_bytes(&self) -> usize {
-        self.left.state.bytes() + self.right.state.bytes()
+        self.left.bytes() + self.right.bytes()
     }
 
     fn state_rows(&self) -> usize {

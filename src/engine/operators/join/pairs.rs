@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::ranges::{Bound, Ranges};
+use super::ranges::{Comparisons, Ranges};
 use super::side::{Piece, Side};
 use crate::base::Result;
 use crate::engine::budget::Budget;
@@ -28,10 +28,8 @@ pub(super) struct Pairing<'a> {
     /// Whether the delta is the left side.
     pub(super) own_is_left: bool,
     pub(super) residual: Option<&'a Arc<dyn PhysicalExpr>>,
-    /// What the residual condition compares, where there is no key.
-    pub(super) bounds: &'a [Bound],
-    /// The columns of the delta's side, and of the other.
-    pub(super) schemas: [&'a SchemaRef; 2],
+    /// What the residual condition compares, where there is no key and pairs are found by that.
+    pub(super) comparisons: Option<&'a Comparisons>,
     /// The columns of a pair: left then right.
     pub(super) pair_schema: &'a SchemaRef,
     /// The schema under which pairs come out, if they do.
@@ -51,7 +49,7 @@ pub(super) struct Found {
     pub(super) touched: Vec<(u32, i64)>,
 }
 
-impl Pairing<'_> {
+impl<'a> Pairing<'a> {
     /// All pairs of `piece`, on several threads when it is large.
     pub(super) fn find(&self, piece: &Piece) -> Result<Found> {
         let rows = piece.rows.rows();
@@ -84,16 +82,23 @@ impl Pairing<'_> {
         self.find_range(piece, 0..piece.rows.rows(), candidates.as_ref())
     }
 
-    fn ranges(&self, piece: &Piece) -> Result<Option<Ranges>> {
-        let sides = [self.own, self.other];
-        Ranges::new(self.bounds, piece, sides, self.schemas, self.own_is_left)
+    fn ranges(&self, piece: &Piece) -> Result<Option<Ranges<'a>>> {
+        let (own, other) = (self.own, self.other);
+        let (Some(comparisons), Some(compared), Some(others)) =
+            (self.comparisons, &own.compared, &other.compared)
+        else {
+            return Ok(None);
+        };
+        let sides = [(own, compared), (other, others)];
+        let by_change = self.output.is_none() && !own.counts;
+        Ranges::new(comparisons, piece, sides, self.own_is_left, by_change).map(Some)
     }
 
     fn find_range(
         &self,
         piece: &Piece,
         range: Range<usize>,
-        candidates: Option<&Ranges>,
+        candidates: Option<&Ranges<'_>>,
     ) -> Result<Found> {
         let from = range.start;
         let own_matches = if self.own.counts {

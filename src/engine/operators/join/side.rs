@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
+use super::ranges::Compared;
 use crate::base::{ObjectId, Result};
 use crate::engine::evaluate::evaluate_rows;
 use crate::engine::frontier::Closing;
@@ -69,6 +70,8 @@ pub(super) struct Side {
     /// Whether matches are counted a row.
     pub(super) counts: bool,
     pub(super) state: Keyed,
+    /// The rows in order, where pairs are found by that.
+    pub(super) compared: Option<Compared>,
     /// Where a watermark closes rows, by a column of the state.
     sweep: Option<Sweep>,
 }
@@ -116,6 +119,7 @@ impl Side {
             null_equals_null: false,
             counts: false,
             state,
+            compared: None,
             sweep: None,
         }
     }
@@ -153,7 +157,24 @@ impl Side {
             self.state.forget_below(sweep.column, bound)?;
             sweep.done(self.state.len());
         }
+        // rows may also have gone one by one
+        if let Some(compared) = &mut self.compared {
+            compared.let_go(&self.state);
+        }
         Ok(())
+    }
+
+    /// Brings the rows in order up to what is stored.
+    pub(super) fn follow(&mut self) -> Result<()> {
+        match &mut self.compared {
+            Some(compared) => compared.follow(&mut self.state),
+            None => Ok(()),
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.bytes() + self.compared.as_ref().map_or(0, Compared::bytes)
     }
 
     /// With NULL keys matching each other, or not, and with or without counts of matches.
