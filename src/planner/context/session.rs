@@ -46,6 +46,7 @@ use super::set_keys::SetKeys;
 use super::texts::TextsBeside;
 use super::total_order::TotalOrder;
 use super::types::OwnTypes;
+use super::unique_below::UniqueBelow;
 use super::whole_frames::WHOLE_FRAMES;
 use crate::base::Result;
 use crate::planner::asof::{LoticQueryPlanner, PushBelowAsof};
@@ -139,6 +140,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     leave_out_physical_where_it_fails(&mut rules);
     enforce_at_the_end(&mut rules);
     push_filters_rightly(&mut rules);
+    rules.insert(0, Arc::new(UniqueBelow));
     forget_in_time(&mut rules);
     rules.push(Arc::new(PRUNE_FLOATS));
     rules.push(Arc::new(FLOAT_GROUPS));

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Constraints, DataFusionError};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
@@ -22,6 +22,8 @@ pub(super) enum Known {
     Nothing,
     /// How they are divided.
     Partitions,
+    /// That and how they are ordered, but not what is unique.
+    Order,
     /// Whatever is known of the input.
     Everything,
 }
@@ -41,10 +43,14 @@ impl Veil {
         let count = below.partitioning.partition_count();
         let partitioning = match known {
             Known::Nothing => Partitioning::UnknownPartitioning(count),
-            Known::Partitions | Known::Everything => below.partitioning.clone(),
+            Known::Partitions | Known::Order | Known::Everything => below.partitioning.clone(),
         };
         let equivalence = match known {
             Known::Everything => below.equivalence_properties().clone(),
+            Known::Order => {
+                let known = below.equivalence_properties().clone();
+                known.with_constraints(Constraints::default())
+            }
             Known::Nothing | Known::Partitions => EquivalenceProperties::new(input.schema()),
         };
         let properties = PlanProperties::new(
@@ -87,7 +93,7 @@ impl ExecutionPlan for Veil {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.known == Known::Everything]
+        vec![matches!(self.known, Known::Order | Known::Everything)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

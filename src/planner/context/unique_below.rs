@@ -1,0 +1,74 @@
+//! What is unique below is not taken for unique above.
+//!
+//! An aggregate knows that its keys are unique, and DataFusion orders no further by what follows a unique column. A projection above it
+//! keeps that knowledge under the number that the key had below, which is another column's above: `SELECT n, w FROM (SELECT k,
+//! count(*) AS n, max(v) AS w .. GROUP BY k ORDER BY n LIMIT 10) ORDER BY n, w` loses `w`, and so does an order by a rank and something else.
+//! It only matters where rows are in an order already: there a veil hides what is unique.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+
+use super::veil::{Known, Veil};
+
+type Node = Arc<dyn ExecutionPlan>;
+
+/// The rule. It runs before orders are enforced.
+#[derive(Debug)]
+pub(super) struct UniqueBelow;
+
+impl PhysicalOptimizerRule for UniqueBelow {
+    fn optimize(&self, plan: Node, _config: &ConfigOptions) -> Result<Node> {
+        hide(plan, false)
+    }
+
+    fn name(&self) -> &str {
+        "unique_below"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// `node` with veils where something is unique and in order; `ordered`: whether anything above asks for an order.
+fn hide(node: Node, ordered: bool) -> Result<Node> {
+    let is_window = node.is::<BoundedWindowAggExec>() || node.is::<WindowAggExec>();
+    let asks = is_window
+        || node.is::<SortExec>()
+        || node.is::<AggregateExec>()
+        || node.required_input_ordering().iter().any(Option::is_some);
+    let mut children = Vec::new();
+    let mut changed = false;
+    for child in node.children() {
+        let mut hidden = hide(Arc::clone(child), ordered || asks)?;
+        // its rows are put in an order for it, and keep that
+        if is_window && ordered && knows_unique(&hidden) {
+            hidden = Veil::over(hidden, Known::Order);
+        }
+        changed |= !Arc::ptr_eq(&hidden, child);
+        children.push(hidden);
+    }
+    let node = if changed {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        node.replace_children(children, options)?
+    } else {
+        node
+    };
+    if ordered && knows_unique(&node) && node.output_ordering().is_some() {
+        return Ok(Veil::over(node, Known::Order));
+    }
+    Ok(node)
+}
+
+fn knows_unique(node: &Node) -> bool {
+    let constraints = node.equivalence_properties().constraints();
+    constraints.iter().next().is_some()
+}
