@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::common::{Column, DataFusionError, Spans};
 use datafusion::logical_expr::logical_plan::Subquery;
@@ -17,14 +18,18 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast::TableFactor;
 
 use super::correlated::free_columns;
+use super::dependencies::independent;
 use super::gap_fill;
 use crate::planner::prepass::{copy_name, output_name};
 
 type Outcome<T> = Result<T, DataFusionError>;
 
 /// Names the columns of derived tables.
-#[derive(Debug)]
-pub(super) struct DerivedNames;
+#[derive(Debug, Default)]
+pub(super) struct DerivedNames {
+    /// Whether a table is being planned that was asked for here.
+    asked: AtomicBool,
+}
 
 impl RelationPlanner for DerivedNames {
     fn plan_relation(
@@ -32,6 +37,16 @@ impl RelationPlanner for DerivedNames {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Outcome<RelationPlanning> {
+        if matches!(relation, TableFactor::Table { .. }) {
+            // It comes by here once more, and is left alone then.
+            if self.asked.swap(true, Ordering::Relaxed) {
+                self.asked.store(false, Ordering::Relaxed);
+                return Ok(RelationPlanning::Original(Box::new(relation)));
+            }
+            let plan = independent(context.plan(relation)?)?;
+            let planned = PlannedRelation::new(plan, None);
+            return Ok(RelationPlanning::Planned(Box::new(planned)));
+        }
         let TableFactor::Derived {
             lateral,
             subquery,
@@ -53,6 +68,7 @@ impl RelationPlanner for DerivedNames {
         } else {
             named(gap_fill::filled(plan)?)?
         };
+        let plan = independent(plan)?;
         let planned = PlannedRelation::new(plan, Some(alias));
         Ok(RelationPlanning::Planned(Box::new(planned)))
     }

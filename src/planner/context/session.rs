@@ -20,6 +20,7 @@ use super::chosen_in_lists::compare_chosen;
 use super::common_exprs::share_rightly;
 use super::constant_keys::CONSTANT_KEYS;
 use super::dates::DatesAsMoments;
+use super::dependencies::depend_rightly;
 use super::duplicates::DerivedNames;
 use super::enforced::enforce_at_the_end;
 use super::far_moments::FAR_MOMENTS;
@@ -96,7 +97,7 @@ pub fn session_state(options: &ContextOptions) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_catalog_list(Arc::new(catalogs))
         .with_expr_planners(expr_planners())
-        .with_relation_planners(vec![Arc::new(DerivedNames)])
+        .with_relation_planners(vec![Arc::new(DerivedNames::default())])
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregates)
@@ -131,6 +132,7 @@ fn optimizer_rules(plan_for: PlanFor) -> Vec<Arc<dyn OptimizerRule + Send + Sync
     rules.push(Arc::new(OrderedOnce));
     rules.push(Arc::new(CONSTANT_KEYS));
     rules.push(Arc::new(FAR_MOMENTS));
+    depend_rightly(&mut rules);
     leave_out_where_it_fails(&mut rules);
     rules
 }

@@ -12,6 +12,7 @@
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * `texts_yield`: functions in which texts become what the other values are.
+//! * `same`: a value of which less is known.
 //! * `half_even`: `round` of floats.
 //! * `length_order`: lengths of time as numbers that compare as they do.
 //! * `scaled`: lengths of time times or divided by a number.
@@ -43,6 +44,7 @@ pub mod one_row;
 pub mod or_null;
 pub mod ordered_set;
 mod replay;
+mod same;
 pub(in crate::planner) mod scaled;
 pub(in crate::planner) mod seconds;
 pub mod session;
@@ -65,6 +67,7 @@ pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
 pub use ordered_set::ordered_set_function;
+pub(crate) use same::{is_same, same};
 pub use session::{SESSION_END, SESSION_START, session_gap};
 
 /// Optimizer rules of DataFusion that must not run beside the exact aggregates, by name.
