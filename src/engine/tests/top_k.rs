@@ -140,7 +140,7 @@ fn config(
     if column != RankColumn::Absent {
         columns.push(Arc::new(arrow::datatypes::Field::new(
             "rank",
-            DataType::UInt64,
+            DataType::Int64,
             false,
         )));
     }

@@ -2,7 +2,8 @@
 //!
 //! DataFusion drops keys of GROUP BY and of ORDER BY that depend on others, and a DISTINCT over what is unique. It takes the key of a
 //! table, or of groups, for one of an aggregate's rows though these hold columns of another side of a join too; it keeps keys above
-//! UNNEST, which repeats rows, and takes those of the first term of a recursion for those of all. `SELECT DISTINCT id FROM (SELECT id, y
+//! UNNEST, which repeats rows, and takes those of the first term of a recursion for those of all, and those of a table for those of its rows
+//! at several moments. `SELECT DISTINCT id FROM (SELECT id, y
 //! FROM a JOIN b .. GROUP BY id, y)` gave an id more than once. So below such a node one column of the key goes through a
 //! function that DataFusion knows nothing of, which is taken out at the end.
 //!
@@ -171,6 +172,11 @@ fn hide(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
         }
         LogicalPlan::Unnest(unnest) => all_keys(&unnest.input),
         LogicalPlan::RecursiveQuery(query) => all_keys(&query.static_term),
+        LogicalPlan::Extension(extension) => match extension.node.inputs()[..] {
+            // a table at several moments
+            [input] => all_keys(input),
+            _ => return Ok(Transformed::no(plan)),
+        },
         _ => return Ok(Transformed::no(plan)),
     };
     if hidden.is_empty() {

@@ -9,7 +9,7 @@
 //! optimizer rules for models, `join_order` the one that is our own, `model_memory` the budget of their batch runs; `cancel` lets a
 //! running plan end; `forgotten` forgets what grouping sets and outer joins do not keep of their input, `enforced` puts in what a
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
-//! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `float_groups` groups by floats out of a heap of the first groups,
+//! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `first_groups` groups out of a heap of the first ones where it has others, `limits_stay` a LIMIT where a sort goes,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
 //! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `chosen_in_lists` compares with the values of an IN that a CASE chooses, `dependencies` lets columns depend on keys only as far as they do, `unique_below` keeps what is unique where it is, `veil` is the node that hides its
 //! input from such rules, `each_node` what those have in common that look at one node at a time, `around` those that set a rule of DataFusion's right, `recursive_reads` refuses a recursion that is read
@@ -29,7 +29,7 @@ mod duplicates;
 mod each_node;
 mod enforced;
 mod far_moments;
-mod float_groups;
+mod first_groups;
 mod floats;
 mod forgotten;
 mod gap_fill;
@@ -40,6 +40,7 @@ mod json;
 mod left_out;
 mod length_order;
 mod lengths;
+mod limits_stay;
 mod missing_rows;
 mod model_memory;
 mod models;
@@ -71,6 +72,8 @@ pub(crate) use around::{Rule, put_around};
 pub use cancel::make_cancellable;
 #[cfg(test)]
 pub(crate) use chosen_in_lists::compare_chosen;
+#[cfg(test)]
+pub(crate) use dependencies::depend_rightly;
 pub use model_memory::ModelMemory;
 pub use models::model_optimizer;
 #[cfg(test)]

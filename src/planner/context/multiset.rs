@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, NullEquality};
-use datafusion::functions_window::row_number::row_number;
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias,
 };
 
 use crate::base::Result;
+use crate::planner::functions::row_number;
 
 const NUMBER: &str = "__copy_number";
 

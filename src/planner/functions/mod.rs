@@ -9,6 +9,7 @@
 //! * [`guard`], [`joined`], [`sizes`]: functions that can make huge values compute the size first and refuse.
 //! * [`asof`]: the marks on the conditions of ASOF joins and lookups.
 //! * `cast_name`: the mark that gives a cast a name of its own.
+//! * `ranks`: `rank` and its like, with a sign.
 //! * `shift`: `lead` and `lag`, right where NULLs are ignored.
 //! * [`session`]: the bounds of session windows, of which the table function SESSION is made.
 //! * `texts_yield`: functions in which texts become what the other values are.
@@ -43,6 +44,7 @@ mod nth;
 pub mod one_row;
 pub mod or_null;
 pub mod ordered_set;
+mod ranks;
 mod replay;
 mod same;
 pub(in crate::planner) mod scaled;
@@ -67,6 +69,7 @@ pub use checked::{CheckedArithmetic, checked_arithmetic_rule, plain_arithmetic};
 pub use exact::aggregate_function;
 pub use guard::{SizeLimits, guarded_udfs};
 pub use ordered_set::ordered_set_function;
+pub(crate) use ranks::row_number;
 pub(crate) use same::{is_same, same};
 pub use session::{SESSION_END, SESSION_START, session_gap};
 
@@ -107,6 +110,7 @@ pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
 pub fn all_udwfs() -> Vec<Arc<WindowUDF>> {
     let mut all = session::session_udwfs();
     all.extend(shift::shift_udwfs());
+    all.extend(ranks::rank_udwfs());
     all
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::{Column, DFSchema, TableReference};
-use datafusion::functions_window::row_number::row_number;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, FetchType, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection,
@@ -15,6 +14,7 @@ use super::expressions::may_fail;
 use super::rounds::{Outcome, Stop, Term, fixed, none, round_of, with_round};
 use crate::base::Error;
 use crate::engine::operators::ROUND;
+use crate::planner::functions::row_number;
 
 impl Term<'_> {
     /// LIMIT in each round. The Sort that it reads may stand below nodes that keep the order.
@@ -75,7 +75,7 @@ impl Term<'_> {
         let Some(number) = columns_of(node.schema()).into_iter().nth(width) else {
             return Err(Stop::Failed(Error::internal("a window without its column")));
         };
-        let wide = |rows: usize| lit(u64::try_from(rows).unwrap_or(u64::MAX));
+        let wide = |rows: usize| lit(i64::try_from(rows).unwrap_or(i64::MAX));
         let mut conditions = Vec::new();
         if skip > 0 {
             conditions.push(number.clone().gt(wide(skip)));

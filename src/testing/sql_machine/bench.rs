@@ -23,7 +23,7 @@ use super::live::{LiveTable, Rows};
 use super::tables::{TABLES, VIEWS};
 use crate::base::{Error, Result};
 use crate::planner::context::{
-    ContextOptions, OneZero, PlanFor, Rule, compare_chosen, optimize, plan_query,
+    ContextOptions, OneZero, PlanFor, Rule, compare_chosen, depend_rightly, optimize, plan_query,
     push_down_rightly, put_around, session_state,
 };
 use crate::planner::explain::render;
@@ -70,6 +70,7 @@ impl Bench {
         find_no_keys_of_null(&mut plain_rules);
         push_down_rightly(&mut plain_rules);
         compare_chosen(&mut plain_rules);
+        depend_rightly(&mut plain_rules);
         // A NaN with a sign is below every number there.
         plain_rules.push(Arc::new(OneZero));
         let mut bench = Self {
@@ -93,7 +94,7 @@ impl Bench {
             };
             let schema = Arc::clone(created.input.schema().inner());
             let rows = Rows::default();
-            let live = LiveTable::new(Arc::clone(&schema), Arc::clone(&rows));
+            let live = LiveTable::new(Arc::clone(&schema), Arc::clone(&rows), table.key);
             tables
                 .register_table(table.name.to_owned(), Arc::new(live))
                 .unwrap();

@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Constraint, Constraints, DataFusionError};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -30,12 +30,15 @@ pub(super) type Rows = Arc<Mutex<Vec<RecordBatch>>>;
 pub(super) struct LiveTable {
     schema: SchemaRef,
     rows: Rows,
+    keys: Constraints,
 }
 
 impl LiveTable {
-    /// A table of the rows that `rows` holds.
-    pub(super) fn new(schema: SchemaRef, rows: Rows) -> Self {
-        Self { schema, rows }
+    /// A table of the rows that `rows` holds, of which no two are equal in the first `key` columns, unless that is 0.
+    pub(super) fn new(schema: SchemaRef, rows: Rows, key: usize) -> Self {
+        let columns = (key > 0).then(|| Constraint::PrimaryKey((0..key).collect()));
+        let keys = Constraints::new_unverified(columns.into_iter().collect());
+        Self { schema, rows, keys }
     }
 }
 
@@ -47,6 +50,10 @@ impl TableProvider for LiveTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.keys)
     }
 
     async fn scan(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, UInt64Array};
+use arrow::array::{ArrayRef, Int64Array};
 
 use super::arrivals::Arrivals;
 use super::config::{GroupTopKConfig, Numbering, RankColumn};
@@ -162,8 +162,8 @@ impl GroupTopK {
             let slots: Vec<u32> = moved.iter().map(|moved| moved.slot).collect();
             let mut columns = self.rows.gather(&slots, width)?;
             if ranked {
-                let ranks: UInt64Array = moved.iter().map(|moved| Some(moved.rank)).collect();
-                columns.push(Arc::new(ranks) as ArrayRef);
+                let ranks = moved.iter().map(|moved| i64::try_from(moved.rank).ok());
+                columns.push(Arc::new(ranks.collect::<Int64Array>()) as ArrayRef);
             }
             let batch = batch_of(&self.config.schema, columns, moved.len())?;
             if moved.iter().all(|moved| moved.copies == 1) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::functions_window::row_number::row_number;
 use datafusion::logical_expr::expr::Sort as SortKey;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -15,6 +14,7 @@ use super::domain::Domain;
 use super::push::{bind, columns_from, project_as};
 use super::rewriter::Rewriter;
 use crate::base::Error;
+use crate::planner::functions::row_number;
 
 /// LIMIT for each row of `domain`. The Sort that it reads may stand below projections.
 pub(super) fn push(rewriter: &mut Rewriter, node: Limit, domain: &Domain) -> Outcome<LogicalPlan> {
@@ -127,8 +127,8 @@ impl Rows {
     }
 }
 
-fn wide(rows: usize) -> u64 {
-    u64::try_from(rows).unwrap_or(u64::MAX)
+fn wide(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 fn leads_to_sort(plan: &LogicalPlan) -> bool {
