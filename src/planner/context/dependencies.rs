@@ -17,16 +17,40 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, FunctionalDependencies};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::around::{Outcome, Rule};
 use super::each_node::EachPlan;
 use crate::planner::functions::{is_same, same};
 
 /// The optimizer rule.
-const DEPENDENCIES: EachPlan = EachPlan {
-    name: "lotic_dependencies",
-    change: hide,
-};
+#[derive(Debug)]
+struct Dependencies;
+
+impl OptimizerRule for Dependencies {
+    fn name(&self) -> &'static str {
+        "lotic_dependencies"
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _config: &dyn OptimizerConfig,
+    ) -> Outcome<Transformed<LogicalPlan>> {
+        let hidden = plan.transform_up_with_subqueries(hide)?;
+        if !hidden.transformed {
+            return Ok(hidden);
+        }
+        // what stands above was told otherwise when it was made
+        let told = hidden.data.transform_up_with_subqueries(|node| {
+            if node.schema().functional_dependencies().is_empty() {
+                return Ok(Transformed::no(node));
+            }
+            node.recompute_schema().map(Transformed::yes)
+        })?;
+        Ok(Transformed::yes(told.data))
+    }
+}
 
 /// The rules that rely on dependencies; others before them make joins and aggregates.
 const RELYING: [&str; 2] = ["eliminate_duplicated_expr", "optimize_projections"];
@@ -35,10 +59,10 @@ const RELYING: [&str; 2] = ["eliminate_duplicated_expr", "optimize_projections"]
 pub(crate) fn depend_rightly(rules: &mut Vec<Rule>) {
     for name in RELYING {
         if let Some(place) = rules.iter().position(|rule| rule.name() == name) {
-            rules.insert(place, Arc::new(DEPENDENCIES));
+            rules.insert(place, Arc::new(Dependencies));
         }
     }
-    rules.insert(0, Arc::new(DEPENDENCIES));
+    rules.insert(0, Arc::new(Dependencies));
     rules.push(Arc::new(SHOWN));
 }
 
