@@ -20,6 +20,7 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::around::{Outcome, Rule};
+use super::dependent_keys::narrowed;
 use super::each_node::EachPlan;
 use crate::planner::functions::{is_same, same};
 
@@ -37,18 +38,7 @@ impl OptimizerRule for Dependencies {
         plan: LogicalPlan,
         _config: &dyn OptimizerConfig,
     ) -> Outcome<Transformed<LogicalPlan>> {
-        let hidden = plan.transform_up_with_subqueries(hide)?;
-        if !hidden.transformed {
-            return Ok(hidden);
-        }
-        // what stands above was told otherwise when it was made
-        let told = hidden.data.transform_up_with_subqueries(|node| {
-            if node.schema().functional_dependencies().is_empty() {
-                return Ok(Transformed::no(node));
-            }
-            node.recompute_schema().map(Transformed::yes)
-        })?;
-        Ok(Transformed::yes(told.data))
+        narrowed(plan, None, hide)
     }
 }
 

@@ -33,7 +33,7 @@ use super::json::{JsonCasts, JsonOperators};
 use super::left_out::{leave_out_physical_where_it_fails, leave_out_where_it_fails};
 use super::length_order::LengthOrder;
 use super::lengths::LengthsOfTime;
-use super::limits_stay::LIMITS_STAY;
+use super::limits_stay::LimitsStay;
 use super::models::model_optimizer;
 use super::one_zero::OneZero;
 use super::options::{ContextOptions, PlanFor};
@@ -144,7 +144,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     enforce_at_the_end(&mut rules);
     push_filters_rightly(&mut rules);
     rules.insert(0, Arc::new(UniqueBelow));
-    rules.insert(0, Arc::new(LIMITS_STAY));
+    rules.insert(0, Arc::new(LimitsStay));
     forget_in_time(&mut rules);
     rules.push(Arc::new(PRUNE_FLOATS));
     rules.push(Arc::new(FirstGroups));

@@ -40,17 +40,13 @@ impl PhysicalOptimizerRule for UniqueBelow {
 
 /// `node` with veils where something is unique and in order; `ordered`: whether anything above asks for an order.
 fn hide(node: Node, ordered: bool) -> Result<Node> {
-    let is_window = node.is::<BoundedWindowAggExec>() || node.is::<WindowAggExec>();
-    let asks = is_window
-        || node.is::<SortExec>()
-        || node.is::<AggregateExec>()
-        || node.required_input_ordering().iter().any(Option::is_some);
+    let asks = asks_for_order(&node);
     let mut children = Vec::new();
     let mut changed = false;
     for child in node.children() {
         let mut hidden = hide(Arc::clone(child), ordered || asks)?;
         // its rows are put in an order for it, and keep that
-        if is_window && ordered && knows_unique(&hidden) {
+        if is_window(&node) && ordered && knows_unique(&hidden) {
             hidden = Veil::over(hidden, Known::Order);
         }
         changed |= !Arc::ptr_eq(&hidden, child);
@@ -66,6 +62,18 @@ fn hide(node: Node, ordered: bool) -> Result<Node> {
         return Ok(Veil::over(node, Known::Order));
     }
     Ok(node)
+}
+
+/// Whether rows in an order are something else to `node` than the same rows in none.
+pub(super) fn asks_for_order(node: &Node) -> bool {
+    is_window(node)
+        || node.is::<SortExec>()
+        || node.is::<AggregateExec>()
+        || node.required_input_ordering().iter().any(Option::is_some)
+}
+
+fn is_window(node: &Node) -> bool {
+    node.is::<BoundedWindowAggExec>() || node.is::<WindowAggExec>()
 }
 
 fn knows_unique(node: &Node) -> bool {
