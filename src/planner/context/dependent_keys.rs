@@ -11,25 +11,22 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::around::Outcome;
 
-/// What is read of a node's columns; `None`: perhaps all.
-type Read = Option<HashSet<Column>>;
-
 /// A rewrite of one node.
 type Change = fn(LogicalPlan) -> Outcome<Transformed<LogicalPlan>>;
 
 /// `plan` without such keys, and each of its nodes changed by `then`, from the leaves up: what a node learns of its input is of the
-/// changed one.
+/// changed one. `read` is what is read of the plan's columns; `None`: perhaps all.
 pub(super) fn narrowed(
     plan: LogicalPlan,
-    read: Read,
+    read: Option<&HashSet<Column>>,
     then: Change,
 ) -> Outcome<Transformed<LogicalPlan>> {
-    let below = read_below(&plan, read.as_ref())?;
+    let below = read_below(&plan, read)?;
     let inner = plan.map_subqueries(|query| narrowed(query, None, then))?;
     let mut changed = inner.transformed;
     let above = inner
         .data
-        .map_children(|child| narrowed(child, below.clone(), then))?;
+        .map_children(|child| narrowed(child, below.as_ref(), then))?;
     changed |= above.transformed;
     let told = if above.transformed {
         above.data.recompute_schema()?
@@ -38,7 +35,7 @@ pub(super) fn narrowed(
     };
     let fewer = match told {
         LogicalPlan::Aggregate(aggregate) => {
-            with_keys_read(aggregate, read.as_ref())?.update_data(LogicalPlan::Aggregate)
+            with_keys_read(aggregate, read)?.update_data(LogicalPlan::Aggregate)
         }
         other => Transformed::no(other),
     };
@@ -49,7 +46,10 @@ pub(super) fn narrowed(
 }
 
 /// What is read of the columns of `plan`'s inputs.
-fn read_below(plan: &LogicalPlan, read: Option<&HashSet<Column>>) -> Outcome<Read> {
+fn read_below(
+    plan: &LogicalPlan,
+    read: Option<&HashSet<Column>>,
+) -> Outcome<Option<HashSet<Column>>> {
     let of_others = match plan {
         LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => Some(HashSet::new()),
         LogicalPlan::Filter(_)
