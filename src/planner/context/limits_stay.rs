@@ -1,8 +1,8 @@
-//! A LIMIT that stays where its sort goes, and an OFFSET where it is.
+//! A LIMIT that stays where it is while orders are enforced, and an OFFSET's order.
 //!
-//! DataFusion keeps the LIMIT behind an ORDER BY in the sort, and loses it in some plans in which it finds that the rows stand in that
-//! order already, as behind a window over several partitions. Here the LIMIT stands above the sort on its own as well, unless one
-//! does, for an OFFSET; where the sort stays, a later rule of DataFusion's takes it away again.
+//! DataFusion keeps the LIMIT behind an ORDER BY in the sort. Where it finds that the rows stand in that order already it loses the
+//! LIMIT, or moves it with the sort below a window, which counts fewer rows then. Here it stands above the sort, on its own; once the
+//! sorts are where they stay, a later rule of DataFusion's gives it to them.
 //!
 //! A sort that is asked for above an OFFSET is put below it where the orders go together, with the LIMIT but without the rows that
 //! are skipped. So what asks for an order does not see that of an OFFSET's rows.
@@ -41,7 +41,7 @@ impl PhysicalOptimizerRule for LimitsStay {
     }
 }
 
-/// `node` with limits of their own above sorts; `ordered`: whether anything above asks for an order.
+/// `node` with limits above sorts; `ordered`: whether anything above asks for an order.
 fn stay(node: Node, ordered: bool) -> Result<Node> {
     let offset = node
         .downcast_ref::<GlobalLimitExec>()
@@ -51,9 +51,11 @@ fn stay(node: Node, ordered: bool) -> Result<Node> {
     let mut changed = false;
     for child in node.children() {
         let mut kept = stay(Arc::clone(child), asks)?;
-        if offset.is_none() {
-            kept = limited(&kept).unwrap_or(kept);
-        }
+        kept = match offset {
+            None => limited(&kept).unwrap_or(kept),
+            // it takes no more rows than the sort has been told to give
+            Some(_) => unlimited(&kept).map_or(kept, |(sort, _)| sort),
+        };
         changed |= !Arc::ptr_eq(&kept, child);
         children.push(kept);
     }
@@ -71,11 +73,13 @@ fn stay(node: Node, ordered: bool) -> Result<Node> {
 
 /// A sort of all rows that has a limit, below that limit.
 fn limited(node: &Node) -> Option<Node> {
+    let (sort, fetch) = unlimited(node)?;
+    Some(Arc::new(GlobalLimitExec::new(sort, 0, Some(fetch))))
+}
+
+/// A sort of all rows without its limit, and the limit.
+fn unlimited(node: &Node) -> Option<(Node, usize)> {
     let sort = node.downcast_ref::<SortExec>()?;
     let fetch = sort.fetch().filter(|_| !sort.preserve_partitioning())?;
-    Some(Arc::new(GlobalLimitExec::new(
-        Arc::clone(node),
-        0,
-        Some(fetch),
-    )))
+    Some((Arc::new(sort.with_fetch(None)), fetch))
 }
