@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -116,28 +116,39 @@ impl Tail {
     /// When the folder cannot be looked into, or a batch cannot be built. What is wrong with one file is in
     /// [`Self::troubles`] and does not stop the others.
     pub fn poll(&mut self, position: &TailPosition) -> Result<Vec<TailBatch>> {
+        let files = find_local(&self.options)?;
+        Ok(self.read_listed(files, position))
+    }
+
+    /// Reads what is new in `files`. One that went since it was listed counts as one that is not there.
+    pub(super) fn read_listed(
+        &mut self,
+        mut files: Vec<FileRef>,
+        position: &TailPosition,
+    ) -> Vec<TailBatch> {
         self.troubles.clear();
         self.more = false;
-        let files = find_local(&self.options)?;
         let mut pass = Pass {
             next: position.clone(),
             budget: POLL_BYTES,
             batches: Vec::new(),
         };
-        for file in &files {
+        files.retain(|file| {
             if pass.budget == 0 {
                 self.more = true;
-                break;
+                return true;
             }
-            if let Err(error) = self.one(file, position, &mut pass) {
+            let there = self.one(file, position, &mut pass);
+            there.unwrap_or_else(|error| {
                 self.troubles.push(Trouble {
                     file: file.name.clone(),
                     error,
                 });
-            }
-        }
+                true
+            })
+        });
         self.report_vanished(&files, position, &pass.next);
-        Ok(pass.batches)
+        pass.batches
     }
 
     fn report_vanished(&mut self, files: &[FileRef], position: &TailPosition, next: &TailPosition) {
@@ -174,19 +185,21 @@ impl Tail {
         self.more
     }
 
-    fn one(&mut self, file: &FileRef, position: &TailPosition, pass: &mut Pass) -> Result<()> {
+    /// Reads one file on; whether it is there.
+    fn one(&mut self, file: &FileRef, position: &TailPosition, pass: &mut Pass) -> Result<bool> {
         let FilePlace::Local(path) = &file.place else {
             return Err(Error::internal("a remote file cannot be followed"));
         };
         let fail = |error: std::io::Error| Error::io(format!("read {}", file.name), &error);
-        let mut input = File::open(path).map_err(fail)?;
+        let mut input = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(fail)?,
+        };
         let look = look(&mut input).map_err(fail)?;
         let compressed = file.compression != Compression::None;
-        let Some(at) = start(file, &mut input, &look, position, compressed)? else {
-            return Ok(());
-        };
+        let at = start(file, &mut input, &look, position, compressed)?;
         if at.done {
-            return Ok(());
+            return Ok(true);
         }
         if self
             .open
@@ -196,9 +209,11 @@ impl Tail {
             self.open.remove(&file.name);
         }
         if compressed {
-            return self.read_compressed(file, input, at, &look, pass);
+            self.read_compressed(file, input, at, &look, pass)?;
+        } else {
+            self.read_plain(file, &mut input, at, &look, pass)?;
         }
-        self.read_plain(file, &mut input, at, &look, pass)
+        Ok(true)
     }
 
     fn read_plain(
@@ -334,7 +349,7 @@ impl Tail {
         pass: &mut Pass,
     ) -> Result<()> {
         let fail = |error: std::io::Error| {
-            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            if error.kind() == ErrorKind::UnexpectedEof {
                 return Error::unavailable(format!("{} is not whole yet", file.name)).with_hint(
                     "write compressed files elsewhere and move them in when they are done",
                 );
@@ -397,14 +412,14 @@ impl Tail {
     }
 }
 
-/// Where to go on in a file: none when it is to be left alone.
+/// Where to go on in a file.
 fn start(
     file: &FileRef,
     input: &mut File,
     look: &Look,
     position: &TailPosition,
     compressed: bool,
-) -> Result<Option<FilePosition>> {
+) -> Result<FilePosition> {
     let fail = |error: std::io::Error| Error::io(format!("read {}", file.name), &error);
     let fresh = FilePosition {
         line: 1,
@@ -420,7 +435,7 @@ fn start(
     };
     if let Some(known) = position.files.get(&file.name) {
         match compare(known)? {
-            Sameness::Same => return Ok(Some(known.clone())),
+            Sameness::Same => return Ok(known.clone()),
             Sameness::Shrunk => {
                 let text = format!(
                     "{} has shrunk to {} bytes; {} were read",
@@ -435,10 +450,10 @@ fn start(
     // A file under a new name may be a known one that was renamed.
     for known in position.files.values() {
         if known.inode == look.inode && known.offset > 0 && compare(known)? == Sameness::Same {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
     }
-    Ok(Some(fresh))
+    Ok(fresh)
 }
 
 fn look(input: &mut File) -> std::io::Result<Look> {

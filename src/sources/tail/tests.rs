@@ -12,6 +12,7 @@ use proptest::prelude::{prop, prop_assert_eq, proptest};
 
 use super::{Tail, TailPosition};
 use crate::sources::SourceOptions;
+use crate::sources::files::find_local;
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
@@ -133,6 +134,25 @@ fn a_vanished_file_is_a_trouble_and_the_others_go_on() {
     append(folder.path(), "b.csv", b"n\n2\n");
     assert_eq!(poll(&mut tail, &mut position), [2]);
     assert_eq!(tail.troubles()[0].error.message(), "a.csv has vanished");
+}
+
+#[test]
+fn a_file_that_goes_after_it_was_listed_has_vanished_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path(), "*.csv");
+    let mut tail = Tail::new(&options, &schema()).unwrap();
+    let mut position = TailPosition::default();
+    append(folder.path(), "a.csv", b"n\n1\n");
+    poll(&mut tail, &mut position);
+    append(folder.path(), "new.csv", b"n\n2\n");
+    let listed = find_local(&options).unwrap();
+    assert_eq!(listed.len(), 2);
+    fs::remove_file(folder.path().join("a.csv")).unwrap();
+    // of this one nothing is known yet
+    fs::remove_file(folder.path().join("new.csv")).unwrap();
+    assert!(tail.read_listed(listed, &position).is_empty());
+    let told: Vec<_> = tail.troubles().iter().map(|t| t.error.message()).collect();
+    assert_eq!(told, ["a.csv has vanished"]);
 }
 
 #[test]
