@@ -1,4 +1,5 @@
-//! Rules that look at one node at a time, from the leaves up: of the optimizer, and physical ones, which keep the schema.
+//! Rules that look at one node at a time, from the leaves up: of the optimizer, and physical ones, which keep the schema. For those
+//! that bring something down with them, a node over changed inputs.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 
 type Node = Arc<dyn ExecutionPlan>;
 
@@ -60,4 +62,23 @@ impl PhysicalOptimizerRule for EachNode {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// `node` over what `change` makes of each input; the same node where that changes none.
+pub(super) fn over_inputs(
+    node: Node,
+    mut change: impl FnMut(Node) -> Result<Node>,
+) -> Result<Node> {
+    let mut inputs = Vec::new();
+    let mut changed = false;
+    for input in node.children() {
+        let made = change(Arc::clone(input))?;
+        changed |= !Arc::ptr_eq(&made, input);
+        inputs.push(made);
+    }
+    if !changed {
+        return Ok(node);
+    }
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    node.replace_children(inputs, options)
 }

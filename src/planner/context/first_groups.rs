@@ -15,12 +15,12 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 
+use super::each_node::over_inputs;
 use super::veil::Veil;
 use crate::zset::canonical::holds_floats;
 
@@ -48,19 +48,7 @@ impl PhysicalOptimizerRule for FirstGroups {
 /// columns alone a sort with a limit above goes by.
 fn all_but_first(node: Node, sorted: Option<usize>) -> Result<Node> {
     let below = sorted_below(&node, sorted);
-    let mut changed = false;
-    let mut children = Vec::new();
-    for child in node.children() {
-        let with_all = all_but_first(Arc::clone(child), below)?;
-        changed |= !Arc::ptr_eq(&with_all, child);
-        children.push(with_all);
-    }
-    let node = if changed {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        node.replace_children(children, options)?
-    } else {
-        node
-    };
+    let node = over_inputs(node, |input| all_but_first(input, below))?;
     Ok(match node.downcast_ref::<AggregateExec>() {
         Some(aggregate) if holds_wrong_ones(aggregate, sorted) => {
             Arc::new(aggregate.with_new_limit_options(None))

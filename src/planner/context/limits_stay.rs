@@ -13,10 +13,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
+use super::each_node::over_inputs;
 use super::unique_below::asks_for_order;
 use super::veil::{Known, Veil};
 
@@ -47,24 +47,14 @@ fn stay(node: Node, ordered: bool) -> Result<Node> {
         .downcast_ref::<GlobalLimitExec>()
         .map(GlobalLimitExec::skip);
     let asks = ordered || asks_for_order(&node);
-    let mut children = Vec::new();
-    let mut changed = false;
-    for child in node.children() {
-        let mut kept = stay(Arc::clone(child), asks)?;
-        kept = match offset {
+    let node = over_inputs(node, |input| {
+        let kept = stay(input, asks)?;
+        Ok(match offset {
             None => limited(&kept).unwrap_or(kept),
             // it takes no more rows than the sort has been told to give
             Some(_) => unlimited(&kept).map_or(kept, |(sort, _)| sort),
-        };
-        changed |= !Arc::ptr_eq(&kept, child);
-        children.push(kept);
-    }
-    let node = if changed {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        node.replace_children(children, options)?
-    } else {
-        node
-    };
+        })
+    })?;
     Ok(match offset {
         Some(1..) if ordered => Veil::over(node, Known::Partitions),
         _ => node,

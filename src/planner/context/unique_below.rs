@@ -11,11 +11,11 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
+use super::each_node::over_inputs;
 use super::veil::{Known, Veil};
 
 type Node = Arc<dyn ExecutionPlan>;
@@ -41,23 +41,16 @@ impl PhysicalOptimizerRule for UniqueBelow {
 /// `node` with veils where something is unique and in order; `ordered`: whether anything above asks for an order.
 fn hide(node: Node, ordered: bool) -> Result<Node> {
     let asks = asks_for_order(&node);
-    let mut children = Vec::new();
-    let mut changed = false;
-    for child in node.children() {
-        let mut hidden = hide(Arc::clone(child), ordered || asks)?;
-        // its rows are put in an order for it, and keep that
-        if is_window(&node) && ordered && knows_unique(&hidden) {
-            hidden = Veil::over(hidden, Known::Order);
-        }
-        changed |= !Arc::ptr_eq(&hidden, child);
-        children.push(hidden);
-    }
-    let node = if changed {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        node.replace_children(children, options)?
-    } else {
-        node
-    };
+    // its rows are put in an order for it, and keep that
+    let keeps_order = is_window(&node) && ordered;
+    let node = over_inputs(node, |input| {
+        let hidden = hide(input, ordered || asks)?;
+        Ok(if keeps_order && knows_unique(&hidden) {
+            Veil::over(hidden, Known::Order)
+        } else {
+            hidden
+        })
+    })?;
     if ordered && knows_unique(&node) && node.output_ordering().is_some() {
         return Ok(Veil::over(node, Known::Order));
     }
