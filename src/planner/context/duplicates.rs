@@ -20,6 +20,7 @@ use sqlparser::ast::TableFactor;
 use super::correlated::free_columns;
 use super::dependencies::independent;
 use super::gap_fill;
+use super::unions::of_one_type;
 use crate::planner::prepass::{copy_name, output_name};
 
 type Outcome<T> = Result<T, DataFusionError>;
@@ -43,7 +44,7 @@ impl RelationPlanner for DerivedNames {
                 self.asked.store(false, Ordering::Relaxed);
                 return Ok(RelationPlanning::Original(Box::new(relation)));
             }
-            let plan = independent(context.plan(relation)?)?;
+            let plan = independent(of_one_type(context.plan(relation)?)?)?;
             let planned = PlannedRelation::new(plan, None);
             return Ok(RelationPlanning::Planned(Box::new(planned)));
         }
@@ -68,7 +69,7 @@ impl RelationPlanner for DerivedNames {
         } else {
             named(gap_fill::filled(plan)?)?
         };
-        let plan = independent(plan)?;
+        let plan = independent(of_one_type(plan)?)?;
         let planned = PlannedRelation::new(plan, Some(alias));
         Ok(RelationPlanning::Planned(Box::new(planned)))
     }

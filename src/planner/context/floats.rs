@@ -40,7 +40,9 @@ impl AnalyzerRule for FloatOverDecimal {
 
 fn rewrite_node(plan: LogicalPlan) -> Outcome<Transformed<LogicalPlan>> {
     match plan {
-        LogicalPlan::Union(union) => rewrite_union(union),
+        LogicalPlan::Union(union) => {
+            rewrite_union(union).map(|union| union.update_data(LogicalPlan::Union))
+        }
         LogicalPlan::Values(values) => rewrite_values(values),
         LogicalPlan::Join(join) => {
             let (join, keys) = rewrite_keys(join);
@@ -236,7 +238,7 @@ fn rewrite_case(case: Case, schema: &DFSchema) -> Outcome<Transformed<Expr>> {
 }
 
 /// A column of a union that is a float in one branch and a decimal in another is a double in all.
-fn rewrite_union(union: Union) -> Outcome<Transformed<LogicalPlan>> {
+pub(super) fn rewrite_union(union: Union) -> Outcome<Transformed<Union>> {
     let width = union.schema.fields().len();
     let mixed: Vec<bool> = (0..width)
         .map(|place| {
@@ -249,15 +251,14 @@ fn rewrite_union(union: Union) -> Outcome<Transformed<LogicalPlan>> {
         })
         .collect();
     if !mixed.contains(&true) {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
+        return Ok(Transformed::no(union));
     }
     let inputs = union
         .inputs
         .into_iter()
         .map(|input| columns_as_doubles(&input, &mixed))
         .collect::<Outcome<Vec<_>>>()?;
-    let union = Union::try_new_with_loose_types(inputs)?;
-    Ok(Transformed::yes(LogicalPlan::Union(union)))
+    Union::try_new_with_loose_types(inputs).map(Transformed::yes)
 }
 
 /// `input` with doubles in the columns that are `mixed`, under the names that they have.

@@ -11,7 +11,7 @@
 //! plan lacks at the end, `push_down` leaves conditions without columns above aggregates, `push_filters` those
 //! that read one of two columns of one name, `prune_floats` keeps those on floats from skipping parts of files, `first_groups` groups out of a heap of the first ones where it has others, `limits_stay` a LIMIT where a sort goes,
 //! `set_keys`, `constant_keys`, `common_exprs`, `left_out` and `far_moments` keep from other rules what they would refuse a valid query for,
-//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `chosen_in_lists` compares with the values of an IN that a CASE chooses, `dependencies` lets columns depend on keys only as far as they do, and `dependent_keys` drops the keys of groups that nobody reads, `unique_below` keeps what is unique where it is, `veil` is the node that hides its
+//! `dates` lets functions of time take a date, `range_frames` gives the bounds of frames room, `whole_frames` finds them over whole partitions, `peers` settles what `total_order` must leave open, `casts` makes casts PostgreSQL's, `chosen_in_lists` compares with the values of an IN that a CASE chooses, `dependencies` lets columns depend on keys only as far as they do, and `dependent_keys` drops the keys of groups that nobody reads, `unions` brings the inputs of unions to one type while they are planned, `unique_below` keeps what is unique where it is, `veil` is the node that hides its
 //! input from such rules, `each_node` what those have in common that look at one node at a time, `around` those that set a rule of DataFusion's right, `recursive_reads` refuses a recursion that is read
 //! twice, `round_limit` ends those that have no end.
 
@@ -64,6 +64,7 @@ mod tests;
 mod texts;
 mod total_order;
 mod types;
+mod unions;
 mod unique_below;
 mod veil;
 mod whole_frames;
