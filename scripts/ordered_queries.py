@@ -92,7 +92,7 @@ class Queries:
         return self.some(columns), f"({text}) q{depth}"
 
     def values(self, depth, text, columns):
-        values = [self.pick([c, c, f"{c} + 1", f"- {c}", f"{c} / 2", f"coalesce({c}, 1)"]) for c in self.some(columns)]
+        values = [self.pick([c, c, f"{c} + 1", f"- {c}", f"{c}::bigint / 2", f"coalesce({c}, 1)"]) for c in self.some(columns)]
         return values, f"({text}) q{depth}"
 
     def joined(self, depth, text, columns):
