@@ -1,7 +1,7 @@
 //! Arithmetic with lengths of time that DataFusion lacks or does otherwise than PostgreSQL.
 //!
 //! `INTERVAL '1 day' * n` and `INTERVAL '1 day' / n` have no operators in DataFusion. A date and a length are a timestamp; DataFusion keeps
-//! the date, and the hours of the length are lost. `EXTRACT(SECOND ..)` has its fraction.
+//! the date, and the hours of the length are lost. `EXTRACT(SECOND ..)` has its fraction, and years are PostgreSQL's.
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
@@ -12,6 +12,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sqlparser::ast::BinaryOperator;
 
 use crate::base::Error;
+use crate::planner::functions::date_part::date_part;
 use crate::planner::functions::length_order::is_length;
 use crate::planner::functions::scaled;
 use crate::planner::functions::seconds::micros_of_minute;
@@ -59,7 +60,7 @@ impl ExprPlanner for LengthsOfTime {
                 Some(part) if is_one_of(part, &["second", "seconds"]) => 6,
                 Some(part) if is_one_of(part, &["millisecond", "milliseconds"]) => 3,
                 Some(part) if is_one_of(part, &["microsecond", "microseconds"]) => 0,
-                _ => return Ok(PlannerResult::Original(args)),
+                _ => return Ok(PlannerResult::Planned(date_part().call(args))),
             },
             _ => return Ok(PlannerResult::Original(args)),
         };

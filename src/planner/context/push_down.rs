@@ -1,14 +1,17 @@
-//! Filters pushed down, but no condition without columns below an aggregate that has a row whatever comes in.
+//! Filters pushed down, and put together rightly, but no condition without columns below an aggregate that has a row whatever comes in.
 //!
 //! DataFusion's rule moves a condition below an aggregate where all its columns are keys. One without columns, as in
 //! `SELECT max(a) FROM t HAVING now() < '2020-01-01'` or what is left of `JOIN .. ON false`, has none that is not; but an aggregate
 //! without keys, or with an empty grouping set, answers a row even when nothing comes in, and the condition was to drop that row.
+//!
+//! It also takes two equalities of a column for a contradiction when they are not written alike. What is a constant by then may stand
+//! left of one and right of the other, as in `'1.5'::float8 = y AND y = '1.5'::float8`.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
-use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, Filter, LogicalPlan};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, lit};
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -20,12 +23,54 @@ pub(crate) fn push_down_rightly(rules: &mut [Rule]) {
         rules,
         PushDownFilter::new().name(),
         |theirs, plan, config| match plan {
-            LogicalPlan::Filter(filter) if answers_without_rows(&filter.input) => {
-                above_aggregate(theirs, filter, config)
+            LogicalPlan::Filter(filter) => {
+                let (filter, changed) = constants_right(filter);
+                let mut pushed = if answers_without_rows(&filter.input) {
+                    above_aggregate(theirs, filter, config)?
+                } else {
+                    theirs.rewrite(LogicalPlan::Filter(filter), config)?
+                };
+                pushed.transformed |= changed;
+                Ok(pushed)
             }
             plan => theirs.rewrite(plan, config),
         },
     );
+}
+
+/// `filter`, and those right below it, with constants right of the columns that they are compared with; and whether one was not.
+fn constants_right(mut filter: Filter) -> (Filter, bool) {
+    let mut changed = false;
+    if let LogicalPlan::Filter(below) = filter.input.as_ref() {
+        let (below, swapped) = constants_right(below.clone());
+        if swapped {
+            filter.input = Arc::new(LogicalPlan::Filter(below));
+            changed = true;
+        }
+    }
+    let conditions = split_conjunction(&filter.predicate);
+    if conditions
+        .iter()
+        .any(|condition| swapped(condition).is_some())
+    {
+        let right = |condition: &Expr| swapped(condition).unwrap_or_else(|| condition.clone());
+        let conditions = conditions.into_iter().map(right);
+        filter.predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
+        changed = true;
+    }
+    (filter, changed)
+}
+
+/// A comparison of a constant with a column, the column first.
+fn swapped(condition: &Expr) -> Option<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else {
+        return None;
+    };
+    if left.as_literal().is_none() || right.try_as_col().is_none() {
+        return None;
+    }
+    let (left, right) = (right.clone(), left.clone());
+    Some(Expr::BinaryExpr(BinaryExpr::new(left, op.swap()?, right)))
 }
 
 /// Keeps the conditions without columns where they are, and pushes the others.

@@ -18,6 +18,7 @@
 //! * `length_order`: lengths of time as numbers that compare as they do.
 //! * `scaled`: lengths of time times or divided by a number.
 //! * `seconds`: the seconds of a moment with their fraction.
+//! * `date_part`: years as PostgreSQL counts them.
 //! * `timezone`: what AT TIME ZONE means.
 //! * `now`, `date_trunc`, `date_bin`: times in microseconds over their whole range, where DataFusion goes by way of nanoseconds.
 //! * [`canonical`]: floats with one zero and one NaN, where DataFusion compares bits.
@@ -32,6 +33,7 @@ pub mod casts;
 pub mod checked;
 pub mod collect;
 mod date_bin;
+pub(in crate::planner) mod date_part;
 mod date_trunc;
 mod durations;
 pub mod exact;
@@ -99,7 +101,12 @@ pub fn all_udafs_within(limits: SizeLimits) -> Vec<Arc<AggregateUDF>> {
 /// The scalar functions to register over DataFusion's.
 pub fn all_udfs() -> Vec<Arc<ScalarUDF>> {
     let mut all = guarded_udfs(SizeLimits::default());
-    all.extend([now::now(), date_trunc::date_trunc(), date_bin::date_bin()]);
+    all.extend([
+        now::now(),
+        date_part::date_part(),
+        date_trunc::date_trunc(),
+        date_bin::date_bin(),
+    ]);
     all.extend(scaled::all());
     all.extend(texts_yield::all());
     all.push(Arc::new(timezone::timezone()));
