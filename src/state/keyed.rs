@@ -24,6 +24,7 @@ use super::chunks::{CHUNK_ROWS, Chunk, Chunks, at, number};
 use super::renumber::Renumbering;
 use super::search::{Equals, RowIndex};
 use super::slot_weights::SlotWeights;
+use super::together::{BLOCK, Heads, LARGE, touch};
 use crate::base::{Error, Result};
 use crate::zset::Merged;
 use crate::zset::consolidate::add_weights;
@@ -339,18 +340,23 @@ impl Keyed {
         let mut equals = Equals::new(&self.chunks, &self.key, keys.columns);
         let mut probing = Vec::new();
         let mut slots = Vec::new();
-        for row in range {
-            let probe = number(row)?;
-            let mut slot = self.find_head(&mut equals, keys.hashes[row], row)?;
-            while slot != NONE {
-                probing.push(probe);
-                slots.push(slot);
-                if slots.len() == PAIRS {
-                    emit(&probing, &slots)?;
-                    probing.clear();
-                    slots.clear();
+        for block in blocks(range) {
+            let heads = self
+                .heads()
+                .find_all(&mut equals, keys.hashes, block.clone())?;
+            for (row, head) in block.zip(heads) {
+                let probe = number(row)?;
+                let mut slot = head;
+                while slot != NONE {
+                    probing.push(probe);
+                    slots.push(slot);
+                    if slots.len() == PAIRS {
+                        emit(&probing, &slots)?;
+                        probing.clear();
+                        slots.clear();
+                    }
+                    slot = self.chains.after(slot);
                 }
-                slot = self.chains.after(slot);
             }
         }
         if slots.is_empty() {
@@ -368,15 +374,11 @@ impl Keyed {
         self.chunks.gather(slots, columns)
     }
 
-    /// The first row with the key of probing row `row`, or [`NONE`].
-    fn find_head(&self, equals: &mut Equals<'_>, hash: u64, row: usize) -> Result<u32> {
-        let hash = short(hash);
-        for head in self.heads.iter_hash(spread(hash)) {
-            if self.key_hashes[at(*head)] == hash && equals.equal(row, *head)? {
-                return Ok(*head);
-            }
+    fn heads(&self) -> Heads<'_> {
+        Heads {
+            table: &self.heads,
+            hashes: &self.key_hashes,
         }
-        Ok(NONE)
     }
 
     /// Adds the rows of `delta` to the equal ones that are here. Gives what is left of each weight, and the
@@ -410,7 +412,15 @@ impl Keyed {
         let mut by_key = Equals::new(&chunks, &key_columns, &key);
         let mut by_row = Equals::new(&chunks, &told_apart, &told);
         let mut met = Ok(());
+        let large = self.index.is_none() && self.key_hashes.len() >= LARGE;
         for (row, left) in rest.iter_mut().enumerate() {
+            if large && row % BLOCK == 0 {
+                let block = row..key_hashes.len().min(row + BLOCK);
+                met = self.look_ahead(block, key_hashes, (&mut by_key, &mut by_row));
+                if met.is_err() {
+                    break;
+                }
+            }
             let search = Search {
                 row,
                 row_hash: delta.hashes[row],
@@ -432,6 +442,23 @@ impl Keyed {
         met.map(|()| (rest, emptied))
     }
 
+    /// Reads what the search of these rows will read, for all of them together.
+    fn look_ahead(
+        &self,
+        rows: Range<usize>,
+        key_hashes: &[u64],
+        (by_key, by_row): (&mut Equals<'_>, &mut Equals<'_>),
+    ) -> Result<()> {
+        let heads = self.heads().find_all(by_key, key_hashes, rows.clone())?;
+        for (row, head) in rows.zip(heads) {
+            if head != NONE {
+                std::hint::black_box(self.chains.after(head));
+                std::hint::black_box(by_row.equal(row, head)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes as much of `left` as equal rows can: a weight above 0 may go to any of them, one below 0 to those
     /// above 0.
     fn meet_row(
@@ -450,7 +477,7 @@ impl Keyed {
             }
             return Ok(());
         }
-        let head = self.find_head(by_key, search.key_hash, row)?;
+        let head = self.heads().find(by_key, search.key_hash, row)?;
         let mut walk = self.chains.walk(head);
         let mut looked = 0;
         while *left != 0
@@ -550,7 +577,12 @@ impl Keyed {
             spread(hashes[at(*slot)])
         });
         let mut equals = Equals::new(&self.chunks, &self.key, &key);
-        for (row, slot) in rows.iter().zip(slots) {
+        let large = hashes.len() >= LARGE;
+        for (place, (row, slot)) in rows.iter().zip(slots).enumerate() {
+            if large && place % BLOCK == 0 {
+                let block = place..slots.len().min(place + BLOCK);
+                touch(heads, hashes, &slots[block]);
+            }
             let hash = hashes[at(*slot)];
             let mut head = NONE;
             for candidate in heads.iter_hash(spread(hash)) {
@@ -602,13 +634,21 @@ impl Keyed {
     }
 }
 
+/// `range` in blocks of rows that are looked up together.
+fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(BLOCK)
+        .map(move |start| start..end.min(start + BLOCK))
+}
+
 /// What is kept of a hash: half of it, with what is stronger of it in both halves.
-fn short(hash: u64) -> u32 {
+pub(super) fn short(hash: u64) -> u32 {
     u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
 /// A hash for the table of heads, which takes its tags from the top.
-fn spread(short: u32) -> u64 {
+pub(super) fn spread(short: u32) -> u64 {
     u64::from(short).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 

@@ -4,7 +4,7 @@
 //! a key. A [`Keyed`] finds them by key alone, and takes rows in without looking for equal ones. `chunks` holds
 //! the columns; the tables and the arrays a row live beside it. An [`Ordered`] keeps them in a total order, for
 //! operators that ask which rows stand around one. A [`Sorted`] keeps them in groups, each in order, for operators that
-//! ask which rows of a group come first. [`ByNumbers`] finds the slots of a [`Keyed`] by what numbers they have, for joins that compare.
+//! ask which rows of a group come first. [`ByNumbers`] finds the slots of a [`Keyed`] by what numbers they have, for joins that compare. `together` looks many keys up at once.
 
 mod against;
 mod arrangement;
@@ -20,6 +20,7 @@ mod renumber;
 mod search;
 mod slot_weights;
 mod sorted;
+mod together;
 
 #[cfg(test)]
 mod tests;
