@@ -17,8 +17,8 @@ use crate::base::Result;
 
 /// The most rows of a block: a few times what a core can wait for at once.
 pub(super) const BLOCK: usize = 32;
-/// A state of fewer slots than this is near the core anyhow, and a step more costs more than it spares.
-pub(super) const LARGE: usize = 1 << 15;
+/// A state of fewer slots than this is near the core anyhow, and a step more costs more than it spares. Tests have small ones.
+pub(super) const LARGE: usize = if cfg!(test) { 64 } else { 1 << 15 };
 
 /// Where keys are looked up.
 #[derive(Clone, Copy, Debug)]
