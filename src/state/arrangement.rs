@@ -15,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 use hashbrown::HashTable;
 
 use super::chunks::{CHUNK_ROWS, Chunks, at, number};
+use super::pairs::{Emit, Pairs};
 use super::renumber::Renumbering;
 use super::search::Equals;
 use crate::base::Result;
@@ -23,11 +24,6 @@ use crate::zset::{Delta, Merged};
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
-/// How many pairs a probe gives at a time.
-const PAIRS: usize = 1 << 14;
-
-/// Takes pairs of a probing row and the slot of a stored one.
-pub type Emit<'a> = &'a mut dyn FnMut(&[u32], &[u32]) -> Result<()>;
 
 /// The keys of some rows, ready to be looked up.
 #[derive(Clone, Copy, Debug)]
@@ -198,27 +194,16 @@ impl Arrangement {
         }
         let key = self.key.as_deref().unwrap_or_default();
         let mut equals = Equals::new(&self.chunks, key, keys.columns);
-        let mut probing = Vec::new();
-        let mut slots = Vec::new();
+        let mut pairs = Pairs::new(emit);
         for row in range {
             let probe = number(row)?;
             let mut slot = self.find_head(&mut equals, keys.hashes[row], row)?;
             while slot != NONE {
-                probing.push(probe);
-                slots.push(slot);
-                if slots.len() == PAIRS {
-                    emit(&probing, &slots)?;
-                    probing.clear();
-                    slots.clear();
-                }
+                pairs.push(probe, slot)?;
                 slot = self.next[at(slot)];
             }
         }
-        if slots.is_empty() {
-            Ok(())
-        } else {
-            emit(&probing, &slots)
-        }
+        pairs.finish()
     }
 
     /// The named columns of the rows of `slots`, which must not be empty.

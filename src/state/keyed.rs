@@ -17,20 +17,19 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use hashbrown::HashTable;
 
-use super::arrangement::{Emit, Keys};
+use super::arrangement::Keys;
 use super::chains::{Chains, NONE, Removed};
 use super::changes::{ChangeLog, SlotChanges};
 use super::chunks::{CHUNK_ROWS, Chunk, Chunks, at, number};
+use super::pairs::{Emit, Pairs};
 use super::renumber::Renumbering;
 use super::search::{Equals, RowIndex};
 use super::slot_weights::SlotWeights;
-use super::together::{BLOCK, Heads, LARGE, touch};
+use super::together::{BLOCK, Heads, LARGE};
 use crate::base::{Error, Result};
 use crate::zset::Merged;
 use crate::zset::consolidate::add_weights;
 
-/// How many pairs a probe gives at a time.
-const PAIRS: usize = 1 << 14;
 /// How far a row that comes looks for its equal along the chain.
 const GLANCE: usize = 8;
 /// After a load there is room for this part of the rows, as 1/n, so that the first rows that come do not make
@@ -338,8 +337,7 @@ impl Keyed {
             return Ok(());
         }
         let mut equals = Equals::new(&self.chunks, &self.key, keys.columns);
-        let mut probing = Vec::new();
-        let mut slots = Vec::new();
+        let mut pairs = Pairs::new(emit);
         for block in blocks(range) {
             let heads = self
                 .heads()
@@ -348,22 +346,12 @@ impl Keyed {
                 let probe = number(row)?;
                 let mut slot = head;
                 while slot != NONE {
-                    probing.push(probe);
-                    slots.push(slot);
-                    if slots.len() == PAIRS {
-                        emit(&probing, &slots)?;
-                        probing.clear();
-                        slots.clear();
-                    }
+                    pairs.push(probe, slot)?;
                     slot = self.chains.after(slot);
                 }
             }
         }
-        if slots.is_empty() {
-            Ok(())
-        } else {
-            emit(&probing, &slots)
-        }
+        pairs.finish()
     }
 
     /// The named columns of the rows of `slots`, which must not be empty.
@@ -477,7 +465,7 @@ impl Keyed {
             }
             return Ok(());
         }
-        let head = self.heads().find(by_key, search.key_hash, row)?;
+        let head = self.heads().find(by_key, short(search.key_hash), row)?;
         let mut walk = self.chains.walk(head);
         let mut looked = 0;
         while *left != 0
@@ -579,18 +567,16 @@ impl Keyed {
         let mut equals = Equals::new(&self.chunks, &self.key, &key);
         let large = hashes.len() >= LARGE;
         for (place, (row, slot)) in rows.iter().zip(slots).enumerate() {
+            let known = Heads {
+                table: heads,
+                hashes,
+            };
             if large && place % BLOCK == 0 {
                 let block = place..slots.len().min(place + BLOCK);
-                touch(heads, hashes, &slots[block]);
+                known.touch(&slots[block]);
             }
             let hash = hashes[at(*slot)];
-            let mut head = NONE;
-            for candidate in heads.iter_hash(spread(hash)) {
-                if hashes[at(*candidate)] == hash && equals.equal(at(*row), *candidate)? {
-                    head = *candidate;
-                    break;
-                }
-            }
+            let head = known.find(&mut equals, hash, at(*row))?;
             if head == NONE {
                 chains.begin(*slot);
                 heads.insert_unique(spread(hash), *slot, |slot| spread(hashes[at(*slot)]));

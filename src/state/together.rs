@@ -30,12 +30,11 @@ pub(super) struct Heads<'a> {
 }
 
 impl Heads<'_> {
-    /// The first slot with the key of probing row `row`, or [`NONE`].
+    /// The first slot with the key of probing row `row`, whose hash is [`short`], or [`NONE`].
     ///
     /// # Errors
     /// When a key cannot be compared.
-    pub(super) fn find(&self, equals: &mut Equals<'_>, hash: u64, row: usize) -> Result<u32> {
-        let hash = short(hash);
+    pub(super) fn find(&self, equals: &mut Equals<'_>, hash: u32, row: usize) -> Result<u32> {
         for head in self.table.iter_hash(spread(hash)) {
             if self.hashes[at(*head)] == hash && equals.equal(row, *head)? {
                 return Ok(*head);
@@ -54,42 +53,42 @@ impl Heads<'_> {
         hashes: &[u64],
         rows: Range<usize>,
     ) -> Result<[u32; BLOCK]> {
-        let mut heads = self.likely(hashes, rows.clone());
+        let short_hashes = || hashes[rows.clone()].iter().map(|hash| short(*hash));
+        let mut heads = self.likely(short_hashes());
         let mut sure = [false; BLOCK];
-        let block = || rows.clone().zip(hashes[rows.clone()].iter());
-        for ((_, hash), (head, sure)) in block().zip(heads.iter().zip(&mut sure)) {
-            *sure = self.hashes.get(at(*head)) == Some(&short(*hash));
+        for (hash, (head, sure)) in short_hashes().zip(heads.iter().zip(&mut sure)) {
+            *sure = self.hashes.get(at(*head)) == Some(&hash);
         }
-        for ((row, _), (head, sure)) in block().zip(heads.iter().zip(&mut sure)) {
+        for (row, (head, sure)) in rows.clone().zip(heads.iter().zip(&mut sure)) {
             if *sure {
                 *sure = equals.equal(row, *head)?;
             }
         }
-        for ((row, hash), (head, sure)) in block().zip(heads.iter_mut().zip(&sure)) {
+        let block = rows.clone().zip(short_hashes());
+        for ((row, hash), (head, sure)) in block.zip(heads.iter_mut().zip(&sure)) {
             if !*sure && *head != NONE {
-                *head = self.find(equals, *hash, row)?;
+                *head = self.find(equals, hash, row)?;
             }
         }
         Ok(heads)
     }
 
+    /// Reads what a lookup of the keys of `slots`, at most [`BLOCK`], will read of the table.
+    pub(super) fn touch(&self, slots: &[u32]) {
+        let mut touched = 0;
+        for head in self.likely(slots.iter().map(|slot| self.hashes[at(*slot)])) {
+            touched ^= self.hashes.get(at(head)).copied().unwrap_or(0);
+        }
+        std::hint::black_box(touched);
+    }
+
     /// The first slot that the table names for each hash: of its key, but for hashes that meet.
-    fn likely(&self, hashes: &[u64], rows: Range<usize>) -> [u32; BLOCK] {
+    fn likely(&self, hashes: impl Iterator<Item = u32>) -> [u32; BLOCK] {
         let mut heads = [NONE; BLOCK];
-        for (head, hash) in heads.iter_mut().zip(&hashes[rows]) {
-            let mut named = self.table.iter_hash(spread(short(*hash)));
+        for (head, hash) in heads.iter_mut().zip(hashes) {
+            let mut named = self.table.iter_hash(spread(hash));
             *head = named.next().copied().unwrap_or(NONE);
         }
         heads
     }
-}
-
-/// Reads what a lookup of the keys of `slots` will read of a table of heads.
-pub(super) fn touch(table: &HashTable<u32>, hashes: &[u32], slots: &[u32]) {
-    let mut touched = 0;
-    for slot in slots {
-        let mut named = table.iter_hash(spread(hashes[at(*slot)]));
-        touched ^= named.next().map_or(0, |head| hashes[at(*head)]);
-    }
-    std::hint::black_box(touched);
 }

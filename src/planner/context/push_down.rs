@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan};
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -24,7 +24,9 @@ pub(crate) fn push_down_rightly(rules: &mut [Rule]) {
         PushDownFilter::new().name(),
         |theirs, plan, config| match plan {
             LogicalPlan::Filter(filter) => {
-                let (filter, changed) = constants_right(filter);
+                let right = constants_right(&filter);
+                let changed = right.is_some();
+                let filter = right.unwrap_or(filter);
                 let mut pushed = if answers_without_rows(&filter.input) {
                     above_aggregate(theirs, filter, config)?
                 } else {
@@ -38,27 +40,27 @@ pub(crate) fn push_down_rightly(rules: &mut [Rule]) {
     );
 }
 
-/// `filter`, and those right below it, with constants right of the columns that they are compared with; and whether one was not.
-fn constants_right(mut filter: Filter) -> (Filter, bool) {
-    let mut changed = false;
-    if let LogicalPlan::Filter(below) = filter.input.as_ref() {
-        let (below, swapped) = constants_right(below.clone());
-        if swapped {
-            filter.input = Arc::new(LogicalPlan::Filter(below));
-            changed = true;
-        }
-    }
+/// `filter`, and those right below it, with constants right of the columns that they are compared with; none where all are already.
+fn constants_right(filter: &Filter) -> Option<Filter> {
+    let below = match filter.input.as_ref() {
+        LogicalPlan::Filter(below) => constants_right(below),
+        _ => None,
+    };
     let conditions = split_conjunction(&filter.predicate);
-    if conditions
+    let left = conditions
         .iter()
-        .any(|condition| swapped(condition).is_some())
-    {
-        let right = |condition: &Expr| swapped(condition).unwrap_or_else(|| condition.clone());
-        let conditions = conditions.into_iter().map(right);
-        filter.predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
-        changed = true;
+        .any(|condition| swapped(condition).is_some());
+    if below.is_none() && !left {
+        return None;
     }
-    (filter, changed)
+    let right = |condition: &Expr| swapped(condition).unwrap_or_else(|| condition.clone());
+    let predicate = conjunction(conditions.into_iter().map(right))?;
+    let mut filter = filter.clone();
+    filter.predicate = predicate;
+    if let Some(below) = below {
+        filter.input = Arc::new(LogicalPlan::Filter(below));
+    }
+    Some(filter)
 }
 
 /// A comparison of a constant with a column, the column first.

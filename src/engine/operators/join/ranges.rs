@@ -21,14 +21,12 @@ use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 
 use super::side::{Piece, Side};
 use crate::base::Result;
-use crate::state::{ByNumbers, Emit, Keyed, SlotChanges, Window};
+use crate::state::{ByNumbers, Emit, Keyed, Pairs, SlotChanges, Window};
 use crate::zset::batch_of;
 use crate::zset::canonical::canonical;
 
 /// A delta of fewer rows searches the other side, whatever is compared. Tests have small deltas.
 const FEW: usize = if cfg!(test) { 3 } else { 256 };
-/// About how many candidates are given at a time.
-const PAIRS: usize = 1 << 14;
 /// So many rows become numbers at a time.
 const ROWS: usize = 1 << 15;
 /// Where more than one row of so many changed, the order is made anew.
@@ -353,11 +351,7 @@ impl<'a> Ranges<'a> {
 
     /// Gives the candidates of the piece's rows `range`, which are all of them unless [`Ranges::can_be_split`].
     pub(super) fn give(&self, range: Range<usize>, emit: Emit<'_>) -> Result<()> {
-        let mut pairs = Pairs {
-            rows: Vec::new(),
-            slots: Vec::new(),
-            emit,
-        };
+        let mut pairs = Pairs::new(emit);
         if let Some(among) = &self.among {
             let mut windows = vec![Window::ALL; self.own.width];
             for slot in self.other.slots() {
@@ -365,12 +359,10 @@ impl<'a> Ranges<'a> {
                 self.comparisons
                     .narrow(numbers, self.own_is_left, false, &mut windows);
                 among.find(&windows, Window::NONE, &mut |rows| {
-                    pairs.rows.extend_from_slice(rows);
-                    pairs.slots.resize(pairs.rows.len(), slot);
-                    pairs.flush(PAIRS)
+                    pairs.push_rows(rows, slot)
                 })?;
             }
-            return pairs.flush(1);
+            return pairs.finish();
         }
         let mut windows = vec![Window::ALL; self.other.width()];
         for row in range.filter(|row| self.own.is_known(*row)) {
@@ -378,32 +370,10 @@ impl<'a> Ranges<'a> {
             self.comparisons
                 .narrow(self.own.row(row), !self.own_is_left, false, &mut windows);
             self.other.find(&windows, self.but, &mut |slots| {
-                pairs.slots.extend_from_slice(slots);
-                pairs.rows.resize(pairs.slots.len(), number);
-                pairs.flush(PAIRS)
+                pairs.push_slots(number, slots)
             })?;
         }
-        pairs.flush(1)
-    }
-}
-
-/// Pairs on their way.
-struct Pairs<'a> {
-    rows: Vec<u32>,
-    slots: Vec<u32>,
-    emit: Emit<'a>,
-}
-
-impl Pairs<'_> {
-    /// Gives them, if there are `enough`.
-    fn flush(&mut self, enough: usize) -> Result<()> {
-        if self.rows.len() < enough {
-            return Ok(());
-        }
-        (self.emit)(&self.rows, &self.slots)?;
-        self.rows.clear();
-        self.slots.clear();
-        Ok(())
+        pairs.finish()
     }
 }
 
