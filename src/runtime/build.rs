@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
+use sqlparser::ast;
 
 use super::filling::Filling;
 use super::instance::{Lotic, blocking};
 use super::model::{Model, ModelSeams};
-use super::plan::{Planned, Planner, Purpose};
+use super::plan::{Planned, Planner, Purpose, query_of};
 use super::world::World;
 use crate::base::{CancelFlag, Error, Kind, ObjectId, Result};
 use crate::catalog::{Catalog, Definition, Object};
@@ -49,7 +50,7 @@ impl Lotic {
     pub(super) async fn plan_model(
         self: &Arc<Self>,
         world: &Arc<World>,
-        query: &str,
+        query: ast::Query,
     ) -> Result<(Planned, LogicalPlan)> {
         let shape = self.plan_shape(world, query).await?;
         prepass::check_model_plan(&shape.0.plan)?;
@@ -61,10 +62,10 @@ impl Lotic {
     pub(super) async fn plan_shape(
         self: &Arc<Self>,
         world: &Arc<World>,
-        query: &str,
+        query: ast::Query,
     ) -> Result<(Planned, LogicalPlan)> {
         let planned = Planner::new(self, world, Purpose::Shape)
-            .plan_text(query)
+            .plan(query)
             .await?;
         let optimised = context::optimize(&planned.state, planned.plan.clone())?;
         Ok((planned, optimised))
@@ -96,7 +97,7 @@ impl Lotic {
             return Ok(());
         }
         let world = self.world();
-        let (planned, optimised) = self.plan_model(&world, query).await?;
+        let (planned, optimised) = self.plan_model(&world, query_of(query)?).await?;
         self.lower_model(&world, &planned, &optimised, true)
             .map(drop)
     }
@@ -151,7 +152,7 @@ impl Lotic {
         };
         let mut filling = Filling::begin(self, object.id, &object.name, stop);
         let world = self.world();
-        let (planned, optimised) = self.plan_model(&world, query).await?;
+        let (planned, optimised) = self.plan_model(&world, query_of(query)?).await?;
         check_inputs(&world, &planned.reads)?;
         self.load_inputs(&world, &planned.reads).await?;
         let lowered = self.lower_model(&world, &planned, &optimised, options.emit_on_close)?;

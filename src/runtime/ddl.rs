@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use super::defaults::only_where_written;
 use super::index::{check_droppable, with_constraints};
 use super::instance::Lotic;
-use super::plan::{Planner, Purpose};
+use super::plan::{Planner, Purpose, query_of};
 use super::recovery::topic_spec;
 use super::settings::parse_duration;
 use super::source;
@@ -495,8 +495,8 @@ impl Lotic {
         if world.catalog.find(&new.name).is_some() {
             return Err(Error::relation_exists(&new.name));
         }
-        let text = with_columns(new);
-        let (planned, optimised) = self.plan_shape(&world, &text).await?;
+        let query = query_of(&with_columns(new))?;
+        let (planned, optimised) = self.plan_shape(&world, query).await?;
         // the types of the optimised plan are those that rows really have
         let fields: Vec<Field> = prepass::restore_names(optimised.schema().as_arrow())
             .fields()

@@ -13,6 +13,7 @@ use crate::catalog::Definition;
 use crate::planner::context;
 use crate::planner::explain::render;
 use crate::planner::parse::{Explain, ExplainMode, ExplainTarget, Statement};
+use crate::runtime::plan::query_of;
 
 impl Session {
     pub(super) async fn explain(&mut self, explain: &Explain) -> Result<Response> {
@@ -20,26 +21,23 @@ impl Session {
             (ExplainTarget::MaterializedView(name), _) => {
                 let world = self.world().await?;
                 let object = world.catalog.get(&name.name)?;
-                let query = object.query().map(str::to_owned).ok_or_else(|| {
+                let query = object.query().ok_or_else(|| {
                     Error::invalid(format!("\"{}\" has no query to explain", object.name))
                 })?;
                 let emit_on_close = matches!(
                     &object.definition,
                     Definition::Model { options, .. } if options.emit_on_close
                 );
-                self.explain_model(&query, emit_on_close).await?
+                self.explain_model(query_of(query)?, emit_on_close).await?
             }
             (ExplainTarget::Statement(statement), mode) => {
-                let query = query_of(statement)?;
+                let query = query_in(statement)?;
                 let emit_on_close = matches!(
                     statement.as_ref(),
                     Statement::CreateMaterializedView(create) if create.emit_on_close
                 );
                 match mode {
-                    ExplainMode::Incremental => {
-                        self.explain_model(&query.to_string(), emit_on_close)
-                            .await?
-                    }
+                    ExplainMode::Incremental => self.explain_model(query, emit_on_close).await?,
                     ExplainMode::Plan => self.explain_plan(query, explain.verbose).await?,
                     ExplainMode::Analyze => self.explain_analyze(query).await?,
                 }
@@ -52,7 +50,7 @@ impl Session {
         ))
     }
 
-    async fn explain_model(&mut self, query: &str, emit_on_close: bool) -> Result<String> {
+    async fn explain_model(&mut self, query: ast::Query, emit_on_close: bool) -> Result<String> {
         let world = self.world().await?;
         let lotic = Arc::clone(&self.lotic);
         let (planned, optimised) = lotic.plan_model(&world, query).await?;
@@ -94,7 +92,7 @@ impl Session {
 }
 
 /// The query in a statement that is explained.
-fn query_of(statement: &Statement) -> Result<ast::Query> {
+fn query_in(statement: &Statement) -> Result<ast::Query> {
     match statement {
         Statement::Query(query) => Ok(query.as_ref().clone()),
         Statement::Insert(insert) => Ok(insert.source.as_ref().clone()),
