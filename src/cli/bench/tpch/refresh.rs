@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) -> Result<[Section; 2]> {
     let rounds = dataset.rounds(args.fraction)?;
     let before = live.figures().await?;
-    let driver = driver_cpu();
+    let mut driver = vec![driver_cpu()];
     let (mut all, mut coming, mut going) = (Usage::default(), Usage::default(), Usage::default());
     let mut changed = 0;
     for round in 0..args.rounds {
@@ -39,9 +39,14 @@ pub(super) async fn run(
         }
         // as many orders go as come, and as good as as many lines
         changed += files.iter().map(|(_, rows)| rows).sum::<u64>();
+        driver.push(driver_cpu());
     }
     all = all.then(coming).then(going);
-    let driver = driver_cpu().saturating_sub(driver);
+    let of_rounds = driver
+        .windows(2)
+        .map(|ends| ends[1].saturating_sub(ends[0]));
+    let of_rounds: Vec<f64> = of_rounds.map(|time| time.as_secs_f64()).collect();
+    let driver: f64 = of_rounds.iter().sum();
     let mut section = Section::new(
         "refresh",
         "the models follow new and deleted orders; seconds are of the models' steps, processor time is that of \
@@ -50,12 +55,13 @@ pub(super) async fn run(
     section.note("statements of RF1, until all models have them", coming);
     section.note("statements of RF2, until all models have them", going);
     section.rounds = args.rounds.max(1);
+    section.round_cpu_seconds = of_rounds;
     fill(&mut section, &before, live, queries, changed).await?;
     let busy = section.total().seconds;
     for line in &mut section.lines {
         line.peak_bytes = all.peak_bytes;
         if busy > 0.0 {
-            line.cpu_seconds = driver.as_secs_f64() * line.seconds / busy;
+            line.cpu_seconds = driver * line.seconds / busy;
         }
     }
     let recomputed = recompute(live, dataset, queries).await?;

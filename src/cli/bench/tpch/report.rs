@@ -35,6 +35,8 @@ pub(super) struct Section {
     pub(super) beside: Vec<Note>,
     /// How often it was done; the lines are of all rounds.
     pub(super) rounds: u32,
+    /// The processor time of each round, where there may be several.
+    pub(super) round_cpu_seconds: Vec<f64>,
     /// A line a query.
     pub(super) lines: Vec<Line>,
 }
@@ -146,6 +148,7 @@ impl Section {
             title,
             beside: Vec::new(),
             rounds: 1,
+            round_cpu_seconds: Vec::new(),
             lines: Vec::new(),
         }
     }
@@ -239,9 +242,16 @@ impl Report {
             lines.push(text);
         }
         if let (Some(refresh), Some(again)) = (total("refresh"), total("recompute")) {
+            let percent = |seconds: f64| format!("{:.2} %", 100.0 * ratio(seconds, again));
+            let sections = self.sections.iter();
+            let each: Vec<String> = sections
+                .flat_map(|section| &section.round_cpu_seconds)
+                .map(|seconds| percent(*seconds))
+                .collect();
             lines.push(format!(
-                "refresh / recompute: {:.2} % of the processor time, a round",
-                100.0 * ratio(refresh, again)
+                "refresh / recompute: {} of the processor time, a round ({})",
+                percent(refresh),
+                each.join(", ")
             ));
         }
         lines
