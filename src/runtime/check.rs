@@ -8,7 +8,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::instance::{Lotic, blocking};
-use super::plan::{Planner, Purpose};
+use super::plan::{Planner, Purpose, query_of};
 use super::world::World;
 use crate::base::{Error, Result};
 use crate::catalog::{Definition, Object};
@@ -71,10 +71,7 @@ impl Lotic {
     /// # Errors
     /// When the query has no plan.
     async fn is_comparable(self: &Arc<Self>, world: &Arc<World>, query: &str) -> Result<bool> {
-        let planned = Planner::new(self, world, Purpose::Shape)
-            .plan_text(query)
-            .await?;
-        let optimised = context::optimize(&planned.state, planned.plan)?;
+        let (_, optimised) = self.plan_shape(world, query_of(query)?).await?;
         Ok(!lookup::has_lookup(&optimised))
     }
 

@@ -23,10 +23,10 @@ pub(super) async fn run(
 ) -> Result<[Section; 2]> {
     let rounds = dataset.rounds(args.fraction)?;
     let before = live.figures().await?;
-    let mut driver = vec![driver_cpu()];
     let (mut all, mut coming, mut going) = (Usage::default(), Usage::default(), Usage::default());
-    let mut changed = 0;
+    let (mut changed, mut of_rounds) = (0, Vec::new());
     for round in 0..args.rounds {
+        let driver = driver_cpu();
         let files = dataset.new_orders(&rounds, round)?;
         for (table, (path, rows)) in ["orders", "lineitem"].into_iter().zip(&files) {
             coming = coming.then(live.insert(table, &path.display().to_string()).await?);
@@ -39,13 +39,9 @@ pub(super) async fn run(
         }
         // as many orders go as come, and as good as as many lines
         changed += files.iter().map(|(_, rows)| rows).sum::<u64>();
-        driver.push(driver_cpu());
+        of_rounds.push(driver_cpu().saturating_sub(driver).as_secs_f64());
     }
     all = all.then(coming).then(going);
-    let of_rounds = driver
-        .windows(2)
-        .map(|ends| ends[1].saturating_sub(ends[0]));
-    let of_rounds: Vec<f64> = of_rounds.map(|time| time.as_secs_f64()).collect();
     let driver: f64 = of_rounds.iter().sum();
     let mut section = Section::new(
         "refresh",

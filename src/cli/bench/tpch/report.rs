@@ -229,8 +229,9 @@ impl Report {
 
     /// How the ways compare, in processor time.
     fn ratios(&self) -> Vec<String> {
+        let find = |part: &str| self.sections.iter().find(|section| section.part == part);
         let total = |part: &str| {
-            let section = self.sections.iter().find(|section| section.part == part)?;
+            let section = find(part)?;
             Some(section.total().cpu_seconds / f64::from(section.rounds))
         };
         let mut lines = Vec::new();
@@ -243,11 +244,8 @@ impl Report {
         }
         if let (Some(refresh), Some(again)) = (total("refresh"), total("recompute")) {
             let percent = |seconds: f64| format!("{:.2} %", 100.0 * ratio(seconds, again));
-            let sections = self.sections.iter();
-            let each: Vec<String> = sections
-                .flat_map(|section| &section.round_cpu_seconds)
-                .map(|seconds| percent(*seconds))
-                .collect();
+            let rounds = find("refresh").map_or(&[][..], |section| &section.round_cpu_seconds);
+            let each: Vec<String> = rounds.iter().map(|seconds| percent(*seconds)).collect();
             lines.push(format!(
                 "refresh / recompute: {} of the processor time, a round ({})",
                 percent(refresh),
